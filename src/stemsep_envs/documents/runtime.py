@@ -1,0 +1,193 @@
+"""`runtimes/<id>/runtime.toml`: an engine that can execute models, and the recipe for its environment.
+
+A recipe is data: what Python and packages the engine needs on which accelerators, the settings it understands and in which
+units, and how to tell that a built environment is healthy. The code that runs inside is the adapter beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import InvalidVersion, Version
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from stemsep_envs.documents.base import Document
+from stemsep_envs.documents.canonical import Sha256
+
+RuntimeId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{1,63}$")]
+VariantId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+SettingValue = bool | int | float | str
+Accelerator = Literal["cpu", "cuda", "rocm", "mps", "xpu"]
+OverlapUnit = Literal["ratio", "divisor", "seconds"]
+
+
+def _requirement(text: str) -> str:
+    try:
+        Requirement(text)
+    except InvalidRequirement as error:
+        raise ValueError(f"not a PEP 508 requirement: {error}") from None
+    return text
+
+
+def _version(text: str) -> str:
+    try:
+        Version(text)
+    except InvalidVersion:
+        raise ValueError(f"{text!r} is not a version") from None
+    return text
+
+
+RequirementText = Annotated[str, AfterValidator(_requirement)]
+"""One PEP 508 requirement, such as ``neuraloperator==1.0.2``."""
+
+VersionText = Annotated[str, AfterValidator(_version)]
+"""One PEP 440 version."""
+
+
+class PythonRange(Document):
+    """Python minors the engine runs on, both ends included (``min = "3.10"``, ``max = "3.13"`` admits 3.13.5)."""
+
+    min: VersionText
+    max: VersionText | None = None
+
+
+class TorchRange(Document):
+    """The torch releases the engine runs with, both ends included, and the builds it may use."""
+
+    min: VersionText | None = None
+    max: VersionText | None = None
+    packages: tuple[str, ...] = ("torch",)
+    """Distributions that come from the torch index of the target (torch, torchaudio, torchvision)."""
+
+
+class SettingDeclaration(Document):
+    """One setting an engine understands."""
+
+    type: Literal["bool", "int", "float", "str"]
+    default: SettingValue | None = None
+    min: float | None = None
+    max: float | None = None
+    choices: tuple[SettingValue, ...] | None = None
+    unit: str | None = None
+    description: str
+
+    @model_validator(mode="after")
+    def _default_is_allowed(self) -> SettingDeclaration:
+        if self.default is not None:
+            problem = self.problem_with(self.default)
+            if problem is not None:
+                raise ValueError(f"its own default {problem}")
+        return self
+
+    def problem_with(self, value: SettingValue) -> str | None:
+        """Say in words what is wrong with ``value``, or None when the engine would take it."""
+        kinds: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)}
+        if not isinstance(value, kinds[self.type]) or (isinstance(value, bool) and self.type != "bool"):
+            words = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "text"}
+            return f"must be {words[self.type]}, not {value!r}"
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            if self.min is not None and value < self.min:
+                return f"must be at least {self.min:g}, not {value:g}"
+            if self.max is not None and value > self.max:
+                return f"must be at most {self.max:g}, not {value:g}"
+        if self.choices is not None and value not in self.choices:
+            return f"must be one of {', '.join(map(str, self.choices))}, not {value}"
+        return None
+
+
+class OverlapDeclaration(Document):
+    """How the engine spells the overlap of its processing chunks or windows."""
+
+    setting: str = "overlap"
+    unit: OverlapUnit
+
+
+class SegmentDeclaration(Document):
+    """How the engine spells the length of its processing chunks."""
+
+    setting: str = "segment_size"
+    unit: Literal["samples", "seconds"]
+
+
+class ModelType(Document):
+    """One kind of model that the engine can execute."""
+
+    stems: tuple[str, ...] | None = None
+    """The stems it makes, when the kind alone fixes them."""
+    channels: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2)
+    packages: tuple[RequirementText, ...] = ()
+    settings: Mapping[str, SettingDeclaration] = {}
+
+
+class GitSource(Document):
+    """An engine's source: a commit of a git repository. The address obeys git's own configuration (``insteadOf``)."""
+
+    repository: str
+    commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+    package_dir: str = "."
+
+
+class PatchStep(Document):
+    """One change to an engine file; refuses when the file is not the one it was written for."""
+
+    kind: Literal["replace", "add", "substitute", "diff"]
+    path: str
+    base_sha256: Sha256 | None = None
+    source: str | None = None
+    """For replace, add and diff: a file beside the recipe, or ``artifact:<name>`` of the model."""
+    source_sha256: Sha256 | None = None
+    find: str | None = None
+    replace: str | None = None
+    count: Annotated[int, Field(ge=1)] = 1
+
+
+class Variant(Document):
+    """A named set of patches and pins on the runtime."""
+
+    description: str
+    packages: tuple[RequirementText, ...] = ()
+    torch: TorchRange | None = None
+    patches: tuple[PatchStep, ...] = ()
+    performs: tuple[str, ...] = ()
+    """Manual steps of registry entries that these patches do, so that preflight need not ask for them."""
+
+
+class Health(Document):
+    """How to tell that a built environment works: modules that must import."""
+
+    imports: tuple[str, ...]
+
+
+class RuntimeRecipe(Document):
+    """A whole ``runtime.toml``."""
+
+    schema_version: Literal[1] = 1
+    id: RuntimeId
+    title: str
+    description: str
+    adapter: str = "adapter.py"
+    trust: Literal["reviewed", "unreviewed"] = "unreviewed"
+    """Whether the engine's own code was read by us; model weights are judged by the registry entry."""
+    python: PythonRange
+    accelerators: tuple[Accelerator, ...]
+    packages: tuple[RequirementText, ...]
+    torch: TorchRange | None = None
+    source_distributions: Mapping[str, str] = {}
+    """Packages that may be built from source, each with the reason; all others install from wheels only."""
+    decodes: tuple[str, ...]
+    encodes: tuple[str, ...]
+    overlap: OverlapDeclaration | None = None
+    segment: SegmentDeclaration | None = None
+    settings: Mapping[str, SettingDeclaration] = {}
+    """Settings that every model type of the runtime understands."""
+    model_types: Mapping[str, ModelType]
+    variants: Mapping[VariantId, Variant] = {}
+    engine: GitSource | None = None
+    health: Health
+
+    def declared_settings(self, model_type: str) -> dict[str, SettingDeclaration]:
+        """Return the settings of a model type: the runtime's own, then those of the type."""
+        own = self.model_types.get(model_type)
+        return {**self.settings, **(own.settings if own else {})}

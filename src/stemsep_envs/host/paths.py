@@ -1,0 +1,92 @@
+"""Where things are on this machine: the user's home of environments and records, and the data shipped with the package."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemsep_envs.errors import UsageError
+
+HOME_VARIABLE = "STEMSEP_ENV_HOME"
+REGISTRY_VARIABLE = "STEMSEP_ENV_REGISTRY"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folders of ``$STEMSEP_ENV_HOME``. None need exist; whoever writes makes what it needs."""
+
+    root: Path
+
+    @property
+    def environments_dir(self) -> Path:
+        """Built environments, each named by its digest."""
+        return self.root / "environments"
+
+    @property
+    def engines_dir(self) -> Path:
+        """Patched engine source trees, each named by its digest."""
+        return self.root / "engines"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """Weights, configs and patch files by hash."""
+        return self.root / "artifacts"
+
+    @property
+    def locks_dir(self) -> Path:
+        """Locks resolved on this machine."""
+        return self.root / "locks"
+
+    @property
+    def models_dir(self) -> Path:
+        """The model store."""
+        return self.root / "models"
+
+    @property
+    def runs_dir(self) -> Path:
+        """One folder a run, each with its record."""
+        return self.root / "runs"
+
+    @property
+    def cache_dir(self) -> Path:
+        """What may be deleted at any time: indexes, remembered answers, the resolver's cache."""
+        return self.root / "cache"
+
+    @property
+    def holds_dir(self) -> Path:
+        """Files that locks between processes are taken on."""
+        return self.root / "holds"
+
+
+def find_home() -> Home:
+    """Return the home that ``$STEMSEP_ENV_HOME`` names, or the platform's data folder.
+
+    Raises:
+        UsageError: The variable holds a relative path.
+    """
+    named = os.environ.get(HOME_VARIABLE)
+    if named:
+        root = Path(named).expanduser()
+        if not root.is_absolute():
+            raise UsageError(f"{HOME_VARIABLE}={named} is not an absolute path", hint="write the whole path")
+        return Home(root)
+    from platformdirs import user_data_path  # noqa: PLC0415 - start-up time: not needed where the variable is set
+
+    return Home(user_data_path("stemsep-env", appauthor=False))
+
+
+def data_dir(name: str) -> Path:
+    """Return a data folder of the package (``registry``, ``runtimes``, ``schemas``, ``images``).
+
+    In a wheel they ride inside the package; in a checkout they lie at its root.
+    """
+    package = Path(__file__).resolve().parents[1]
+    packaged = package / "_data" / name
+    return packaged if packaged.is_dir() else package.parents[1] / name
+
+
+def default_registry_path() -> Path:
+    """Return the registry file in use: ``$STEMSEP_ENV_REGISTRY``, else the shipped one."""
+    named = os.environ.get(REGISTRY_VARIABLE)
+    return Path(named).expanduser() if named else data_dir("registry") / "models.v2.source.json"
