@@ -1,0 +1,193 @@
+"""The run record, ``run.json``: exactly what ran, on what, and what came out. Written last.
+
+The same format is found beside a track's stems (telling that track), in the output folder (telling all tracks of the last run
+there) and in the home's ``runs/<run-id>/``. Paths of outputs are relative to the output folder named in the record's place, so that
+a folder of stems can be moved with its record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from stemsep_envs.documents.base import Document
+from stemsep_envs.documents.canonical import Sha256
+from stemsep_envs.documents.protocol import AudioFormat, BitDepth
+from stemsep_envs.documents.reports import Finding
+from stemsep_envs.documents.runtime import SettingValue
+from stemsep_envs.documents.target import Target
+
+RunId = Annotated[str, StringConstraints(pattern=r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}$")]
+
+
+class ToolVersion(Document):
+    """This program."""
+
+    name: Literal["stemsep-envs"] = "stemsep-envs"
+    version: str
+
+
+class RunModel(Document):
+    """The model, and the digest of the registry entry it was read from."""
+
+    id: str
+    name: str
+    architecture: str
+    model_type: str | None
+    entry_sha256: Sha256
+
+
+class RunRuntime(Document):
+    """The code that ran: engine adapter and worker, by digest."""
+
+    id: str
+    variant: str | None
+    adapter_sha256: Sha256
+    worker_sha256: Sha256
+    engine_digest: Sha256 | None
+
+
+class RunEnvironment(Document):
+    """The environment it ran in."""
+
+    digest: Sha256
+    lock_sha256: Sha256
+    python: str
+    target: Target
+    reused: bool
+
+
+class RunArtifact(Document):
+    """One weight or config file that was loaded."""
+
+    name: str
+    filename: str
+    sha256: Sha256
+    size_bytes: int
+
+
+class ResolvedSetting(Document):
+    """One setting as it was used, its unit, and where the value came from."""
+
+    value: SettingValue | None
+    unit: str | None
+    source: str
+
+
+class OutputOptions(Document):
+    """How stems were to be written; what was asked for, defaults filled in."""
+
+    format: AudioFormat
+    bit_depth: BitDepth | None
+    sample_rate: Literal["model", "source"] | int
+    normalize: bool
+    stems: tuple[str, ...] | None
+    start_seconds: float | None
+    duration_seconds: float | None
+
+
+class RunSandbox(Document):
+    """How the worker was confined, and what was measured of it."""
+
+    required_level: str
+    level: str
+    lowered_by_flag: bool
+    axes: Mapping[str, str]
+
+
+class RunInput(Document):
+    """One input file. Facts about its audio are the worker's; null when it could not be read."""
+
+    path: str
+    sha256: Sha256 | None
+    size_bytes: int | None
+    container: str | None = None
+    subtype: str | None = None
+    sample_rate: int | None = None
+    channels: int | None = None
+    frames: int | None = None
+    duration_seconds: float | None = None
+
+
+class RunOutput(Document):
+    """One stem file, its digest and its shape (``frames`` per channel)."""
+
+    stem: str
+    path: str
+    sha256: Sha256
+    size_bytes: int
+    format: AudioFormat
+    subtype: str
+    sample_rate: int
+    channels: int
+    frames: int
+    peak: float
+
+
+class TrackTimings(Document):
+    """Where a track's time went, in seconds. ``overhead_seconds`` is what this program added to the worker's own time."""
+
+    decode_seconds: float
+    separate_seconds: float
+    encode_seconds: float
+    worker_seconds: float
+    overhead_seconds: float
+    total_seconds: float
+
+
+class RunTrack(Document):
+    """One input, from request to stems."""
+
+    status: Literal["done", "skipped", "failed", "cancelled"]
+    input: RunInput
+    start_frame: int | None = None
+    frames: int | None = None
+    outputs: tuple[RunOutput, ...] = ()
+    gain: float | None = None
+    gain_reason: Literal["clipping", "normalize"] | None = None
+    warnings: tuple[Finding, ...] = ()
+    error: Finding | None = None
+    timings: TrackTimings | None = None
+    peak_memory_bytes: Annotated[int, Field(ge=0)] | None = None
+    record: str | None = None
+    """Path of the track's own record, relative as the outputs are."""
+
+
+class SessionTimings(Document):
+    """What it took before the first track, in seconds."""
+
+    preflight_seconds: float
+    environment_seconds: float
+    start_seconds: float
+    load_seconds: float
+
+
+class RunRecord(Document):
+    """One run: one session's tracks with everything that went in."""
+
+    schema_version: Literal[1] = 1
+    run_id: RunId
+    tool: ToolVersion
+    started_at: str
+    finished_at: str
+    status: Literal["done", "failed", "cancelled"]
+    exit_code: int
+    model: RunModel
+    runtime: RunRuntime
+    environment: RunEnvironment
+    device: str
+    artifacts: tuple[RunArtifact, ...]
+    settings: Mapping[str, ResolvedSetting]
+    output: OutputOptions
+    output_dir: str
+    sandbox: RunSandbox
+    enforcement: Literal["strict", "warn"]
+    confirmed_manual_steps: bool
+    overridden: tuple[Finding, ...] = ()
+    """What would have blocked the run under strict enforcement."""
+    timings: SessionTimings
+    tracks: tuple[RunTrack, ...]
+    settings_digest: Sha256
+    """Digest of everything but the input that shapes the stems; equal digests and equal inputs mean equal stems."""
