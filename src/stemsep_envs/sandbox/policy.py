@@ -1,0 +1,80 @@
+"""What a worker may do, as data, and the shape every level of confinement has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from stemsep_envs.host.processes import Command
+
+LevelName = Literal["container", "namespaces", "landlock", "hygiene"]
+LEVEL_ORDER: tuple[LevelName, ...] = ("container", "namespaces", "landlock", "hygiene")
+"""Strongest first."""
+
+Axis = Literal["files_read", "files_written", "network", "processes", "system_calls", "memory", "gpu"]
+AXES: tuple[Axis, ...] = ("files_read", "files_written", "network", "processes", "system_calls", "memory", "gpu")
+AxisState = Literal["held", "limited", "open"]
+"""``held``: the probe's forbidden act did not happen; ``limited``: part of it did; ``open``: nothing stops it."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on a worker. None leaves a resource unbounded."""
+
+    memory_bytes: int | None = None
+    processes: int | None = 512
+    file_bytes: int | None = None
+    cpu_seconds: int | None = None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What one worker may reach.
+
+    Attributes:
+        readable: Files and folders it may read: environment, base interpreter, worker code, adapter, weights, inputs.
+        writable_dir: The one folder it may write: scratch outputs, home and temporary files lie in it.
+        env: Its whole environment.
+        limits: Bounds on what it may use.
+        gpu: Whether the accelerator's device nodes are needed.
+    """
+
+    readable: tuple[Path, ...]
+    writable_dir: Path
+    env: Mapping[str, str]
+    limits: Limits = Limits()
+    gpu: bool = False
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a level holds on this host.
+
+    Attributes:
+        available: Whether workers can be started in it.
+        axes: State per axis, as probed.
+        reason: Why it is not available, or what qualifies it, in words.
+        remedy: What to install or change to have it.
+    """
+
+    available: bool
+    axes: Mapping[Axis, AxisState]
+    reason: str
+    remedy: str | None = None
+
+
+class Level(Protocol):
+    """A way to confine a worker."""
+
+    @property
+    def name(self) -> LevelName:
+        """Return the level's name."""
+
+    def measure(self) -> Measurement:
+        """Find out what the level holds on this host."""
+
+    def confine(self, argv: tuple[str, ...], policy: Policy) -> AbstractContextManager[Command]:
+        """Yield the command that runs ``argv`` under ``policy``; clean up after the worker at the end."""
