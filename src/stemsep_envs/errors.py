@@ -1,8 +1,8 @@
 """Every error a user can meet, and the exit code it becomes.
 
 One base with ``message``, ``hint``, ``code`` and ``exit_code``; a subclass for each meaning of the exit-code table. An
-exception of any other type that reaches the command line is a bug here and exits 3. Misuse of a function inside the package
-stays a ``TypeError`` or ``ValueError``, so that it looks like the bug it is.
+exception of any other type that reaches the command line is a bug here and exits 3. Misuse of a function inside the
+package stays a ``TypeError`` or ``ValueError``, so that it looks like the bug it is.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The worker protocol: JSON-RPC 2.0, one message a line, on the worker's original stdin and stdout.
 
-The worker is untrusted, so everything it says is parsed here into bounded, frozen models before anyone looks at it. The other
-half, `worker/entry.py`, runs inside the environment and shares no code with this package.
+The worker is untrusted, so everything it says is parsed here into bounded, frozen models before anyone looks at it. The
+other half, `worker/entry.py`, runs inside the environment and shares no code with this package.
 
-Order of a session: ``initialize``, ``load``, ``separate`` any number of times, ``shutdown``. The worker sends ``progress`` and
-``log`` notifications while a request runs; the host may send ``cancel``.
+Order of a session: ``initialize``, ``load``, ``separate`` any number of times, ``shutdown``. The worker sends
+``progress`` and ``log`` notifications while a request runs; the host may send ``cancel``.
 """
 
 from __future__ import annotations

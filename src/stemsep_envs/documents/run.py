@@ -1,8 +1,8 @@
 """The run record, ``run.json``: exactly what ran, on what, and what came out. Written last.
 
-The same format is found beside a track's stems (telling that track), in the output folder (telling all tracks of the last run
-there) and in the home's ``runs/<run-id>/``. Paths of outputs are relative to the output folder named in the record's place, so that
-a folder of stems can be moved with its record.
+The same format is found beside a track's stems (telling that track), in the output folder (telling all tracks of the last
+run there) and in the home's ``runs/<run-id>/``. Paths of outputs are relative to the output folder, so that it can be moved
+as a whole.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class RunOutput(Document):
 
 
 class TrackTimings(Document):
-    """Where a track's time went, in seconds. ``overhead_seconds`` is what this program added to the worker's own time."""
+    """Where a track's time went, in seconds. ``overhead_seconds`` is what we added to the worker's own time."""
 
     decode_seconds: float
     separate_seconds: float

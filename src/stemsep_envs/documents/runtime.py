@@ -1,7 +1,7 @@
 """`runtimes/<id>/runtime.toml`: an engine that can execute models, and the recipe for its environment.
 
-A recipe is data: what Python and packages the engine needs on which accelerators, the settings it understands and in which
-units, and how to tell that a built environment is healthy. The code that runs inside is the adapter beside it.
+A recipe is data: what Python and packages the engine needs on which accelerators, the settings it understands and in
+which units, and how to tell that a built environment is healthy. The code that runs inside is the adapter beside it.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Target:
 
     @property
     def device(self) -> str:
-        """What the accelerator is called inside a worker: ``cpu``, ``cuda``, ``mps`` or ``xpu`` (ROCm builds say cuda)."""
+        """What a worker calls the accelerator: ``cpu``, ``cuda``, ``mps`` or ``xpu`` (ROCm builds of torch say cuda)."""
         return device_of(self.accelerator)
 
     @classmethod

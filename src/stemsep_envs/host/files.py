@@ -1,7 +1,7 @@
 """Writing, publishing and removing files: the one place where this package changes a disk.
 
-A file appears under its name whole or not at all: it is written beside, flushed to the disk and renamed. A folder likewise:
-built under a name nobody reads, then renamed.
+A file appears under its name whole or not at all: it is written beside, flushed to the disk and renamed. A folder
+likewise: built under a name nobody reads, then renamed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from stemsep_envs.errors import LimitError, StemsepEnvError, UsageError
 
@@ -48,18 +49,29 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def publish(staged: Path, final: Path) -> None:
-    """Give a finished file or folder its final name on the same file system, durably; a file that is there is replaced.
+    """Give a finished file or folder its final name; a file that is there is replaced.
+
+    A file may come from another file system (it is copied beside first); a folder must lie on the same one.
 
     Raises:
+        LimitError: The disk is full.
+        UsageError: The folder cannot be written.
         FileExistsError: ``final`` is a folder with content.
     """
     with explained(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         if staged.is_dir():
             staged.rename(final)
-        else:
+            flush_dir(final.parent)
+            return
+        try:
             staged.replace(final)
-        flush_dir(final.parent)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            with staged.open("rb") as stream:
+                copy_hashed(stream, final, max_bytes=sys.maxsize)
+            staged.unlink()
 
 
 def flush_dir(folder: Path) -> None:
@@ -174,6 +186,33 @@ def sha256_of(path: Path, *, check: Callable[[], None] | None = None) -> tuple[s
             size += len(block)
             if check is not None:
                 check()
+    return digest.hexdigest(), size
+
+
+def copy_hashed(source: BinaryIO, destination: Path, *, max_bytes: int) -> tuple[str, int]:
+    """Copy an open file to ``destination``, whole or not at all; return the SHA-256 and size of what was copied.
+
+    Raises:
+        LimitError: The disk is full, or more than ``max_bytes`` came.
+        UsageError: The folder cannot be written.
+    """
+    digest, size = hashlib.sha256(), 0
+    with explained(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        beside = destination.parent / f".{os.getpid()}.{secrets.token_hex(6)}.tmp"
+        try:
+            with beside.open("xb") as stream:
+                while block := source.read(_CHUNK_BYTES):
+                    size += len(block)
+                    if size > max_bytes:
+                        raise LimitError(f"{destination.name} grew past {max_bytes} bytes", code="output_too_large")
+                    digest.update(block)
+                    stream.write(block)
+            beside.replace(destination)
+        except BaseException:
+            with suppress(OSError):
+                beside.unlink()
+            raise
     return digest.hexdigest(), size
 
 

@@ -1,4 +1,4 @@
-"""Where things are on this machine: the user's home of environments and records, and the data shipped with the package."""
+"""Where things are on this machine: the user's home of environments and records, and the data that came with us."""
 
 from __future__ import annotations
 

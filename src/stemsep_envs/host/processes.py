@@ -1,7 +1,8 @@
 """Starting processes: the one place. Every process gets an explicit command line, environment, folder and deadline.
 
-`run` waits for a tool and collects what it says; `start` hands back a live child for a conversation over its pipes. Both put the
-child in a session of its own, so that an end reaches every process it started, and Ctrl-C reaches it through us alone.
+`run` waits for a tool and collects what it says; `start` hands back a live child for a conversation over its pipes. Both
+put the child in a session of its own, so that an end reaches every process it started, and Ctrl-C reaches it through us
+alone.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,0 +1,104 @@
+"""From what the user named to a list of tracks: files, folders, and lists of them. Nothing is decoded here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemsep_envs.errors import StemsepEnvError, UsageError
+from stemsep_envs.worker.naming import TrackSource
+
+_VIDEO_SUFFIXES = {"mp4", "mkv", "mov", "webm", "avi"}
+_AUDIO_SUFFIXES = {"aif", "aifc", "aiff", "au", "caf", "oga", "snd", "w64", "wave"}
+
+
+@dataclass(frozen=True)
+class InputTrack:
+    """One input: where it is, and why it cannot be used if that is plain already."""
+
+    source: TrackSource
+    error: StemsepEnvError | None = None
+
+    @property
+    def path(self) -> Path:
+        """The input's path, absolute."""
+        return self.source.path
+
+
+def collect_inputs(named: Sequence[Path], *, recursive: bool, decodes: Iterable[str]) -> list[InputTrack]:
+    """List the tracks behind what was named.
+
+    A file that is named is taken whatever its name says; in a folder only files whose suffix promises audio are. Hidden
+    files and folders are passed over. A missing input stays in the list with its error, so that the others still run.
+
+    Args:
+        named: Files and folders, in the user's order.
+        recursive: Whether folders are searched to the bottom.
+        decodes: Suffixes that the runtime decodes, without dots.
+
+    Raises:
+        UsageError: Nothing was named, or the folders hold no audio at all.
+    """
+    if not named:
+        raise UsageError("no input was named", hint="name audio files, folders, or --from-file LIST")
+    suffixes = {suffix.lower() for suffix in decodes} | _AUDIO_SUFFIXES | _VIDEO_SUFFIXES
+    tracks: list[InputTrack] = []
+    seen: set[Path] = set()
+    for path in named:
+        for track in _tracks_at(path, recursive=recursive, suffixes=suffixes):
+            real = track.path.resolve() if track.error is None else track.path
+            if real not in seen:
+                seen.add(real)
+                tracks.append(track)
+    if not tracks:
+        where = ", ".join(map(str, named))
+        raise UsageError(
+            f"no audio files in {where}",
+            hint="add -r to search folders within" if not recursive else "name the files themselves",
+            code="no_inputs",
+        )
+    return tracks
+
+
+def read_list(text: str, base: Path) -> list[Path]:
+    """Read a list of inputs: one path a line (or NUL-separated), blank lines and ``#`` comments passed over.
+
+    Relative paths are taken from ``base``.
+    """
+    if "\0" in text:
+        lines = text.split("\0")
+    else:
+        lines = [line.rstrip("\r") for line in text.split("\n") if not line.lstrip().startswith("#")]
+    return [base / line for line in lines if line.strip()]
+
+
+def _tracks_at(path: Path, *, recursive: bool, suffixes: set[str]) -> Iterator[InputTrack]:
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - keeps links as they were named
+    try:
+        if absolute.is_dir():
+            yield from _tracks_in(absolute, recursive=recursive, suffixes=suffixes)
+            return
+        if absolute.is_file():
+            readable = os.access(absolute, os.R_OK)
+            error = None if readable else UsageError(f"cannot read {path}: permission denied", code="input_unreadable")
+        elif absolute.exists():
+            error = UsageError(f"{path} is not a file", hint="name an audio file", code="input_unreadable")
+        else:
+            error = UsageError(f"{path} does not exist", hint="check the path", code="input_missing")
+    except OSError as problem:  # a name too long, a loop of links
+        error = UsageError(f"cannot read {path}: {problem.strerror}", code="input_unreadable")
+    except ValueError:  # an embedded NUL
+        error = UsageError(f"{str(path)!r} is not a path", code="input_missing")
+    yield InputTrack(TrackSource(absolute), error)
+
+
+def _tracks_in(folder: Path, *, recursive: bool, suffixes: set[str]) -> Iterator[InputTrack]:
+    for current, dirs, files in os.walk(folder):
+        dirs[:] = sorted(name for name in dirs if not name.startswith(".")) if recursive else []
+        parent = Path(current).relative_to(folder).as_posix()
+        for name in sorted(files):
+            path = Path(current, name)
+            if not name.startswith(".") and path.suffix[1:].lower() in suffixes and path.is_file():
+                yield InputTrack(TrackSource(path, "" if parent == "." else parent))

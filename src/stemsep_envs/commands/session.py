@@ -1,0 +1,358 @@
+"""A model ready to separate: its worker running in its environment, confined, with the weights loaded.
+
+One session serves many tracks. A track ends as a `RunTrack` with its stems under their final names, or as an error with
+nothing left behind. A worker that died is started again for the next track; one that keeps dying is not.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from stemsep_envs.commands.output import OutputPlan
+from stemsep_envs.commands.plan import Plan
+from stemsep_envs.commands.scratch import Scratch, session_scratch
+from stemsep_envs.documents.events import Event
+from stemsep_envs.documents.protocol import (
+    LoadedModel,
+    LoadParams,
+    LoadResult,
+    OutputRequest,
+    ProgressParams,
+    SeparateParams,
+    SeparateResult,
+)
+from stemsep_envs.documents.reports import Finding
+from stemsep_envs.documents.run import RunInput, RunOutput, RunTrack, TrackTimings
+from stemsep_envs.environments import Environment
+from stemsep_envs.errors import ModelError, StemsepEnvError
+from stemsep_envs.host.files import ensure_dir, publish, remove_file, remove_tree, sha256_of
+from stemsep_envs.sandbox.environ import worker_environ
+from stemsep_envs.sandbox.policy import Policy
+from stemsep_envs.worker.ingest import Ingested, ingest
+from stemsep_envs.worker.naming import TrackNames
+from stemsep_envs.worker.session import Deadlines, WorkerSession
+
+OnEvent = Callable[[Event], None]
+
+WORKER_DIR = Path(__file__).resolve().parents[1] / "worker"
+ENTRY_PATH = WORKER_DIR / "entry.py"
+
+MAX_STEM_BYTES = 1 << 40
+"""A stem larger than this is not believed."""
+
+MAX_CRASHES_IN_A_ROW = 3
+
+
+def ignore_event(_: Event) -> None:
+    """Take an event and do nothing."""
+
+
+class Session:
+    """A loaded model. Made by `open_session`; not to be shared between threads.
+
+    Attributes:
+        plan: What was planned for the model.
+        environment: The environment the worker runs in.
+        loaded: What the worker said of the model: stems, sample rate, accepted channel counts.
+        start_seconds: From starting the worker to its first reply.
+        load_seconds: Loading the model.
+    """
+
+    def __init__(
+        self, plan: Plan, environment: Environment, scratch: Scratch, *, on_event: OnEvent, deadlines: Deadlines | None
+    ) -> None:
+        self.plan = plan
+        self.environment = environment
+        self._scratch = scratch
+        self._on_event = on_event
+        self._deadlines = deadlines
+        self._hashing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="hash")
+        self._tracks = 0
+        self._crashes = 0
+        self._resources = ExitStack()
+        self._start()
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """The stems that the model makes."""
+        return tuple(self.loaded.stems)
+
+    @property
+    def worker_log(self) -> str:
+        """The last lines that the worker printed."""
+        return self._worker.log.text()
+
+    def separate(
+        self,
+        source: Path,
+        names: TrackNames,
+        output: OutputPlan,
+        *,
+        on_progress: Callable[[ProgressParams], None] | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> RunTrack:
+        """Separate one track and put its stems in place.
+
+        Args:
+            source: The audio file.
+            names: Where each stem goes, relative to ``output.dir``.
+            output: Where and how to write.
+            on_progress: Called with each sign of progress (frames of the input).
+            cancelled: Set it from another thread to give the track up.
+
+        Returns:
+            The track's part of the record; its own record is not written here.
+
+        Raises:
+            ModelError: The model's code failed or its worker died.
+            UsageError: The input is not readable audio or does not fit the model.
+            LimitError: A deadline passed, or memory or disk ran out.
+            InterruptedRunError: It was cancelled.
+        """
+        began = time.monotonic()
+        self._restart_if_dead()
+        self._tracks += 1
+        scratch = ensure_dir(self._scratch.work_dir / f"track-{self._tracks}")
+        try:
+            before = source.stat()
+            digest = self._hashing.submit(sha256_of, source)
+            result = self._ask(source, names, output, scratch, on_progress, cancelled)
+            taken = self._take(result, names, output, scratch)
+            sha256, size_bytes = digest.result()
+            warnings = [Finding(code=warning.code, message=warning.message) for warning in result.warnings]
+            if (source.stat().st_mtime_ns, source.stat().st_size) != (before.st_mtime_ns, before.st_size):
+                warnings.append(Finding(code="input_changed", message="the input was changed while it was being read"))
+        finally:
+            remove_tree(scratch)
+        return RunTrack(
+            status="done",
+            input=_input_facts(source, sha256, size_bytes, result),
+            start_frame=result.range.start_frame,
+            frames=result.range.frames,
+            outputs=_outputs(result, taken, names, output),
+            gain=result.gain,
+            gain_reason=result.gain_reason,
+            warnings=tuple(warnings),
+            timings=_timings(result, time.monotonic() - began),
+            peak_memory_bytes=result.peak_memory_bytes,
+            record=str(names.record),
+        )
+
+    def close(self, *, politely: bool = True) -> None:
+        """End the worker and everything it started."""
+        self._hashing.shutdown(wait=False, cancel_futures=True)
+        self._worker.close(politely=politely)
+        self._resources.close()
+
+    def _start(self) -> None:
+        plan, environment = self.plan, self.environment
+        self._on_event(Event(event="step", step="start", message=f"starting {plan.runtime.recipe.id}"))
+        policy = Policy(
+            readable=(
+                environment.dir,
+                *environment.interpreter_dirs,
+                WORKER_DIR,
+                plan.runtime.dir,
+                *(artifact.path for artifact in plan.artifacts),
+            ),
+            writable_dir=self._scratch.work_dir,
+            env=worker_environ(self._scratch.work_dir, keep_memory=plan.runtime.recipe.torch is not None),
+            limits=plan.limits,
+            gpu=plan.target.accelerator != "cpu",
+        )
+        adapter = str(plan.runtime.adapter_path)
+        argv = (str(environment.python_path), "-I", str(ENTRY_PATH), "--adapter", adapter)
+        began = time.monotonic()
+        command = self._resources.enter_context(plan.sandbox.level.confine(argv, policy))
+        self._worker = WorkerSession(
+            command,
+            deadlines=self._deadlines,
+            on_log=lambda level, text: self._on_event(Event(event="log", level=level, message=text)),
+        )
+        try:
+            self._worker.initialize()
+            self.start_seconds = time.monotonic() - began
+            self._on_event(Event(event="step", step="load", message=f"loading {plan.entry.id}"))
+            began = time.monotonic()
+            self.loaded: LoadResult = self._worker.load(self._load_params())
+            self.load_seconds = time.monotonic() - began
+        except BaseException:
+            self._worker.close(politely=False)
+            self._resources.close()
+            raise
+
+    def _load_params(self) -> LoadParams:
+        entry = self.plan.entry
+        settings = {name: setting.value for name, setting in self.plan.settings.items()}
+        return LoadParams(
+            model=LoadedModel(
+                id=entry.id,
+                model_type=self.plan.model_type,
+                variant=self.plan.variant,
+                architecture=entry.architecture,
+            ),
+            artifacts={artifact.record.name: str(artifact.path) for artifact in self.plan.artifacts},
+            device=self.plan.target.device,
+            settings={name: value for name, value in settings.items() if value is not None},
+        )
+
+    def _restart_if_dead(self) -> None:
+        if self._worker.alive:
+            self._crashes = 0
+            return
+        self._crashes += 1
+        if self._crashes >= MAX_CRASHES_IN_A_ROW:
+            raise ModelError(
+                f"the worker died {self._crashes} times in a row and is not started again",
+                hint=f"its last words:\n{self._worker.log.tail()}",
+                code="crash_loop",
+            )
+        self._resources.close()
+        self._start()
+
+    def _ask(
+        self,
+        source: Path,
+        names: TrackNames,
+        output: OutputPlan,
+        scratch: Path,
+        on_progress: Callable[[ProgressParams], None] | None,
+        cancelled: threading.Event | None,
+    ) -> SeparateResult:
+        options = output.options
+        files = {stem: f"{index}.{options.format}" for index, stem in enumerate(names.stems)}
+        params = SeparateParams(
+            input=str(source),
+            start_seconds=options.start_seconds,
+            duration_seconds=options.duration_seconds,
+            stems=tuple(names.stems),
+            output=OutputRequest(
+                dir=str(scratch),
+                files=files,
+                format=options.format,
+                bit_depth=options.bit_depth,
+                sample_rate=options.sample_rate,
+                normalize=options.normalize,
+            ),
+        )
+        result = self._worker.separate(params, on_progress=on_progress, cancelled=cancelled)
+        made = {output.stem: output.file for output in result.outputs}
+        if made != files:
+            raise ModelError(
+                f"the worker was asked for {', '.join(files)} and reported {', '.join(made) or 'nothing'}",
+                code="protocol_violation",
+            )
+        return result
+
+    def _take(
+        self, result: SeparateResult, names: TrackNames, output: OutputPlan, scratch: Path
+    ) -> dict[str, Ingested]:
+        """Take all stems out of the worker's reach, then put them in place together, or none of them."""
+        confined = self.plan.sandbox.level.name != "hygiene"
+        ours = self._scratch.taken_dir
+        pending: dict[str, Future[Ingested]] = {
+            stem.stem: self._hashing.submit(
+                ingest,
+                scratch / stem.file,
+                ours / stem.file,
+                max_bytes=MAX_STEM_BYTES,
+                confined=confined,
+            )
+            for stem in result.outputs
+        }
+        taken = {stem: future.result() for stem, future in pending.items()}
+        remove_file(output.dir / names.record)  # a record never stands beside stems it does not tell
+        placed: list[Path] = []
+        try:
+            for stem, ingested in taken.items():
+                publish(ingested.path, output.dir / names.stems[stem])
+                placed.append(output.dir / names.stems[stem])
+        except BaseException:
+            for path in placed:
+                remove_file(path)
+            raise
+        return taken
+
+
+@contextmanager
+def open_planned(
+    plan: Plan,
+    environment: Environment,
+    *,
+    scratch_parent: Path,
+    on_event: OnEvent = ignore_event,
+    deadlines: Deadlines | None = None,
+) -> Iterator[Session]:
+    """Open a session for a plan whose environment is built; at the end every process and the scratch folder are gone.
+
+    Args:
+        plan: From preflight.
+        environment: From ensure.
+        scratch_parent: Where the worker's scratch folder is made: best on the file system the stems will be on.
+        on_event: Called with each step and log line.
+        deadlines: How long the worker may take.
+
+    Raises:
+        ModelError: The worker did not start or the model did not load.
+        UsageError: ``scratch_parent`` cannot be written.
+    """
+    with environment.in_use(), session_scratch(scratch_parent) as scratch:
+        session = Session(plan, environment, scratch, on_event=on_event, deadlines=deadlines)
+        try:
+            yield session
+        except BaseException as error:
+            session.close(politely=isinstance(error, StemsepEnvError))
+            raise
+        session.close()
+
+
+def _input_facts(source: Path, sha256: str, size_bytes: int, result: SeparateResult) -> RunInput:
+    facts = result.input
+    return RunInput(
+        path=str(source),
+        sha256=sha256,
+        size_bytes=size_bytes,
+        container=facts.container,
+        subtype=facts.subtype,
+        sample_rate=facts.sample_rate,
+        channels=facts.channels,
+        frames=facts.frames,
+        duration_seconds=facts.duration_seconds,
+    )
+
+
+def _outputs(
+    result: SeparateResult, taken: dict[str, Ingested], names: TrackNames, output: OutputPlan
+) -> tuple[RunOutput, ...]:
+    return tuple(
+        RunOutput(
+            stem=stem.stem,
+            path=str(names.stems[stem.stem]),
+            sha256=taken[stem.stem].sha256,
+            size_bytes=taken[stem.stem].size_bytes,
+            format=output.options.format,
+            subtype=stem.subtype,
+            sample_rate=stem.sample_rate,
+            channels=stem.channels,
+            frames=stem.frames,
+            peak=stem.peak,
+        )
+        for stem in result.outputs
+    )
+
+
+def _timings(result: SeparateResult, total_seconds: float) -> TrackTimings:
+    worker = result.timings
+    return TrackTimings(
+        decode_seconds=worker.decode_seconds,
+        separate_seconds=worker.separate_seconds,
+        encode_seconds=worker.encode_seconds,
+        worker_seconds=worker.total_seconds,
+        overhead_seconds=max(0.0, total_seconds - worker.total_seconds),
+        total_seconds=total_seconds,
+    )

@@ -1,0 +1,47 @@
+"""What happens during a long command, as it happens: a JSON document a line with ``--events jsonl``, else a progress bar."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from stemsep_envs.documents.base import Document
+from stemsep_envs.documents.reports import Finding
+from stemsep_envs.documents.run import RunTrack
+
+EventKind = Literal[
+    "step", "session_started", "track_started", "progress", "track_finished", "log", "warning", "finished"
+]
+
+
+class Event(Document):
+    """One thing that happened. Fields that do not belong to its kind are null.
+
+    Attributes:
+        event: What kind of thing.
+        step: For ``step``: ``resolve``, ``lock``, ``interpreter``, ``build``, ``health``, ``start``, ``load``, ...
+        message: In words, for people.
+        track_index: Which input, counting from 0.
+        track_count: How many inputs there are.
+        input: The input's path.
+        stage: For ``progress``: ``separate`` or ``encode``.
+        done_frames: Frames done in this stage.
+        total_frames: Frames in this stage, null while unknown.
+        track: For ``track_finished``: the track's part of the record.
+        finding: For ``warning``: what is doubtful.
+        level: For ``log``: the adapter's own level.
+        exit_code: For ``finished``.
+    """
+
+    event: EventKind
+    step: str | None = None
+    message: str | None = None
+    track_index: int | None = None
+    track_count: int | None = None
+    input: str | None = None
+    stage: str | None = None
+    done_frames: int | None = None
+    total_frames: int | None = None
+    track: RunTrack | None = None
+    finding: Finding | None = None
+    level: str | None = None
+    exit_code: int | None = None
