@@ -1,21 +1,35 @@
 """How documents are parsed: once, at the edge, into frozen models, with every problem reported together.
 
 Problems carry the dotted path of the value that is wrong, in the notation ``models[3].runtime.allowed[0]``.
+``strict_json`` reads the text, ``problems`` words what is wrong, and this module joins them with the models.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from stemsep_envs.documents.problems import MAX_PROBLEMS, bounded, dotted_path, shown
+from stemsep_envs.documents.strict_json import load_json
 from stemsep_envs.errors import InvalidDocumentError, Problem
 
-MAX_PROBLEMS = 1000
-"""More than this many problems are counted, not listed."""
+__all__ = [
+    "MAX_PROBLEMS",
+    "Document",
+    "OpenDocument",
+    "dotted_path",
+    "load_json",
+    "parse_json",
+    "plain",
+    "problems_of",
+    "refuse_at",
+    "unknown_fields",
+    "validate",
+]
 
 
 class Document(BaseModel):
@@ -27,10 +41,14 @@ class Document(BaseModel):
 class OpenDocument(BaseModel):
     """A frozen document that keeps fields it does not know, so that tomorrow's file survives today's program.
 
-    `unknown_fields` lists what was kept.
+    `unknown_fields` lists what was kept; a class whose further fields are named elsewhere (an engine's own settings)
+    says so with ``open_by_design``, and its are not listed.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False, ser_json_inf_nan="null")
+    model_config = ConfigDict(
+        frozen=True, extra="allow", allow_inf_nan=False, ser_json_inf_nan="null", protected_namespaces=()
+    )
+    open_by_design: ClassVar[bool] = False
 
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -40,13 +58,13 @@ def parse_json(data: bytes | str, model: type[ModelT], *, origin: str) -> ModelT
     """Parse JSON text into ``model``.
 
     Args:
-        data: The text, UTF-8 when bytes.
+        data: The text, UTF-8 when bytes; a byte-order mark is allowed.
         model: The document's model.
         origin: What to call the document in messages, usually its path.
 
     Raises:
-        InvalidDocumentError: The text is not JSON, repeats a key, holds a non-finite number, or breaks the model; all problems
-            are listed, except that a syntax error hides what follows it.
+        InvalidDocumentError: The text is not JSON, holds what `load_json` refuses, or breaks the model; all problems
+            of the stage that fails are listed, except that a syntax error hides what follows it.
     """
     return validate(load_json(data, origin=origin), model, origin=origin)
 
@@ -59,91 +77,60 @@ def validate(value: object, model: type[ModelT], *, origin: str) -> ModelT:
         raise InvalidDocumentError(origin, problems_of(error)) from None
 
 
-def load_json(data: bytes | str, *, origin: str) -> Any:
-    """Read JSON strictly: UTF-8, no repeated keys, finite numbers, bounded depth.
-
-    Raises:
-        InvalidDocumentError: With the line and column of a syntax error, or every repeated key.
-    """
-    repeated: list[str] = []
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        result = dict(items)
-        if len(result) != len(items):
-            seen: set[str] = set()
-            for key, _ in items:
-                if key in seen:
-                    repeated.append(key)
-                seen.add(key)
-        return result
-
-    def finite(text: str) -> float:
-        number = float(text)
-        if not math.isfinite(number):
-            refuse_constant(text)
-        return number
-
-    def refuse_constant(text: str) -> NoReturn:
-        raise InvalidDocumentError(origin, (Problem("", f"{text[:40]} is not a finite number"),))
-
-    try:
-        text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
-        value = json.loads(text, object_pairs_hook=pairs, parse_float=finite, parse_constant=refuse_constant)
-    except UnicodeDecodeError as error:
-        raise InvalidDocumentError(
-            origin, (Problem("", f"not UTF-8 text (byte {error.start} cannot be decoded)"),)
-        ) from None
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise InvalidDocumentError(origin, (Problem("", f"not JSON: {error.msg} ({where})"),)) from None
-    except RecursionError:
-        raise InvalidDocumentError(origin, (Problem("", "nested too deeply"),)) from None
-    except ValueError:  # an integer with thousands of digits
-        raise InvalidDocumentError(origin, (Problem("", "holds an absurdly long number"),)) from None
-    if repeated:
-        problems = tuple(Problem("", f"key {key!r} appears twice in one object") for key in repeated[:MAX_PROBLEMS])
-        raise InvalidDocumentError(origin, problems)
-    return value
+def plain(document: BaseModel) -> Any:
+    """Return a document in plain JSON types as it was read: unknown fields and nulls stay, absent ones stay absent."""
+    return document.model_dump(mode="json", exclude_unset=True, by_alias=True)
 
 
 def problems_of(error: ValidationError) -> tuple[Problem, ...]:
     """Turn pydantic's report into problems with dotted paths, in document order."""
     details = error.errors(include_url=False, include_context=True, include_input=True)
-    problems = [Problem(dotted_path(item["loc"]), _words(item)) for item in details[:MAX_PROBLEMS]]
-    if len(details) > MAX_PROBLEMS:
-        problems.append(Problem("", f"and {len(details) - MAX_PROBLEMS} more"))
-    return tuple(problems)
+    return bounded([Problem(dotted_path(item["loc"]), _words(item)) for item in details])
 
 
-def dotted_path(location: tuple[str | int, ...]) -> str:
-    """Write a location as ``models[3].runtime.allowed[0]``."""
-    path = ""
-    for part in location:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        else:
-            path += f".{part}" if path else part
-    return path
+def refuse_at(problems: Iterable[tuple[tuple[str | int, ...], str]]) -> None:
+    """Raise, from inside a validator, one error for each (location below the validated value, words); none, no error.
+
+    A plain ``ValueError`` would blame the whole value; this names the field that contradicts another.
+    """
+    details = [
+        InitErrorDetails(
+            type=PydanticCustomError("inconsistent", "{words}", {"words": words}), loc=location, input=None
+        )
+        for location, words in problems
+    ]
+    if details:
+        raise ValidationError.from_exception_data("inconsistent", details)
 
 
-def unknown_fields(document: BaseModel, path: str = "") -> Iterator[str]:
+def unknown_fields(document: BaseModel) -> Iterator[str]:
     """Yield the dotted path of every field that ``document`` carries and its model does not know."""
-    for key in document.model_extra or {}:
-        yield f"{path}.{key}" if path else key
-    for name in type(document).model_fields:
-        here = f"{path}.{name}" if path else name
-        yield from _unknown_in(getattr(document, name), here)
+    for location in _unknown_in(document, ()):
+        yield dotted_path(location)
 
 
-def _unknown_in(value: object, path: str) -> Iterator[str]:
+def _unknown_in(value: object, location: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
     if isinstance(value, BaseModel):
-        yield from unknown_fields(value, path)
-    elif isinstance(value, tuple | list):
-        for index, item in enumerate(value):
-            yield from _unknown_in(item, f"{path}[{index}]")
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _unknown_in(item, f"{path}.{key}")
+        if value.model_extra and not getattr(value, "open_by_design", False):
+            yield from ((*location, key) for key in value.model_extra)
+        present = value.model_fields_set  # what a document does not carry holds no unknown fields
+        for name, alias in _aliases_of(type(value)).items():
+            if name in present and isinstance(below := getattr(value, name), _CONTAINERS):
+                yield from _unknown_in(below, (*location, alias))
+    elif isinstance(value, tuple | list | Mapping):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for place, item in items:
+            if isinstance(item, _CONTAINERS):
+                yield from _unknown_in(item, (*location, place))
+
+
+_CONTAINERS = (BaseModel, tuple, list, Mapping)
+
+
+@cache
+def _aliases_of(model: type[BaseModel]) -> dict[str, str]:
+    """The name each field has in the document, by its name in the model."""
+    return {name: field.alias or name for name, field in model.model_fields.items()}
 
 
 _PLAIN_WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
@@ -156,9 +143,16 @@ _PLAIN_WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "tuple_type": lambda item: f"must be a list, not {_kind(item['input'])}",
     "list_type": lambda item: f"must be a list, not {_kind(item['input'])}",
     "dict_type": lambda item: f"must be an object, not {_kind(item['input'])}",
+    "mapping_type": lambda item: f"must be an object, not {_kind(item['input'])}",
     "model_type": lambda item: f"must be an object, not {_kind(item['input'])}",
     "model_attributes_type": lambda item: f"must be an object, not {_kind(item['input'])}",
+    "string_pattern_mismatch": lambda item: f"must match {item['ctx']['pattern']}, not {shown(item['input'])}",
+    "string_too_short": lambda item: "must not be empty" if not item["input"] else str(item["msg"]),
+    "string_too_long": lambda item: f"must be at most {item['ctx']['max_length']} characters long",
+    "too_short": lambda item: f"must hold at least {item['ctx']['min_length']}, not {item['ctx']['actual_length']}",
+    "too_long": lambda item: f"must hold at most {item['ctx']['max_length']}, not {item['ctx']['actual_length']}",
     "value_error": lambda item: str(item["ctx"]["error"]),
+    "inconsistent": lambda item: str(item["ctx"]["words"]),
 }
 
 
@@ -166,11 +160,12 @@ def _words(item: Mapping[str, Any]) -> str:
     phrase = _PLAIN_WORDS.get(item["type"])
     if phrase is not None:
         return phrase(item)
-    message = str(item["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+    message = str(item["msg"])
+    expected = message.removeprefix("Input should be ")
     value = item["input"]
-    if isinstance(value, str | int | float | bool) and value is not None:
-        return f"must be {message}, not {_shown(value)}"
-    return str(item["msg"])
+    if expected != message and isinstance(value, str | int | float):
+        return f"must be {expected}, not {shown(value)}"
+    return message
 
 
 def _kind(value: object) -> str:
@@ -184,8 +179,3 @@ def _kind(value: object) -> str:
         list: "a list",
     }
     return names.get(type(value), type(value).__name__)
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."

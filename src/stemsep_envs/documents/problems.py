@@ -1,0 +1,45 @@
+"""How a problem in a document is worded: where it is, and what stands there, in a form that is safe to print."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from stemsep_envs.errors import Problem
+
+MAX_PROBLEMS = 1000
+"""More than this many problems are counted, not listed."""
+
+_PLAIN_KEY = re.compile(r"[\w-]+", re.ASCII)
+_SHOWN_CHARACTERS = 60
+
+
+def dotted_path(location: tuple[str | int, ...], root: str = "") -> str:
+    """Write a location below ``root`` as ``models[3].runtime.allowed[0]``.
+
+    A key that would blur the notation is quoted: ``settings["a.b"]``.
+    """
+    path = root
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif _PLAIN_KEY.fullmatch(part):
+            path += f".{part}" if path else part
+        elif part != "[key]":  # pydantic's word for "the key itself is wrong"; the part before it is that key
+            path += f"[{shown(part)}]"
+    return path
+
+
+def bounded(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Return at most `MAX_PROBLEMS` problems, and one more that says how many were left out."""
+    if len(problems) <= MAX_PROBLEMS:
+        return tuple(problems)
+    return (*problems[:MAX_PROBLEMS], Problem("", f"and {len(problems) - MAX_PROBLEMS} more"))
+
+
+def shown(value: object) -> str:
+    """Quote a value for a message: bounded, and printable whatever it holds."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
+    return text.encode(errors="backslashreplace").decode()
