@@ -1,0 +1,116 @@
+"""Environments as documents: the inputs that name one, and the receipt that says one is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from stemsep_envs.documents.base import Document
+from stemsep_envs.documents.canonical import Sha256, digest_of
+from stemsep_envs.documents.target import Target
+
+LAYOUT = 1
+"""The arrangement of an environment's folder; raised when a program of another layout could not use it."""
+
+LinkMode = Literal["clone", "hardlink", "copy"]
+
+
+class InterpreterIdentity(Document):
+    """The exact interpreter an environment is made for, wherever it is installed."""
+
+    implementation: str
+    version: str
+    """All of it: ``3.11.7``."""
+    soabi: str
+    """What its extension modules are built for: ``cpython-311-x86_64-linux-gnu``."""
+
+
+class EnvironmentInputs(Document):
+    """All that goes in. Equal inputs are one environment, on any machine."""
+
+    layout: int = LAYOUT
+    target: Target
+    interpreter: InterpreterIdentity
+    lock: Sha256
+    """The digest of the lock's body: distributions, versions, hashes."""
+    engine: Sha256 | None = None
+    """The digest of the patched source tree, when the runtime has one."""
+
+    @cached_property
+    def digest(self) -> str:
+        """The name of the environment."""
+        return digest_of(self)
+
+
+class BaseInterpreter(Document):
+    """The interpreter on this machine that the environment borrows its standard library from."""
+
+    path: str
+    size_bytes: int
+    mtime_us: int
+    """Its last change, in microseconds since 1970: as fine as a JSON number is exact."""
+
+
+class Package(Document):
+    """An installed distribution."""
+
+    name: str
+    version: str
+
+
+class Builder(Document):
+    """What built it, and how its files are joined to the package cache."""
+
+    name: Literal["uv"]
+    version: str
+    link_mode: LinkMode
+    """As found on the built files, not as asked for."""
+    link_reason: str
+
+
+class HealthReport(Document):
+    """What was checked before the environment was published."""
+
+    imports: Mapping[str, Annotated[float, Field(ge=0)]]
+    """Seconds each module took to import the first time."""
+    dependencies_consistent: bool
+
+
+class Size(Document):
+    """What the environment takes on the disk."""
+
+    files: int
+    bytes: int
+    shared_bytes: int
+    """Of these, bytes in files that are hard links to the package cache."""
+
+
+class Receipt(Document):
+    """``receipt.json``: written last, so that an environment with one is whole."""
+
+    schema_version: Literal[1] = 1
+    digest: Sha256
+    inputs: EnvironmentInputs
+    lock_inputs: Sha256
+    """The digest of the question that the lock answers."""
+    built_for: tuple[str, ...]
+    """The parties whose demands were merged when it was built; others may share it since."""
+    base_interpreter: BaseInterpreter
+    packages: tuple[Package, ...]
+    builder: Builder
+    health: HealthReport
+    size: Size
+    steps_seconds: Mapping[str, float]
+    created_at: str
+    """UTC, ISO 8601."""
+    created_by: str
+    """This program and its version."""
+
+    @model_validator(mode="after")
+    def _digest_is_of_inputs(self) -> Receipt:
+        if self.digest != self.inputs.digest:
+            raise ValueError(f"the digest is not that of the inputs, which is {self.inputs.digest}")
+        return self

@@ -1,0 +1,202 @@
+"""What an environment must hold, each part with who asks for it: version ranges, packages, torch builds.
+
+A `Demand` is what one party asks for; `Requirements` are the demands of all, merged by `environments.merging`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from stemsep_envs.documents.runtime import Accelerator
+from stemsep_envs.errors import Reason
+
+_NEWEST_MINOR = 30
+"""No Python 3.x newer than this is thought of."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Who asks, and the field in which it says so: ``model x: requirements.python.max``."""
+
+    party: str
+    field: str
+
+    def __str__(self) -> str:
+        return f"{self.party}: {self.field}"
+
+    @property
+    def registry_path(self) -> str | None:
+        """The field of the registry entry, when a model asks."""
+        return self.field if self.party.startswith("model ") else None
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One end of a range as it was written, and who wrote it."""
+
+    text: str
+    source: Source
+
+    @property
+    def version(self) -> Version:
+        """The version as written."""
+        return Version(self.text)
+
+    @property
+    def ceiling(self) -> Version:
+        """The first release that an upper end no longer covers: 3.14 for ``3.13``, 2.3.2 for ``2.3.1``."""
+        *head, last = self.version.release
+        return Version(".".join(map(str, (*head, last + 1))))
+
+
+@dataclass(frozen=True)
+class Range:
+    """Versions from `lower` to all that begins with `upper`; an end that is None is open."""
+
+    lower: Bound | None = None
+    upper: Bound | None = None
+
+    def admits(self, version: Version) -> bool:
+        """Say whether a version lies in the range."""
+        if self.lower is not None and version < self.lower.version:
+            return False
+        return self.upper is None or version < self.upper.ceiling
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing lies in it."""
+        return self.lower is not None and self.upper is not None and self.lower.version >= self.upper.ceiling
+
+    def intersect(self, other: Range) -> Range:
+        """Return what lies in both; each end keeps who set it."""
+        lowers = [bound for bound in (self.lower, other.lower) if bound is not None]
+        uppers = [bound for bound in (self.upper, other.upper) if bound is not None]
+        return Range(
+            max(lowers, key=lambda bound: bound.version, default=None),
+            min(uppers, key=lambda bound: bound.ceiling, default=None),
+        )
+
+    def specifier(self) -> str:
+        """Return the range as PEP 440 text: ``>=2.3,<2.5``."""
+        ends = []
+        if self.lower is not None:
+            ends.append(f">={self.lower.version}")
+        if self.upper is not None:
+            ends.append(f"<{self.upper.ceiling}")
+        return ",".join(ends)
+
+    def __str__(self) -> str:
+        if self.lower is not None and self.upper is not None:
+            return f"{self.lower.text} to {self.upper.text}"
+        if self.lower is not None:
+            return f"{self.lower.text} or newer"
+        return f"up to {self.upper.text}" if self.upper is not None else "any version"
+
+
+@dataclass(frozen=True)
+class Want:
+    """One package requirement (PEP 508 text) and who asks for it."""
+
+    text: str
+    source: Source
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What one party asks for; what it leaves empty it does not care about.
+
+    Attributes:
+        party: ``runtime dsp``, ``variant fno``, ``model x``.
+        python: Versions of Python.
+        torch: Versions of torch; None does not ask for torch.
+        torch_packages: Distributions to install from the torch index.
+        cuda: Builds it may use (``cu128``), None for any.
+        rocm: Builds it may use (``rocm6.4``), None for any.
+        packages: What to install besides.
+    """
+
+    party: str
+    python: Range = Range()
+    torch: Range | None = None
+    torch_packages: tuple[str, ...] = ()
+    cuda: tuple[str, ...] | None = None
+    rocm: tuple[str, ...] | None = None
+    packages: tuple[Want, ...] = ()
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """The merged demands, and why they cannot be met when that can be seen without a resolver."""
+
+    python: Range
+    torch: Range | None
+    torch_packages: tuple[str, ...]
+    cuda: tuple[str, ...] | None
+    rocm: tuple[str, ...] | None
+    packages: tuple[Want, ...]
+    accelerators: tuple[Accelerator, ...]
+    source_distributions: tuple[str, ...]
+    parties: tuple[str, ...]
+    conflicts: tuple[Reason, ...]
+
+    def lines(self) -> tuple[str, ...]:
+        """Return the normal form that a resolver is given: one line a package, sorted."""
+        wants = [want.text for want in self.packages]
+        if self.torch is not None:
+            wants += [f"torch{self.torch.specifier()}", *self.torch_packages]
+        return normalize(wants)
+
+    def python_minors(self) -> tuple[str, ...]:
+        """Return the minors in the range, newest first: ``("3.13", "3.12")``."""
+        minors = []
+        for minor in range(_NEWEST_MINOR, -1, -1):
+            newest_patch = Version(f"3.{minor}.9999")
+            floor = self.python.lower is None or newest_patch >= self.python.lower.version
+            if floor and (self.python.upper is None or Version(f"3.{minor}") < self.python.upper.ceiling):
+                minors.append(f"3.{minor}")
+        return tuple(minors)
+
+
+def version_range(low: str | None, high: str | None, party: str, field: str) -> Range:
+    """Return the range from ``field.min`` to ``field.max`` of a party."""
+    return Range(
+        Bound(low, Source(party, f"{field}.min")) if low else None,
+        Bound(high, Source(party, f"{field}.max")) if high else None,
+    )
+
+
+def cuda_build(text: str) -> str:
+    """Return torch's word for a CUDA build: ``cu128`` for ``cu128``, ``12.8``, ``128`` or ``cuda12.8``."""
+    digits = text.lower().removeprefix("cuda").removeprefix("cu").replace(".", "")
+    if not (digits.isdigit() and len(digits) in {2, 3}):
+        raise ValueError(f"{text!r} is not a CUDA build: write cu128")
+    return f"cu{digits}"
+
+
+def rocm_build(text: str) -> str:
+    """Return torch's word for a ROCm build: ``rocm6.4`` for ``rocm6.4`` or ``6.4``."""
+    number = text.lower().removeprefix("rocm")
+    if not all(part.isdigit() for part in number.split(".")) or number.count(".") not in {1, 2}:
+        raise ValueError(f"{text!r} is not a ROCm build: write rocm6.4")
+    return f"rocm{number}"
+
+
+def normalize(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return requirements one line a package (and marker), in normal form: equal sets are equal text."""
+    merged: dict[tuple[str, str], tuple[set[str], SpecifierSet]] = {}
+    for text in texts:
+        requirement = Requirement(text)
+        key = (canonicalize_name(requirement.name), str(requirement.marker or ""))
+        extras, specifier = merged.get(key, (set(), SpecifierSet()))
+        merged[key] = (extras | requirement.extras, specifier & requirement.specifier)
+    lines = []
+    for (name, marker), (extras, specifier) in sorted(merged.items()):
+        wanted_extras = f"[{','.join(sorted(extras))}]" if extras else ""
+        lines.append(f"{name}{wanted_extras}{specifier}" + (f" ; {marker}" if marker else ""))
+    return tuple(lines)

@@ -1,0 +1,179 @@
+"""Building an environment: beside its final place, checked, its receipt written last, published by one rename."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+from stemsep_envs._version import __version__
+from stemsep_envs.documents.environment import BaseInterpreter, Builder, EnvironmentInputs, Package, Receipt
+from stemsep_envs.documents.lock import Lock
+from stemsep_envs.environments import linking, store, torch_index, uv
+from stemsep_envs.environments.health import check_health
+from stemsep_envs.environments.locking import wheels_only
+from stemsep_envs.errors import BuildError
+from stemsep_envs.host import files
+from stemsep_envs.host.interpreters import Interpreter
+from stemsep_envs.host.paths import Home
+
+_CREATE_SECONDS = 120.0
+_INSTALL_SECONDS = 7200.0
+
+Report = Callable[[str, str], None]
+"""Told of each step as it begins: a word for the step, and the detail in words."""
+
+
+@dataclass(frozen=True)
+class BuildJob:
+    """All that a build needs.
+
+    Attributes:
+        title: What is built, in words.
+        inputs: What goes in; their digest is the environment's name.
+        interpreter: The interpreter of this machine that they name.
+        lock: The lock that they name.
+        health_imports: Modules that must import.
+        built_for: The parties that asked.
+    """
+
+    title: str
+    inputs: EnvironmentInputs
+    interpreter: Interpreter
+    lock: Lock
+    health_imports: tuple[str, ...]
+    built_for: tuple[str, ...]
+
+
+@dataclass
+class Stopwatch:
+    """Seconds of each step, by its word."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, word: str) -> Iterator[None]:
+        """Time a block as one step."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[word] = round(self.seconds.get(word, 0.0) + time.perf_counter() - began, 4)
+
+
+def build(job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, report: Report) -> Receipt:
+    """Build an environment and publish it. The caller holds the lock of its digest and found none there.
+
+    Raises:
+        BuildError: The builder or the health check failed; nothing is left.
+        LimitError: No space, or a deadline passed.
+    """
+    digest = job.inputs.digest
+    staging = home.environments_dir / f"{store.BUILDING}{digest[:16]}-{secrets.token_hex(4)}"
+    files.ensure_dir(staging)
+    try:
+        receipt = _fill(staging, job, home=home, offline=offline, watch=watch, report=report)
+        store.remove(home, digest)  # a broken one, which nobody can use
+        with watch.step("publish"):
+            files.publish(staging, store.environment_dir(home, digest))
+    finally:
+        files.remove_tree(staging)
+    return receipt
+
+
+def _fill(staging: Path, job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, report: Report) -> Receipt:
+    lock_path, venv, python = staging / store.LOCK, staging / "venv", store.python_path(staging)
+    files.write_atomic(lock_path, job.lock.text().encode())
+    cache = files.ensure_dir(uv.cache_dir(home))
+    link = linking.choose_link_mode(cache, staging)
+    with watch.step("create"):
+        report("create", f"Python {job.interpreter.version}")
+        uv.call_uv(
+            ("venv", "--quiet", "--relocatable", "--no-project", "--python", str(job.interpreter.path), str(venv)),
+            home=home,
+            what=f"creating the environment of {job.title}",
+            offline=True,
+            timeout_seconds=_CREATE_SECONDS,
+        )
+    with watch.step("install"):
+        report("install", f"{len(job.lock.pins)} packages")
+        _install(job, lock_path, python, link.mode, home=home, offline=offline)
+    with watch.step("check"):
+        report("check", ", ".join(job.health_imports))
+        checked = check_health(python, job.health_imports, home=home, what=job.title)
+        _refuse_other_interpreter(job, checked.python_version)
+        packages = _installed(python, venv, job)
+        size = linking.measure(staging)
+    receipt = Receipt(
+        digest=job.inputs.digest,
+        inputs=job.inputs,
+        lock_inputs=job.lock.inputs.digest,
+        built_for=job.built_for,
+        base_interpreter=BaseInterpreter(
+            path=str(job.interpreter.path),
+            size_bytes=job.interpreter.size_bytes,
+            mtime_us=job.interpreter.mtime_ns // 1000,
+        ),
+        packages=packages,
+        builder=Builder(
+            name="uv", version=uv.version(), link_mode=linking.mode_found(link.mode, size), link_reason=link.why
+        ),
+        health=checked.report,
+        size=size,
+        steps_seconds=dict(watch.seconds),
+        created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        created_by=f"stemsep-envs {__version__}",
+    )
+    files.write_atomic(staging / store.RECEIPT, receipt.model_dump_json(indent=1).encode() + b"\n")
+    return receipt
+
+
+def _install(job: BuildJob, lock_path: Path, python: Path, link_mode: str, *, home: Home, offline: bool) -> None:
+    inputs = job.lock.inputs
+    # Every version and file is pinned: which index has it does not matter, so that a torch index which also carries
+    # other packages cannot hide them.
+    any_index = ("--index-strategy", "unsafe-best-match") if inputs.torch_packages else ()
+    uv.call_uv(
+        (
+            *("pip", "sync", "--quiet", "--require-hashes", "--python", str(python), "--link-mode", link_mode),
+            *wheels_only(inputs),
+            *torch_index.resolve_arguments(inputs.target, inputs.torch_packages),
+            *any_index,
+            str(lock_path),
+        ),
+        home=home,
+        what=f"installing {job.title}",
+        offline=offline,
+        timeout_seconds=_INSTALL_SECONDS,
+    )
+
+
+def _refuse_other_interpreter(job: BuildJob, version: str) -> None:
+    if version != job.interpreter.version:
+        raise BuildError(
+            f"{job.interpreter.path} is Python {version} inside the environment and {job.interpreter.version} outside",
+            hint="an upgrade was under way; try again",
+            code="interpreter_changed",
+        )
+
+
+def _installed(python: Path, venv: Path, job: BuildJob) -> tuple[Package, ...]:
+    """Return the distributions that are there, and refuse when they are not those of the lock."""
+    library = "Lib" if os.name == "nt" else f"lib/python{job.interpreter.minor}"
+    found = set()
+    for entry in (venv / library / "site-packages").glob("*.dist-info"):
+        name, _, version = entry.name.removesuffix(".dist-info").partition("-")
+        found.add((name.lower().replace("_", "-").replace(".", "-"), version))
+    locked = {(pin.name, pin.version) for pin in job.lock.pins}
+    if {name for name, _ in found} != {name for name, _ in locked}:
+        missing = ", ".join(sorted({name for name, _ in locked} - {name for name, _ in found})) or "none"
+        extra = ", ".join(sorted({name for name, _ in found} - {name for name, _ in locked})) or "none"
+        raise BuildError(
+            f"{python} does not hold what is locked: missing {missing}; too many {extra}", code="incomplete"
+        )
+    return tuple(Package(name=name, version=version) for name, version in sorted(found))

@@ -1,0 +1,136 @@
+"""Making sure of an environment: use the one that is there, or build it, whoever else is doing the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemsep_envs.documents.environment import Receipt
+from stemsep_envs.environments import store, uv
+from stemsep_envs.environments.building import BuildJob, Report, Stopwatch, build
+from stemsep_envs.environments.locking import FoundLock, resolve_once
+from stemsep_envs.environments.plan import EnvironmentPlan, environment_inputs
+from stemsep_envs.environments.pythons import choose_python
+from stemsep_envs.errors import BlockedError, BuildError
+from stemsep_envs.host import files, locks
+from stemsep_envs.host.interpreters import Interpreter, find_interpreters, managed_dir
+from stemsep_envs.host.paths import Home
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A whole environment.
+
+    Attributes:
+        digest: Its name.
+        dir: Its folder: ``venv/``, ``lock.txt``, ``receipt.json``.
+        python: Its interpreter; start workers with this, never through uv.
+        receipt: What went in and how it was built.
+        reused: Whether it was there already, or another process built it meanwhile.
+        steps_seconds: What was done just now, and how long each step took.
+    """
+
+    digest: str
+    dir: Path
+    python: Path
+    receipt: Receipt
+    reused: bool
+    steps_seconds: Mapping[str, float]
+
+
+def _silent(step: str, detail: str) -> None:
+    """Report to nobody."""
+
+
+def ensure_environment(
+    plan: EnvironmentPlan, *, home: Home, offline: bool = False, report: Report = _silent
+) -> Environment:
+    """Return the planned environment, building it if it is not there.
+
+    Args:
+        plan: From `plan.plan_environment`.
+        home: Where environments are.
+        offline: Forbid the network.
+        report: Told of each step as it begins.
+
+    Raises:
+        BlockedError: The plan is impossible; carries every reason.
+        BuildError: Resolving, installing or the health check failed.
+        MismatchError: A lock or a downloaded file is not what was promised.
+        LimitError: No space, or a deadline passed.
+        UsageError: The home cannot be written.
+    """
+    if plan.reasons:
+        raise BlockedError(f"no environment can serve {plan.title}: {plan.reasons[0].message}", plan.reasons)
+    watch = Stopwatch()
+    if plan.digest is not None and plan.state == "ready":
+        return _environment(home, plan.digest, reused=True, watch=watch)
+    with watch.step("interpreter"):
+        interpreter = plan.python.interpreter or _install_interpreter(plan, home=home, offline=offline, report=report)
+    with watch.step("lock"):
+        lock = plan.lock or _resolve(plan, home=home, offline=offline, report=report)
+    job = BuildJob(
+        title=plan.title,
+        inputs=environment_inputs(interpreter, plan.target, lock, plan.engine_digest),
+        interpreter=interpreter,
+        lock=lock.lock,
+        health_imports=plan.health_imports,
+        built_for=plan.requirements.parties,
+    )
+    return _build_once(job, home=home, offline=offline, watch=watch, report=report)
+
+
+def _build_once(job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, report: Report) -> Environment:
+    """Build under the digest's lock, looking again once it is held."""
+    digest = job.inputs.digest
+    if store.problem_with(home, digest) is None:
+        return _environment(home, digest, reused=True, watch=watch)
+    files.ensure_dir(home.environments_dir)
+    with watch.step("wait"):
+        hold = locks.hold(
+            store.hold_path(home, digest),
+            on_wait=lambda: report("wait", "another process is building this environment"),
+        )
+        hold.__enter__()
+    try:
+        if store.problem_with(home, digest) is None:
+            return _environment(home, digest, reused=True, watch=watch)
+        receipt = build(job, home=home, offline=offline, watch=watch, report=report)
+    finally:
+        hold.__exit__(None, None, None)
+    store.clear_leftovers(home)
+    folder = store.environment_dir(home, digest)
+    return Environment(digest, folder, store.python_path(folder), receipt, reused=False, steps_seconds=watch.seconds)
+
+
+def _environment(home: Home, digest: str, *, reused: bool, watch: Stopwatch) -> Environment:
+    folder = store.environment_dir(home, digest)
+    receipt = store.read_receipt(home, digest)
+    return Environment(digest, folder, store.python_path(folder), receipt, reused, watch.seconds)
+
+
+def _install_interpreter(plan: EnvironmentPlan, *, home: Home, offline: bool, report: Report) -> Interpreter:
+    minor = plan.python.minor
+    if minor is None:
+        raise ValueError("a plan without a Python has reasons")
+    report("interpreter", f"installing Python {minor}")
+    with locks.hold(home.holds_dir / f"python-{minor}"):
+        uv.install_python(minor, into=managed_dir(home), home=home, offline=offline)
+    choice = choose_python(
+        find_interpreters(home),
+        plan.requirements.python,
+        minors=(minor,),
+        locked_minors=frozenset(),
+        platform=plan.target.platform,
+    )
+    if choice.interpreter is None:
+        raise BuildError(f"Python {minor} was installed and is not found", output="\n".join(choice.refused))
+    return choice.interpreter
+
+
+def _resolve(plan: EnvironmentPlan, *, home: Home, offline: bool, report: Report) -> FoundLock:
+    if plan.lock_inputs is None:
+        raise ValueError("a plan without a question has reasons")
+    what = plan.title.partition(" for ")[0]
+    return resolve_once(plan.lock_inputs, home=home, what=what, offline=offline, report=report)

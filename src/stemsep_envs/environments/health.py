@@ -1,0 +1,107 @@
+"""Whether a built environment works: its modules import, its distributions fit each other.
+
+The imports run in the environment's own interpreter, isolated, with next to no variables and a throw-away home. As
+they leave their bytecode behind, they also make the environment import at full speed once it is read-only
+(docs/decisions/0002).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemsep_envs.documents.environment import HealthReport
+from stemsep_envs.environments import uv
+from stemsep_envs.errors import BuildError
+from stemsep_envs.host.files import scratch_dir
+from stemsep_envs.host.paths import Home
+from stemsep_envs.host.processes import Command, run, words_for_status
+
+_IMPORT_SECONDS = 900.0
+_CHECK_SECONDS = 120.0
+_OUTPUT_CHARACTERS = 6000
+
+_IMPORTS = """
+import os, sys
+answer = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+import importlib, json, time
+seconds = {}
+for name in sys.argv[1:]:
+    began = time.perf_counter()
+    importlib.import_module(name)
+    seconds[name] = round(time.perf_counter() - began, 4)
+answer.write(json.dumps({"imports": seconds, "version": "%d.%d.%d" % sys.version_info[:3]}))
+answer.close()
+"""
+"""Answers on the original stdout; what modules print goes to stderr."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the health check found: the report for the receipt, and the version the interpreter gives itself."""
+
+    report: HealthReport
+    python_version: str
+
+
+def check_health(python: Path, imports: tuple[str, ...], *, home: Home, what: str) -> Checked:
+    """Check a built environment.
+
+    Args:
+        python: Its interpreter.
+        imports: Modules that must import.
+        home: Where a scratch folder may be made.
+        what: What is checked, in words.
+
+    Raises:
+        BuildError: A module does not import, or distributions contradict each other.
+    """
+    with scratch_dir(home.cache_dir, "health-") as scratch:
+        answer = _import_all(python, imports, scratch, what)
+    uv.call_uv(
+        ("pip", "check", "--quiet", "--python", str(python)),
+        home=home,
+        what=f"the dependency check of {what}",
+        offline=True,
+        timeout_seconds=_CHECK_SECONDS,
+    )
+    seconds = {str(name): float(str(value)) for name, value in dict(answer["imports"]).items()}
+    return Checked(HealthReport(imports=seconds, dependencies_consistent=True), str(answer["version"]))
+
+
+def _import_all(python: Path, imports: tuple[str, ...], scratch: Path, what: str) -> dict[str, dict[str, object]]:
+    command = Command((str(python), "-I", "-c", _IMPORTS, *imports), _environment(scratch), scratch)
+    done = run(command, timeout_seconds=_IMPORT_SECONDS)
+    try:
+        answer = json.loads(done.stdout) if done.status == 0 else None
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        words = done.stderr.strip()[-_OUTPUT_CHARACTERS:]
+        last = words.splitlines()[-1] if words else words_for_status(done.status)
+        raise BuildError(
+            f"{what} was installed and does not work: {last}",
+            hint="the lock names packages that do not run together here",
+            code="unhealthy",
+            output=words,
+            command=command.shown(),
+        )
+    return answer
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """Return next to nothing: what the user has set must not decide whether an environment is healthy."""
+    place = str(scratch)
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": place,
+        "USERPROFILE": place,
+        "TMPDIR": place,
+        "TEMP": place,
+        "TMP": place,
+        "XDG_CACHE_HOME": place,
+        "MPLCONFIGDIR": place,
+        "LANG": "C.UTF-8",
+    }

@@ -1,0 +1,172 @@
+"""Finding the lock that answers a question, and resolving it where there is none.
+
+A lock is found by the digest of its inputs, never by its name: among those that ship with the runtime, then among those
+resolved on this machine. One whose text was changed is refused, not passed over.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from stemsep_envs.documents.lock import Lock, LockInputs, Pin, inputs_digest_of, parse_body, parse_lock
+from stemsep_envs.documents.requirements import Requirements
+from stemsep_envs.documents.target import Platform, Target
+from stemsep_envs.environments import torch_index, uv
+from stemsep_envs.errors import BuildError
+from stemsep_envs.host import files, locks
+from stemsep_envs.host.paths import Home
+
+_log = logging.getLogger(__name__)
+
+_RESOLVE_SECONDS = 900.0
+_HEAD_BYTES = 16384
+"""A header fits in this: it names what was asked for, not what was found."""
+
+UV_PLATFORMS: dict[Platform, str] = {
+    "linux-x86_64": "x86_64-manylinux_2_28",  # the oldest C library that current torch wheels load on
+    "linux-aarch64": "aarch64-manylinux_2_28",
+    "macos-arm64": "aarch64-apple-darwin",
+    "macos-x86_64": "x86_64-apple-darwin",
+    "windows-x86_64": "x86_64-pc-windows-msvc",
+}
+_RESOLVE_ENV = {"MACOSX_DEPLOYMENT_TARGET": "14.0"}  # torch's wheels for macOS start there
+
+
+@dataclass(frozen=True)
+class FoundLock:
+    """A lock, its file, and whether it shipped with the runtime or was resolved on this machine."""
+
+    lock: Lock
+    path: Path
+    origin: Literal["shipped", "home"]
+
+
+def lock_inputs(requirements: Requirements, target: Target, python: str) -> LockInputs:
+    """Return the question that a lock for one target and one Python minor answers."""
+    return LockInputs(
+        target,
+        python,
+        requirements.lines(),
+        torch_packages=tuple(sorted(requirements.torch_packages)),
+        builds=requirements.source_distributions,
+    )
+
+
+def shipped_digests(locks_dir: Path) -> dict[str, Path]:
+    """Return which questions the locks of a runtime answer: digest of the inputs to file. Reads headers only."""
+    answers: dict[str, Path] = {}
+    for path in sorted(locks_dir.glob("*.txt")):
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD_BYTES).decode(errors="replace")
+        digest = inputs_digest_of(head)
+        if digest is not None:
+            answers.setdefault(digest, path)
+    return answers
+
+
+def find_lock(inputs: LockInputs, *, shipped: dict[str, Path], home: Home) -> FoundLock | None:
+    """Return the lock that answers ``inputs``, or None when it has to be resolved.
+
+    Raises:
+        MismatchError: There is one, and it was changed.
+    """
+    places: tuple[tuple[Path | None, Literal["shipped", "home"]], ...] = (
+        (shipped.get(inputs.digest), "shipped"),
+        (home_lock_path(inputs, home), "home"),
+    )
+    for path, origin in places:
+        if path is not None and path.is_file():
+            return FoundLock(parse_lock(path.read_bytes(), origin=str(path)), path, origin)
+    return None
+
+
+def home_lock_path(inputs: LockInputs, home: Home) -> Path:
+    """Return where a lock that was resolved on this machine is kept."""
+    return home.locks_dir / f"{inputs.digest}.txt"
+
+
+def resolve_once(
+    inputs: LockInputs, *, home: Home, what: str, offline: bool, report: Callable[[str, str], None]
+) -> FoundLock:
+    """Resolve a question and keep the answer in the home; of several processes that ask at once, one resolves.
+
+    Raises:
+        BuildError: It cannot be resolved.
+    """
+    path = home_lock_path(inputs, home)
+    with locks.hold(
+        home.holds_dir / f"lock-{inputs.digest[:16]}",
+        on_wait=lambda: report("lock", "another process is resolving the same"),
+    ):
+        found = find_lock(inputs, shipped={}, home=home)
+        if found is not None:
+            return found
+        report("lock", f"resolving {what}")
+        lock = resolve(inputs, home=home, what=what, offline=offline)
+        files.write_atomic(path, lock.text().encode())
+        return FoundLock(lock, path, "home")
+
+
+def resolve(inputs: LockInputs, *, home: Home, what: str, offline: bool = False) -> Lock:
+    """Ask the resolver.
+
+    Args:
+        inputs: The question.
+        home: Whose package cache is used.
+        what: What is locked, in words.
+        offline: Use only what the cache holds.
+
+    Raises:
+        BuildError: There is no answer; the resolver's reasoning is in `BuildError.output`.
+    """
+    arguments = [
+        *("pip", "compile", "-", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"),
+        *("--no-emit-index-url", "--no-emit-find-links"),
+        *("--python-platform", UV_PLATFORMS[inputs.target.platform], "--python-version", inputs.python),
+        *("--resolution", "highest", "--prerelease", "if-necessary-or-explicit"),
+        *wheels_only(inputs),
+        *torch_index.resolve_arguments(inputs.target, inputs.torch_packages),
+    ]
+    done = uv.call_uv(
+        arguments,
+        home=home,
+        what=f"resolving {what} for {inputs.target} on Python {inputs.python}",
+        offline=offline,
+        timeout_seconds=_RESOLVE_SECONDS,
+        stdin="".join(f"{line}\n" for line in inputs.requires),
+        extra_env=_RESOLVE_ENV,
+    )
+    problems: list[str] = []
+    pins = parse_body(done.stdout, problems)
+    if problems:
+        words = f"the resolver's answer for {what} is not a list of pins with hashes: {problems[0]}"
+        raise BuildError(words, output=done.stdout[:4000], command=done.command.shown())
+    ordered = tuple(Pin(pin.name, pin.version, tuple(sorted(pin.hashes))) for pin in pins)
+    return Lock(inputs, f"uv {uv.version()}", time.strftime("%Y-%m-%d", time.gmtime()), ordered)
+
+
+def wheels_only(inputs: LockInputs) -> tuple[str, ...]:
+    """Return the options that forbid building, but for the distributions a runtime lists by name."""
+    allowed = [option for name in inputs.builds for option in ("--no-binary", name)]
+    return ("--only-binary", ":all:", *allowed)
+
+
+def write_if_changed(path: Path, lock: Lock) -> bool:
+    """Write a lock unless the file says the same but for day and resolver; say whether it was written."""
+    if path.is_file():
+        old = parse_lock(path.read_bytes(), origin=str(path))
+        if old.inputs == lock.inputs and old.digest == lock.digest:
+            return False
+    files.write_atomic(path, lock.text().encode())
+    return True
+
+
+def shipped_name(target: Target, python: str, variant: str | None = None) -> str:
+    """Return the conventional name of a shipped lock: ``linux-x86_64-cpu-py311.txt``, led by the variant if any."""
+    prefix = f"{variant}-" if variant else ""
+    return f"{prefix}{target}-py{python.replace('.', '')}.txt"

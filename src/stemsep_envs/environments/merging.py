@@ -1,0 +1,268 @@
+"""Merging what a runtime, a model type, a variant and a model ask for into one set of requirements, by rule.
+
+The rules, each of which keeps who asked:
+
+- python: the ranges are intersected. Both ends are included and an end covers what begins with it (``max 3.13`` admits
+  3.13.5).
+- torch: the ranges are intersected likewise; lists of CUDA and of ROCm builds are intersected; a demand without a list
+  takes any.
+- packages: all are joined; demands for one package combine (``numpy>=1.26`` and ``numpy<3`` become ``numpy<3,>=1.26``).
+- accelerators: the kinds the runtime can use.
+
+A contradiction that can be seen without a resolver becomes a `Reason` that names every side. Pure: no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from stemsep_envs.documents.requirements import (
+    Demand,
+    Range,
+    Requirements,
+    Source,
+    Want,
+    cuda_build,
+    rocm_build,
+    version_range,
+)
+from stemsep_envs.documents.runtime import RuntimeRecipe, TorchRange
+from stemsep_envs.errors import Reason
+
+
+def runtime_demands(
+    recipe: RuntimeRecipe, *, model_type: str | None = None, variant: str | None = None
+) -> tuple[Demand, ...]:
+    """Return what a runtime asks for, with one of its model types and one of its variants.
+
+    Raises:
+        KeyError: The runtime has no such model type or variant.
+    """
+    party = f"runtime {recipe.id}"
+    packages = _wants(recipe.packages, party, "packages")
+    if model_type is not None:
+        packages += _wants(recipe.model_types[model_type].packages, party, f"model_types.{model_type}.packages")
+    python = version_range(recipe.python.min, recipe.python.max, party, "python")
+    demands = [_with_torch(Demand(party, python=python, packages=packages), recipe.torch)]
+    if variant is not None:
+        chosen = recipe.variants[variant]
+        party = f"variant {variant}"
+        demand = Demand(party, packages=_wants(chosen.packages, party, f"variants.{variant}.packages"))
+        demands.append(_with_torch(demand, chosen.torch))
+    return tuple(demands)
+
+
+def model_demand(
+    model_id: str,
+    *,
+    python: tuple[str | None, str | None] = (None, None),
+    torch: tuple[str | None, str | None] = (None, None),
+    cuda: Sequence[str] | None = None,
+    rocm: Sequence[str] | None = None,
+    packages: Sequence[str] = (),
+) -> Demand:
+    """Return what a registry entry asks for in its ``requirements``.
+
+    Args:
+        model_id: The entry.
+        python: ``requirements.python`` min and max.
+        torch: ``requirements.torch`` min and max.
+        cuda: ``requirements.torch.cuda``: ``cu128``, ``12.8`` and ``128`` all mean one build; None or empty takes any.
+        rocm: ``requirements.torch.rocm``: ``rocm6.4`` or ``6.4``.
+        packages: ``requirements.pip.packages``.
+
+    Raises:
+        ValueError: A build that is none.
+    """
+    party = f"model {model_id}"
+    asks_torch = any(torch) or cuda or rocm
+    return Demand(
+        party,
+        python=version_range(*python, party, "requirements.python"),
+        torch=version_range(*torch, party, "requirements.torch") if asks_torch else None,
+        cuda=tuple(map(cuda_build, cuda)) if cuda else None,
+        rocm=tuple(map(rocm_build, rocm)) if rocm else None,
+        packages=_wants(packages, party, "requirements.pip.packages"),
+    )
+
+
+def merge(recipe: RuntimeRecipe, demands: Sequence[Demand]) -> Requirements:
+    """Merge demands for an environment of a runtime.
+
+    Args:
+        recipe: The runtime: its accelerators, and which packages it may build from source.
+        demands: From `runtime_demands` and `model_demand`.
+
+    Returns:
+        The requirements; `Requirements.conflicts` says why they cannot be met, when that can be seen here.
+    """
+    torches = [demand.torch for demand in demands if demand.torch is not None]
+    merged = Requirements(
+        python=reduce(Range.intersect, (demand.python for demand in demands), Range()),
+        torch=reduce(Range.intersect, torches) if torches else None,
+        torch_packages=tuple(dict.fromkeys(name for demand in demands for name in demand.torch_packages)),
+        cuda=_common([demand.cuda for demand in demands]),
+        rocm=_common([demand.rocm for demand in demands]),
+        packages=tuple(dict.fromkeys(want for demand in demands for want in demand.packages)),
+        accelerators=recipe.accelerators,
+        source_distributions=tuple(sorted(map(canonicalize_name, recipe.source_distributions))),
+        parties=tuple(dict.fromkeys(demand.party for demand in demands)),
+        conflicts=(),
+    )
+    return replace(
+        merged, conflicts=(*_python_conflicts(merged), *_torch_conflicts(merged, demands), *_package_conflicts(merged))
+    )
+
+
+def _common(lists: Iterable[tuple[str, ...] | None]) -> tuple[str, ...] | None:
+    """Return what all lists that are there hold, in the order of the first."""
+    stated = [builds for builds in lists if builds is not None]
+    if not stated:
+        return None
+    return tuple(build for build in stated[0] if all(build in builds for builds in stated))
+
+
+def _python_conflicts(merged: Requirements) -> list[Reason]:
+    if not merged.python.empty:
+        return []
+    return [_empty_range("python_unsatisfiable", "Python", merged.python)]
+
+
+def _empty_range(code: str, name: str, bounds: Range) -> Reason:
+    if bounds.lower is None or bounds.upper is None:
+        raise ValueError("an open range is not empty")
+    low, high = bounds.lower, bounds.upper
+    return Reason(
+        code,
+        f"no {name} can serve: {low.source} asks for {low.text} or newer, {high.source} for {high.text} at most",
+        hint="widen one of the two, or choose another runtime for this model",
+        path=low.source.registry_path or high.source.registry_path,
+    )
+
+
+def _torch_conflicts(merged: Requirements, demands: Sequence[Demand]) -> list[Reason]:
+    reasons = []
+    if merged.torch is not None and merged.torch.empty:
+        reasons.append(_empty_range("torch_unsatisfiable", "torch", merged.torch))
+    for kind in ("cuda", "rocm"):
+        if getattr(merged, kind) == ():
+            sides = [
+                f"{demand.party} allows {', '.join(getattr(demand, kind))}"
+                for demand in demands
+                if getattr(demand, kind) is not None
+            ]
+            reasons.append(
+                Reason(
+                    "torch_unsatisfiable",
+                    f"no {kind.upper()} build of torch can serve: {'; '.join(sides)}",
+                    hint="allow one build in common",
+                    path=f"requirements.torch.{kind}",
+                )
+            )
+    return reasons
+
+
+@dataclass(frozen=True)
+class _Ask:
+    requirement: Requirement
+    words: str
+    source: Source
+
+
+def _package_conflicts(merged: Requirements) -> list[Reason]:
+    """Find packages whose specifiers no version can meet, and requirements that name a place instead of a version."""
+    reasons = []
+    by_name: dict[str, list[_Ask]] = {}
+    for want in merged.packages:
+        requirement = Requirement(want.text)
+        if requirement.url is not None:
+            reasons.append(
+                Reason(
+                    "package_url",
+                    f"{want.source} names a place ({want.text}): locks hold names, versions and hashes only",
+                    hint="name a released version, or make it the engine of a runtime",
+                    path=want.source.registry_path,
+                )
+            )
+        elif requirement.marker is None:  # whether a marked one applies is the resolver's to say
+            by_name.setdefault(canonicalize_name(requirement.name), []).append(
+                _Ask(requirement, want.text, want.source)
+            )
+    if merged.torch is not None and not merged.torch.empty:
+        by_name.setdefault("torch", []).extend(_torch_asks(merged.torch))
+    for name, asks in sorted(by_name.items()):
+        if _unmeetable([ask.requirement.specifier for ask in asks]):
+            sides = " and ".join(f"{ask.words} ({ask.source})" for ask in asks if ask.requirement.specifier)
+            paths = [ask.source.registry_path for ask in asks if ask.source.registry_path]
+            reasons.append(
+                Reason(
+                    "torch_unsatisfiable" if name == "torch" else "packages_conflict",
+                    f"no version of {name} can serve {sides}",
+                    hint="change one of them, or choose another runtime for this model",
+                    path=paths[0] if paths else None,
+                )
+            )
+    return reasons
+
+
+def _torch_asks(torch: Range) -> list[_Ask]:
+    asks = []
+    if torch.lower is not None:
+        text = f"torch>={torch.lower.version}"
+        asks.append(_Ask(Requirement(text), text, torch.lower.source))
+    if torch.upper is not None:
+        text = f"torch<{torch.upper.ceiling}"
+        asks.append(_Ask(Requirement(text), text, torch.upper.source))
+    return asks
+
+
+def _unmeetable(specifiers: Sequence[SpecifierSet]) -> bool:
+    """Say whether no version can be in all specifiers; False also when only a resolver could tell.
+
+    If some version fits, one fits at or just beside a version that the specifiers name, or beyond them all.
+    """
+    joined = reduce(SpecifierSet.__and__, specifiers, SpecifierSet())
+    named = {Version(item.version.removesuffix(".*")) for item in joined if item.operator != "==="}
+    if len(joined) < 2 or any(item.operator == "===" for item in joined):
+        return False
+    candidates = set(named)
+    for version in named:
+        release = ".".join(map(str, version.release))
+        beside = (f"{release}.0.0.1", f"{release}.post1", f"{release}.99999", _before(version))
+        candidates.update(Version(text) for text in beside)
+    candidates |= {Version("0"), Version("99999")}
+    return not any(joined.contains(version, prereleases=True) for version in candidates)
+
+
+def _before(version: Version) -> str:
+    """Return a release just below ``version``: 2.2.99999 for 2.3, 1.99999 for 2.0."""
+    release = list(version.release)
+    while release and release[-1] == 0:
+        release.pop()
+    if not release:
+        return "0"
+    return ".".join(map(str, [*release[:-1], release[-1] - 1, 99999]))
+
+
+def _wants(texts: Iterable[str], party: str, field: str) -> tuple[Want, ...]:
+    return tuple(Want(text, Source(party, f"{field}[{index}]")) for index, text in enumerate(texts))
+
+
+def _with_torch(demand: Demand, torch: TorchRange | None) -> Demand:
+    if torch is None:
+        return demand
+    field = "torch" if demand.party.startswith("runtime ") else f"variants.{demand.party.split()[1]}.torch"
+    return Demand(
+        demand.party,
+        python=demand.python,
+        torch=version_range(torch.min, torch.max, demand.party, field),
+        torch_packages=torch.packages,
+        packages=demand.packages,
+    )

@@ -1,0 +1,163 @@
+"""Planning: from requirements to the environment that meets them, without changing or fetching anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from stemsep_envs.documents.environment import EnvironmentInputs, InterpreterIdentity
+from stemsep_envs.documents.lock import LockInputs
+from stemsep_envs.documents.requirements import Requirements
+from stemsep_envs.documents.runtime import RuntimeRecipe
+from stemsep_envs.documents.target import Target
+from stemsep_envs.environments import store
+from stemsep_envs.environments.locking import FoundLock, find_lock, lock_inputs, shipped_digests
+from stemsep_envs.environments.pythons import PythonChoice, choose_python
+from stemsep_envs.errors import Reason
+from stemsep_envs.host.interpreters import Interpreter, find_interpreters
+from stemsep_envs.host.machine import this_machine
+from stemsep_envs.host.paths import Home
+
+State = Literal["ready", "to_build", "to_lock", "impossible"]
+_OLDEST_GLIBC = (2, 28)
+
+
+@dataclass(frozen=True)
+class EnvironmentPlan:
+    """What `ensure_environment` would use and do.
+
+    Attributes:
+        runtime_id: The runtime it serves.
+        requirements: What it must hold, and who asks.
+        target: What it is made for.
+        engine_digest: The source tree it belongs to, if any.
+        health_imports: Modules that must import in it.
+        python: The chosen interpreter, or the minor that has to be installed first.
+        lock_inputs: The question its lock answers; None when no Python serves.
+        lock: The lock, when there is one already.
+        digest: The environment's name; None until interpreter and lock are known.
+        state: ``ready`` to use; ``to_build``; ``to_lock`` (resolve first, then build); ``impossible`` (see `reasons`).
+        reasons: Why it is impossible; empty otherwise.
+    """
+
+    runtime_id: str
+    requirements: Requirements
+    target: Target
+    engine_digest: str | None
+    health_imports: tuple[str, ...]
+    python: PythonChoice
+    lock_inputs: LockInputs | None
+    lock: FoundLock | None
+    digest: str | None
+    state: State
+    reasons: tuple[Reason, ...]
+
+    @property
+    def title(self) -> str:
+        """What is planned, in words: ``dsp for linux-x86_64-cpu``."""
+        variants = [
+            party.removeprefix("variant ") for party in self.requirements.parties if party.startswith("variant ")
+        ]
+        return f"{' '.join([self.runtime_id, *variants])} for {self.target}"
+
+
+def plan_environment(  # noqa: PLR0913 - the whole question, once
+    requirements: Requirements,
+    target: Target,
+    *,
+    recipe: RuntimeRecipe,
+    locks_dir: Path,
+    home: Home,
+    engine_digest: str | None = None,
+    python: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> EnvironmentPlan:
+    """Say which environment would serve, and whether it is there. Reads; builds and fetches nothing.
+
+    Args:
+        requirements: From `merging.merge`.
+        target: From `targets.choose_target`.
+        recipe: The runtime.
+        locks_dir: The locks that ship with it: ``runtimes/<id>/locks``.
+        home: Where environments are.
+        engine_digest: The engine's source tree, when the runtime has one.
+        python: A minor (``3.11``) that the user insists on.
+        environ: Where to look for interpreters (PATH); this process's environment by default.
+
+    Raises:
+        MismatchError: The lock that serves was changed.
+    """
+    shipped = shipped_digests(locks_dir)
+    minors = tuple(minor for minor in requirements.python_minors() if python in {None, minor})
+    questions = {minor: lock_inputs(requirements, target, minor) for minor in minors}
+    locked_minors = frozenset(minor for minor, question in questions.items() if question.digest in shipped)
+    choice = choose_python(
+        find_interpreters(home, environ=environ),
+        requirements.python,
+        minors=minors,
+        locked_minors=locked_minors,
+        platform=target.platform,
+    )
+    reasons = (*requirements.conflicts, *_machine_reasons(target), *choice.reasons)
+    question = questions.get(choice.minor) if choice.minor else None
+    lock = find_lock(question, shipped=shipped, home=home) if question and not reasons else None
+    digest = environment_digest(choice.interpreter, target, lock, engine_digest)
+    return EnvironmentPlan(
+        runtime_id=recipe.id,
+        requirements=requirements,
+        target=target,
+        engine_digest=engine_digest,
+        health_imports=recipe.health.imports,
+        python=choice,
+        lock_inputs=question,
+        lock=lock,
+        digest=digest,
+        state=_state(home, digest, lock, reasons),
+        reasons=reasons,
+    )
+
+
+def environment_inputs(
+    interpreter: Interpreter, target: Target, lock: FoundLock, engine_digest: str | None
+) -> EnvironmentInputs:
+    """Return all that goes into an environment."""
+    identity = InterpreterIdentity(
+        implementation=interpreter.implementation, version=interpreter.version, soabi=interpreter.soabi
+    )
+    return EnvironmentInputs(target=target, interpreter=identity, lock=lock.lock.digest, engine=engine_digest)
+
+
+def environment_digest(
+    interpreter: Interpreter | None, target: Target, lock: FoundLock | None, engine_digest: str | None
+) -> str | None:
+    """Return the environment's name, or None while an ingredient is unknown."""
+    if interpreter is None or lock is None:
+        return None
+    return environment_inputs(interpreter, target, lock, engine_digest).digest
+
+
+def _state(home: Home, digest: str | None, lock: FoundLock | None, reasons: tuple[Reason, ...]) -> State:
+    if reasons:
+        return "impossible"
+    if lock is None:
+        return "to_lock"
+    return "ready" if digest is not None and store.problem_with(home, digest) is None else "to_build"
+
+
+def _machine_reasons(target: Target) -> tuple[Reason, ...]:
+    machine = this_machine()
+    if machine.platform != target.platform:
+        return (
+            Reason(
+                "target_not_here",
+                f"{target} cannot be built on {machine.platform}",
+                hint="lock it here and build it there, or choose a target of this machine",
+            ),
+        )
+    if machine.platform.startswith("linux") and (machine.glibc or (0, 0)) < _OLDEST_GLIBC:
+        here = "another C library" if machine.glibc is None else f"version {machine.glibc[0]}.{machine.glibc[1]}"
+        words = f"wheels for {machine.platform} need the GNU C library 2.28 or newer; here is {here}"
+        return (Reason("libc_not_supported", words, hint="use a container image of a newer system"),)
+    return ()

@@ -1,0 +1,208 @@
+"""The environments of a home: where they are, which are whole, which are in use.
+
+    environments/<digest>/          venv/, lock.txt and receipt.json; appears whole, by one rename
+    environments/<digest>.uses/     a file a live session, locked while it lives; the mtime of ``last-used``
+    environments/.building-…        being built, by whoever holds the digest's lock; otherwise left by the dead
+    environments/.removing-…        being removed
+    holds/environment-…             the lock of a digest: to build, replace, remove, or begin to use it
+
+Everything here is cheap: whether the files are still as they were built is for ``verify`` to say.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemsep_envs.documents.base import parse_json
+from stemsep_envs.documents.environment import LAYOUT, Receipt
+from stemsep_envs.errors import LimitError, StemsepEnvError
+from stemsep_envs.host import files, locks
+from stemsep_envs.host.paths import Home
+
+RECEIPT = "receipt.json"
+LOCK = "lock.txt"
+BUILDING = ".building-"
+REMOVING = ".removing-"
+_DIGEST_CHARACTERS = 64
+_HOLD_CHARACTERS = 16
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One environment of the home.
+
+    Attributes:
+        digest: Its name.
+        dir: Its folder.
+        receipt: What went in; None when it cannot be read.
+        problem: Why it cannot be used, or None when it is whole.
+        last_used_at: Seconds since 1970; None when never.
+        live_uses: How many sessions use it now.
+    """
+
+    digest: str
+    dir: Path
+    receipt: Receipt | None
+    problem: str | None
+    last_used_at: float | None
+    live_uses: int
+
+
+def environment_dir(home: Home, digest: str) -> Path:
+    """Return the folder of an environment, whether it is there or not."""
+    return home.environments_dir / digest
+
+
+def python_path(environment: Path) -> Path:
+    """Return the interpreter inside an environment's folder."""
+    return environment / "venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+
+
+def hold_path(home: Home, digest: str) -> Path:
+    """Return the file that the lock of a digest is taken on."""
+    return home.holds_dir / f"environment-{digest[:_HOLD_CHARACTERS]}"
+
+
+def problem_with(home: Home, digest: str) -> str | None:
+    """Say in words why an environment cannot be used, or None when it is whole. A few stats and one small file."""
+    folder = environment_dir(home, digest)
+    try:
+        receipt = json.loads((folder / RECEIPT).read_bytes())
+        base = receipt["base_interpreter"]
+        layout, named = receipt["inputs"]["layout"], receipt["digest"]
+        known = (base["size_bytes"], base["mtime_us"])
+    except FileNotFoundError:
+        return "there is no receipt" if folder.is_dir() else "it was never built"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "its receipt cannot be read"
+    if named != digest or layout != LAYOUT:
+        return "its receipt is for another environment"
+    try:
+        found = Path(base["path"]).stat()
+        inside = python_path(folder).stat()
+    except OSError as error:
+        return f"its interpreter is gone: {error.filename}"
+    if (found.st_size, found.st_mtime_ns // 1000) != known:
+        return f"the interpreter it was made from was replaced: {base['path']}"
+    return None if inside.st_size else "its interpreter is empty"
+
+
+def read_receipt(home: Home, digest: str) -> Receipt:
+    """Return the receipt of an environment.
+
+    Raises:
+        InvalidDocumentError: It is damaged.
+        StemsepEnvError: There is none.
+    """
+    path = environment_dir(home, digest) / RECEIPT
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StemsepEnvError(
+            f"there is no environment {digest[:12]}: {error.strerror}", code="unknown_environment"
+        ) from None
+    return parse_json(data, Receipt, origin=str(path))
+
+
+def list_environments(home: Home) -> tuple[Stored, ...]:
+    """Return every environment of the home, whole or broken, last used first."""
+    if not home.environments_dir.is_dir():
+        return ()
+    digests = [
+        entry.name
+        for entry in os.scandir(home.environments_dir)
+        if len(entry.name) == _DIGEST_CHARACTERS and entry.is_dir(follow_symlinks=False)
+    ]
+    stored = [_stored(home, digest) for digest in digests]
+    return tuple(sorted(stored, key=lambda item: (-(item.last_used_at or 0.0), item.digest)))
+
+
+def find_environments(home: Home, prefix: str) -> tuple[Stored, ...]:
+    """Return the environments whose digest begins with ``prefix``."""
+    return tuple(item for item in list_environments(home) if item.digest.startswith(prefix.lower()))
+
+
+@contextmanager
+def in_use(home: Home, digest: str) -> Iterator[None]:
+    """Mark an environment as used while the block runs, so that nobody removes it; the mark dies with this process.
+
+    A home that cannot be written has no marks, and nobody can remove from it either.
+
+    Raises:
+        StemsepEnvError: It was removed, or broke, since it was found.
+    """
+    uses = _uses_dir(home, digest)
+    mark = uses / f"{os.getpid()}-{secrets.token_hex(4)}"
+    if not os.access(home.environments_dir, os.W_OK):
+        yield
+        return
+    with locks.hold(hold_path(home, digest)):  # so that a removal sees the mark, or we see the removal
+        problem = problem_with(home, digest)
+        if problem is not None:
+            raise StemsepEnvError(f"environment {digest[:12]} cannot be used: {problem}", code="environment_gone")
+        marked = locks.hold(mark)
+        marked.__enter__()
+    files.touch(uses / "last-used")
+    try:
+        yield
+    finally:
+        marked.__exit__(None, None, None)
+        files.remove_file(mark)
+        files.touch(uses / "last-used")
+
+
+def live_uses(home: Home, digest: str) -> int:
+    """Count the living sessions that use an environment."""
+    uses = _uses_dir(home, digest)
+    if not uses.is_dir():
+        return 0
+    return sum(1 for mark in uses.iterdir() if mark.name != "last-used" and locks.is_held(mark))
+
+
+def remove(home: Home, digest: str) -> None:
+    """Remove an environment, whole or broken. The caller holds its lock and knows that nobody uses it."""
+    folder = environment_dir(home, digest)
+    if folder.is_dir():  # from one instant to the next it is no longer an environment; then its files go
+        aside = home.environments_dir / f"{REMOVING}{digest[:_HOLD_CHARACTERS]}-{secrets.token_hex(4)}"
+        files.publish(folder, aside)
+        files.remove_tree(aside)
+
+
+def clear_leftovers(home: Home) -> None:
+    """Remove what dead builders and removers left. A living one holds the lock of its digest and is let alone."""
+    if not home.environments_dir.is_dir():
+        return
+    for entry in os.scandir(home.environments_dir):
+        for prefix in (BUILDING, REMOVING):
+            if entry.name.startswith(prefix):
+                digest = entry.name.removeprefix(prefix).partition("-")[0]
+                try:
+                    with locks.hold(hold_path(home, digest), timeout_seconds=0):
+                        files.remove_tree(Path(entry.path))
+                except LimitError:
+                    continue  # its builder lives
+
+
+def _uses_dir(home: Home, digest: str) -> Path:
+    return home.environments_dir / f"{digest}.uses"
+
+
+def _stored(home: Home, digest: str) -> Stored:
+    problem, receipt = problem_with(home, digest), None
+    try:
+        receipt = read_receipt(home, digest)
+    except StemsepEnvError as error:
+        problem = problem or error.message
+    try:
+        last_used = (_uses_dir(home, digest) / "last-used").stat().st_mtime
+    except OSError:
+        last_used = None
+    folder = environment_dir(home, digest)
+    return Stored(digest, folder, receipt, problem, last_used, live_uses(home, digest))

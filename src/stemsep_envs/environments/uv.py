@@ -1,0 +1,185 @@
+"""Calling uv: which binary, with which environment, and how its failures become errors.
+
+uv is given an explicit environment: what says how to reach packages (proxies, certificates, indexes, credentials)
+passes, and what would change an answer (constraints, overrides, resolution modes, link modes) does not. The
+configuration of the folder the user stands in is never read; that of the user or the system is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version as distribution_version
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from stemsep_envs.errors import BlockedError, BuildError, Reason
+from stemsep_envs.host.files import ensure_dir
+from stemsep_envs.host.paths import Home
+from stemsep_envs.host.processes import Command, Completed, hide_secrets, run, words_for_status
+
+_OUTPUT_CHARACTERS = 6000
+_PASSED = frozenset(
+    {
+        "PATH",
+        "HOME",
+        "USERPROFILE",
+        "SYSTEMROOT",
+        "SYSTEMDRIVE",
+        "APPDATA",
+        "LOCALAPPDATA",
+        "PROGRAMDATA",
+        "TMPDIR",
+        "TEMP",
+        "TMP",
+        "LANG",
+        "LC_ALL",
+        "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "SSL_CLIENT_CERT",
+        "NETRC",
+        "UV_DEFAULT_INDEX",
+        "UV_INDEX",
+        "UV_INDEX_URL",
+        "UV_EXTRA_INDEX_URL",
+        "UV_FIND_LINKS",
+        "UV_NO_INDEX",
+        "UV_INSECURE_HOST",
+        "UV_KEYRING_PROVIDER",
+        "UV_CREDENTIALS_DIR",
+        "UV_NATIVE_TLS",
+        "UV_SYSTEM_CERTS",
+        "UV_HTTP_TIMEOUT",
+        "UV_HTTP_CONNECT_TIMEOUT",
+        "UV_HTTP_RETRIES",
+        "UV_CONCURRENT_DOWNLOADS",
+        "UV_CONCURRENT_BUILDS",
+        "UV_CONCURRENT_INSTALLS",
+        "UV_REQUEST_TIMEOUT",
+        "UV_LOCK_TIMEOUT",
+        "UV_PYTHON_INSTALL_MIRROR",
+        "UV_PYTHON_DOWNLOADS",
+        "UV_PYTHON_DOWNLOADS_JSON_URL",
+        "UV_EXCLUDE_NEWER",
+    }
+)
+_PASSED_PREFIX = "UV_INDEX_"  # credentials of named indexes: UV_INDEX_<NAME>_USERNAME and _PASSWORD
+
+
+def version() -> str:
+    """Return the version of uv that is called."""
+    return distribution_version("uv")
+
+
+def cache_dir(home: Home) -> Path:
+    """Return the package cache: ``$UV_CACHE_DIR``, else one of this home's own, which no other project links to."""
+    named = os.environ.get("UV_CACHE_DIR")
+    return Path(named).absolute() if named else home.cache_dir / "uv"
+
+
+def uv_command(arguments: Sequence[str], *, home: Home, offline: bool) -> Command:
+    """Return the command line that calls uv with these arguments, whole enough to repeat it by hand."""
+    config = _user_config()
+    common = ["--cache-dir", str(cache_dir(home)), "--no-progress"]
+    common += ["--config-file", str(config)] if config else ["--no-config"]
+    if offline or _wants_offline():
+        common.append("--offline")
+    return Command((find_uv_bin(), *arguments, *common), uv_environment(os.environ), ensure_dir(home.root))
+
+
+def uv_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what of this process's environment uv gets."""
+    passed = {
+        name: value
+        for name, value in environ.items()
+        if name.upper() in _PASSED or name.upper().startswith(_PASSED_PREFIX)
+    }
+    if "UV_FIND_LINKS" in passed:  # uv runs in another folder: a relative path would mean another place there
+        places = [place for place in passed["UV_FIND_LINKS"].replace(",", " ").split() if place]
+        passed["UV_FIND_LINKS"] = ",".join(place if "://" in place else str(Path(place).absolute()) for place in places)
+    return passed
+
+
+def call_uv(
+    arguments: Sequence[str],
+    *,
+    home: Home,
+    what: str,
+    offline: bool,
+    timeout_seconds: float,
+    stdin: str = "",
+    extra_env: Mapping[str, str] | None = None,
+) -> Completed:
+    """Call uv and wait for it.
+
+    Args:
+        arguments: The subcommand and its options.
+        home: Whose cache is used.
+        what: What is being done, for the message: ``resolving dsp for linux-x86_64-cpu``.
+        offline: Forbid the network.
+        timeout_seconds: After this it is killed.
+        stdin: What it reads.
+        extra_env: More variables, which are shown in the command to repeat.
+
+    Raises:
+        BuildError: uv failed; its own words and the command to repeat it are carried.
+        LimitError: The time is over.
+    """
+    command = uv_command(arguments, home=home, offline=offline)
+    if extra_env:
+        command = Command(command.argv, {**command.env, **extra_env}, command.cwd)
+    done = run(command, timeout_seconds=timeout_seconds, stdin=stdin.encode())
+    if done.status != 0:
+        raise failure(done, what, offline=offline, extra_env=extra_env)
+    return done
+
+
+def failure(done: Completed, what: str, *, offline: bool, extra_env: Mapping[str, str] | None = None) -> BuildError:
+    """Return the error for a call of uv that failed."""
+    words = hide_secrets((done.stderr.strip() or done.stdout.strip())[-_OUTPUT_CHARACTERS:])
+    shown = " ".join([*(f"{key}={value}" for key, value in (extra_env or {}).items()), done.command.shown()])
+    first = words.splitlines()[0].strip() if words else words_for_status(done.status)
+    if offline:
+        hint = "what is needed is not in the package cache: run once without --offline"
+        return BuildError(f"{what} failed offline: {first}", hint=hint, code="offline", output=words, command=shown)
+    return BuildError(f"{what} failed: {first}", hint="the tool's own words are below", output=words, command=shown)
+
+
+def install_python(minor: str, *, into: Path, home: Home, offline: bool) -> None:
+    """Let uv install the newest Python of a minor into a folder of this home.
+
+    Raises:
+        BlockedError: Offline.
+        BuildError: uv could not.
+    """
+    if offline or _wants_offline():
+        reason = Reason("python_missing", f"Python {minor} is not installed here", hint=f"install Python {minor}")
+        raise BlockedError(f"{reason.message}, and offline it cannot be fetched", (reason,), hint=reason.hint)
+    arguments = ["python", "install", minor, "--install-dir", str(into), "--no-bin"]
+    if sys.platform == "win32":
+        arguments.append("--no-registry")
+    call_uv(arguments, home=home, what=f"installing Python {minor}", offline=False, timeout_seconds=1800)
+
+
+def _wants_offline() -> bool:
+    return os.environ.get("UV_OFFLINE", "").lower() in {"1", "true", "yes", "on"}
+
+
+def _user_config() -> Path | None:
+    """Return the user's or the system's uv.toml: mirrors and certificates of a company are configured there."""
+    if sys.platform == "win32":
+        folders = [os.environ.get("APPDATA", ""), os.environ.get("PROGRAMDATA", "")]
+    else:
+        own = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+        folders = [own, "/etc"]
+    paths = [Path(folder) / "uv" / "uv.toml" for folder in folders if folder]
+    return next((path for path in paths if path.is_file()), None)

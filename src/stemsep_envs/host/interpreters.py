@@ -1,0 +1,245 @@
+"""The Python interpreters of this machine: where they are, and what each says of itself.
+
+Finding is a walk over known folders; each real executable is asked once by a short process (isolated, without
+``site``), and its answer is remembered until the file changes. Wrapper scripts (pyenv's shims) are not asked: the
+interpreters they stand for are found where they are installed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from stemsep_envs.errors import StemsepEnvError
+from stemsep_envs.host import files
+from stemsep_envs.host.paths import Home
+from stemsep_envs.host.processes import Command, run
+
+_log = logging.getLogger(__name__)
+
+_PROBE_SECONDS = 15.0
+_MEMORY_FORMAT = 1
+_MINORS = range(8, 31)
+_PROBE = """
+import json, struct, sys, sysconfig
+config = sysconfig.get_config_var
+print(json.dumps({
+    "version": "%d.%d.%d" % sys.version_info[:3],
+    "release_level": sys.version_info[3],
+    "implementation": sys.implementation.name,
+    "soabi": config("SOABI") or sys.implementation.cache_tag + "-" + sysconfig.get_platform(),
+    "platform": sysconfig.get_platform(),
+    "bits": struct.calcsize("P") * 8,
+    "free_threaded": bool(config("Py_GIL_DISABLED")),
+    "base_executable": getattr(sys, "_base_executable", None) or sys.executable,
+    "base_prefix": sys.base_prefix,
+}))
+"""
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """One installed Python.
+
+    Attributes:
+        path: The real executable: no link, no wrapper, not in a virtual environment.
+        version: ``3.11.7``.
+        release_level: ``final``, ``candidate``, ``beta`` or ``alpha``.
+        implementation: ``cpython``, ``pypy``.
+        soabi: What its extension modules are built for.
+        platform: What ``sysconfig.get_platform()`` says: ``linux-x86_64``.
+        bits: Of a pointer: 64, or 32.
+        free_threaded: Built without the global lock; takes wheels of its own.
+        base_prefix: Where its standard library is.
+        size_bytes: Of the executable.
+        mtime_ns: When the executable was last changed, in nanoseconds since 1970.
+    """
+
+    path: Path
+    version: str
+    release_level: str
+    implementation: str
+    soabi: str
+    platform: str
+    bits: int
+    free_threaded: bool
+    base_prefix: Path
+    size_bytes: int
+    mtime_ns: int
+
+    @property
+    def minor(self) -> str:
+        """``3.11``."""
+        return self.version.rpartition(".")[0]
+
+    @property
+    def version_key(self) -> tuple[int, ...]:
+        """The version for sorting."""
+        return tuple(map(int, self.version.split(".")))
+
+
+def find_interpreters(home: Home, *, environ: Mapping[str, str] | None = None) -> tuple[Interpreter, ...]:
+    """Find every Python of this machine that answers, newest first; what does not answer is logged and left out.
+
+    Args:
+        home: Where answers are remembered; a home that cannot be written only costs time.
+        environ: The environment to look in for PATH and tool folders; this process's by default.
+    """
+    environ = os.environ if environ is None else environ
+    remembered = _recall(home)
+    found: dict[str, Interpreter] = {}
+    asked: dict[str, dict[str, object]] = {}
+    for candidate in _candidates(home, environ):
+        real = os.path.realpath(candidate)
+        if real in asked or real in found:
+            continue
+        answer = _answer_of(real, remembered)
+        asked[real] = answer
+        interpreter = _from_answer(answer, asked, remembered)
+        if interpreter is not None:
+            found.setdefault(str(interpreter.path), interpreter)
+    if asked != remembered:
+        _remember(home, asked)
+    return tuple(sorted(found.values(), key=lambda item: item.version_key, reverse=True))
+
+
+def folders_to_search(home: Home, environ: Mapping[str, str]) -> Iterator[Path]:
+    """Yield the folders in which interpreters are looked for, in order of preference."""
+    yield from (Path(name) for name in environ.get("PATH", "").split(os.pathsep) if name)
+    user = Path(environ.get("HOME") or environ.get("USERPROFILE") or Path.home())
+    data = Path(environ.get("XDG_DATA_HOME") or user / ".local" / "share")
+    trees = [
+        (managed_dir(home), "*"),
+        (Path(environ.get("UV_PYTHON_INSTALL_DIR") or data / "uv" / "python"), "*"),
+        (Path(environ.get("PYENV_ROOT") or user / ".pyenv") / "versions", "*"),
+        (Path("/opt/python"), "*"),
+        (Path("/opt"), "python*"),
+        (Path("/Library/Frameworks/Python.framework/Versions"), "3.*"),
+    ]
+    for variable, below in (
+        ("LOCALAPPDATA", "Programs/Python"),
+        ("PROGRAMFILES", "."),
+        ("SYSTEMDRIVE", "/"),
+        ("APPDATA", "uv/python"),
+    ):
+        if environ.get(variable) and sys.platform == "win32":
+            trees.append((Path(environ[variable]) / below, "*ython*3*"))
+    for tree, pattern in trees:
+        for folder in sorted(tree.glob(pattern), reverse=True):
+            yield folder / "bin"
+            if sys.platform == "win32":
+                yield folder
+    yield from map(Path, ("/usr/local/bin", "/usr/bin", "/opt/homebrew/bin"))
+
+
+def managed_dir(home: Home) -> Path:
+    """Return the folder of interpreters that were installed for this home."""
+    return home.root / "interpreters"
+
+
+def _candidates(home: Home, environ: Mapping[str, str]) -> Iterator[str]:
+    yield sys.executable
+    suffix = ".exe" if sys.platform == "win32" else ""
+    names = [f"python{suffix}", f"python3{suffix}", *(f"python3.{minor}{suffix}" for minor in _MINORS)]
+    seen: set[str] = set()
+    for folder in folders_to_search(home, environ):
+        for name in names:
+            path = os.path.join(folder, name)  # noqa: PTH118 - hundreds of these a start: pathlib takes ten times longer
+            if path not in seen and os.access(path, os.X_OK):
+                seen.add(path)
+                yield path
+
+
+def _answer_of(path: str, remembered: Mapping[str, dict[str, object]]) -> dict[str, object]:
+    """Return what the executable says of itself, or ``{"refused": why}``; from memory while the file is the same."""
+    try:
+        info = Path(path).stat()
+    except OSError as error:
+        return {"refused": str(error)}
+    known = remembered.get(path)
+    if known and known.get("size_bytes") == info.st_size and known.get("mtime_ns") == info.st_mtime_ns:
+        return known
+    answer: dict[str, object]
+    try:
+        answer = _ask(path)
+    except (StemsepEnvError, ValueError, OSError) as error:
+        _log.debug("left out %s: %s", path, error)
+        answer = {"refused": str(error)}
+    return {**answer, "size_bytes": info.st_size, "mtime_ns": info.st_mtime_ns}
+
+
+def _ask(path: str) -> dict[str, object]:
+    with Path(path).open("rb") as stream:
+        if stream.read(2) == b"#!":
+            raise ValueError("a wrapper script, not an interpreter")
+    env = {key: os.environ[key] for key in ("SYSTEMROOT", "PATH", "LD_LIBRARY_PATH") if key in os.environ}
+    command = Command((path, "-I", "-S", "-c", _PROBE), env, Path(path).parent)
+    done = run(command, timeout_seconds=_PROBE_SECONDS)
+    if done.status != 0:
+        raise ValueError(f"it fails: {done.stderr.strip()[-300:]}")
+    answer = json.loads(done.stdout)
+    if not isinstance(answer, dict):
+        raise TypeError("it answers nonsense")
+    return answer
+
+
+def _from_answer(
+    answer: dict[str, object], asked: dict[str, dict[str, object]], remembered: Mapping[str, dict[str, object]]
+) -> Interpreter | None:
+    """Make an interpreter of an answer; the python of a virtual environment stands for the one it was made from."""
+    if "refused" in answer:
+        return None
+    base = os.path.realpath(str(answer["base_executable"]))
+    if base not in asked:
+        asked[base] = _answer_of(base, remembered)
+    own = asked[base]
+    if "refused" in own:
+        return None
+    return Interpreter(
+        path=Path(base),
+        version=str(own["version"]),
+        release_level=str(own["release_level"]),
+        implementation=str(own["implementation"]),
+        soabi=str(own["soabi"]),
+        platform=str(own["platform"]),
+        bits=int(str(own["bits"])),
+        free_threaded=bool(own["free_threaded"]),
+        base_prefix=Path(str(own["base_prefix"])),
+        size_bytes=int(str(own["size_bytes"])),
+        mtime_ns=int(str(own["mtime_ns"])),
+    )
+
+
+def _memory_path(home: Home) -> Path:
+    return home.cache_dir / "interpreters.json"
+
+
+def _recall(home: Home) -> dict[str, dict[str, object]]:
+    try:
+        memory = json.loads(_memory_path(home).read_bytes())
+        if memory["format"] == _MEMORY_FORMAT:
+            return {str(path): dict(answer) for path, answer in memory["interpreters"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass  # never written, or written by nobody we know: ask again
+    return {}
+
+
+def _remember(home: Home, asked: Mapping[str, dict[str, object]]) -> None:
+    memory = {"format": _MEMORY_FORMAT, "interpreters": asked}
+    try:
+        files.write_atomic(_memory_path(home), json.dumps(memory, indent=1, sort_keys=True).encode())
+    except StemsepEnvError as error:
+        _log.debug("interpreters are not remembered: %s", error)
+
+
+def described(interpreters: Iterable[Interpreter]) -> list[dict[str, object]]:
+    """Return the interpreters as plain JSON values, for ``doctor`` and reports."""
+    return [
+        {key: str(value) if isinstance(value, Path) else value for key, value in asdict(item).items()}
+        for item in interpreters
+    ]

@@ -1,0 +1,69 @@
+"""This machine: its platform in the words of targets, and the C library that decides which Linux wheels load."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from dataclasses import dataclass
+
+from stemsep_envs.documents.target import PLATFORMS, Platform
+from stemsep_envs.errors import BlockedError, Reason
+
+_SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows"}
+_PROCESSORS = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "arm64"}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What wheels care about.
+
+    Attributes:
+        platform: The platform of targets that run here.
+        glibc: The version of the GNU C library, such as ``(2, 36)``; None elsewhere than on Linux, and on musl.
+    """
+
+    platform: Platform
+    glibc: tuple[int, int] | None
+
+
+def this_machine() -> Machine:
+    """Describe the machine this process runs on.
+
+    Raises:
+        BlockedError: No target runs on this platform.
+    """
+    name = platform_named(sys.platform, platform.machine())
+    if name is None:
+        words = f"{sys.platform} on {platform.machine() or 'an unknown processor'}"
+        reason = Reason("platform_not_supported", f"no environment can be made for {words}", hint=_supported())
+        raise BlockedError(reason.message, (reason,), hint=reason.hint)
+    return Machine(name, _glibc() if name.startswith("linux") else None)
+
+
+def platform_named(system: str, processor: str) -> Platform | None:
+    """Return the platform for ``sys.platform`` and ``platform.machine()``, or None when there is none.
+
+    An x86_64 Python translated on an Apple processor says x86_64, and rightly so: it loads x86_64 wheels.
+    """
+    word = _PROCESSORS.get(processor.lower(), "")
+    if system == "linux" and word == "arm64":
+        word = "aarch64"
+    name = f"{_SYSTEMS.get(system, '')}-{word}"
+    return next((known for known in PLATFORMS if known == name), None)
+
+
+def _supported() -> str:
+    return f"supported platforms: {', '.join(PLATFORMS)}"
+
+
+def _glibc() -> tuple[int, int] | None:
+    try:
+        text = os.confstr("CS_GNU_LIBC_VERSION") or ""  # "glibc 2.36"
+    except (ValueError, OSError):
+        return None
+    name, _, version = text.partition(" ")
+    parts = version.split(".")
+    if name != "glibc" or len(parts) < 2 or not (parts[0].isdigit() and parts[1].isdigit()):
+        return None
+    return int(parts[0]), int(parts[1])
