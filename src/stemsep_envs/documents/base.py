@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -113,24 +113,30 @@ def _unknown_in(value: object, location: tuple[str | int, ...]) -> Iterator[tupl
     if isinstance(value, BaseModel):
         if value.model_extra and not getattr(value, "open_by_design", False):
             yield from ((*location, key) for key in value.model_extra)
-        present = value.model_fields_set  # what a document does not carry holds no unknown fields
-        for name, alias in _aliases_of(type(value)).items():
-            if name in present and isinstance(below := getattr(value, name), _CONTAINERS):
+        for name, alias in _nesting_fields(type(value)):
+            below = getattr(value, name)
+            if below:
                 yield from _unknown_in(below, (*location, alias))
-    elif isinstance(value, tuple | list | Mapping):
-        items = value.items() if isinstance(value, Mapping) else enumerate(value)
-        for place, item in items:
-            if isinstance(item, _CONTAINERS):
-                yield from _unknown_in(item, (*location, place))
-
-
-_CONTAINERS = (BaseModel, tuple, list, Mapping)
+    elif isinstance(value, tuple | list):
+        for index, item in enumerate(value):
+            yield from _unknown_in(item, (*location, index))
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _unknown_in(item, (*location, key))
 
 
 @cache
-def _aliases_of(model: type[BaseModel]) -> dict[str, str]:
-    """The name each field has in the document, by its name in the model."""
-    return {name: field.alias or name for name, field in model.model_fields.items()}
+def _nesting_fields(model: type[BaseModel]) -> tuple[tuple[str, str], ...]:
+    """Return the fields of a model that can hold other models, each with its name in the document."""
+    return tuple(
+        (name, field.alias or name) for name, field in model.model_fields.items() if _holds_models(field.annotation)
+    )
+
+
+def _holds_models(annotation: Any) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return True
+    return any(_holds_models(part) for part in get_args(annotation))
 
 
 _PLAIN_WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {

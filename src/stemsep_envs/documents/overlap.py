@@ -22,10 +22,9 @@ MEANINGS: dict[str, OverlapUnit] = {
     "chunk_overlap_divisor": "divisor",
     "seconds": "seconds",
 }
-"""The words of ``settings_semantics.overlap.meaning_by_runtime`` that name one unit.
+"""The words of ``settings_semantics.overlap.meaning_by_runtime`` that name one unit."""
 
-``auto`` and ``divisor_or_seconds`` leave it to the runtime; see `unit_of`.
-"""
+_LEFT_TO_THE_RUNTIME = {"auto", "divisor_or_seconds"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,11 @@ class Converted:
 
     value: int | float
     note: str | None = None
+
+
+def is_known_meaning(meaning: str) -> bool:
+    """Say whether a registry's word for the meaning of overlap is one that `unit_of` knows."""
+    return meaning in MEANINGS or meaning in _LEFT_TO_THE_RUNTIME
 
 
 def unit_of(value: float, meaning: str | None, native: OverlapUnit) -> OverlapUnit:
@@ -125,7 +129,7 @@ def _whole(divisor: Converted) -> Converted:
     return Converted(whole, divisor.note)
 
 
-def seconds_of(samples: int, sample_rate: int) -> float:
+def seconds_of(samples: float, sample_rate: int) -> float:
     """Length of ``samples`` at ``sample_rate`` Hz, in seconds."""
     return samples / sample_rate
 

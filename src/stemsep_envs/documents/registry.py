@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
-from stemsep_envs.documents.base import OpenDocument, load_json, problems_of, refuse_at, unknown_fields
+from stemsep_envs.documents.base import OpenDocument, load_json, parse_json, problems_of, refuse_at, unknown_fields
 from stemsep_envs.documents.problems import bounded, dotted_path
 from stemsep_envs.documents.registry_evidence import (
     Availability,
@@ -215,16 +215,16 @@ def parse_registry(data: bytes | str, *, origin: str) -> Registry:
     return registry
 
 
-def parse_entry(value: object, *, origin: str, path: str) -> ModelEntry:
-    """Check one already-read entry; ``path`` (``models[3]``) leads the paths of its problems.
+def parse_entry(data: bytes, *, origin: str, path: str) -> ModelEntry:
+    """Parse the text of one entry; ``path`` (``models[3]``) leads the paths of its problems.
 
     Raises:
         InvalidDocumentError: With every problem of the entry.
     """
     try:
-        return ModelEntry.model_validate(value)
-    except ValidationError as error:
-        located = [Problem(_below(path, problem.path), problem.message) for problem in problems_of(error)]
+        return parse_json(data, ModelEntry, origin=origin)
+    except InvalidDocumentError as error:
+        located = [Problem(_below(path, problem.path), problem.message) for problem in error.problems]
         raise InvalidDocumentError(origin, tuple(located)) from None
 
 

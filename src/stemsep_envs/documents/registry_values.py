@@ -187,7 +187,8 @@ TextOrTexts = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
 
-ModelId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{1,127}$")]
+MODEL_ID_PATTERN = "^[a-z0-9][a-z0-9._-]{1,127}$"
+ModelId = Annotated[str, StringConstraints(pattern=MODEL_ID_PATTERN)]
 RegistryRuntimeId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 Link = Annotated[

@@ -1,0 +1,265 @@
+"""The outline of a registry: where each entry stands in the file, and the line of it that a list shows.
+
+Checking ten thousand entries takes seconds; finding one must not. The outline is made by reading the text once without
+checking entries, is kept beside other caches, and lets one entry be read and checked alone. This module takes bytes and
+gives values; `catalogue` does the reading and writing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, fields
+from typing import Any
+
+from pydantic import ValidationError
+
+from stemsep_envs.documents.base import problems_of
+from stemsep_envs.documents.registry import Registry, parse_registry
+from stemsep_envs.documents.registry_values import MODEL_ID_PATTERN
+from stemsep_envs.errors import InvalidDocumentError
+
+_FORMAT = 1
+"""Changes whenever the meaning of a stored outline does; others are ignored."""
+
+_BOM = b"\xef\xbb\xbf"
+_SPACE = re.compile(r"[ \t\r\n]*")
+_MODEL_ID = re.compile(MODEL_ID_PATTERN)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where an entry stands: its index in ``models`` and its bytes, from ``start`` up to ``end``."""
+
+    index: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """What a list shows of a model. Not checked beyond its types: fields that are missing or odd are empty."""
+
+    id: str
+    name: str
+    architecture: str
+    type: str
+    runtime: str
+    """The preferred runtime, or the first that is allowed; empty when there is none."""
+    catalog_status: str
+    readiness: str
+    stems: tuple[str, ...]
+
+
+_SUMMARY_FIELDS = tuple(field.name for field in fields(ModelSummary))
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A registry's entries by id; the first where several have it.
+
+    Attributes:
+        spans: Where each entry stands, in the order of the registry.
+        repeated: The indexes of all entries of each id that is used more than once.
+        nameless: The indexes of entries without a readable id.
+        read_summaries: Gives the summaries of ``spans``; raises ``ValueError`` when they were stored and are damaged.
+    """
+
+    spans: dict[str, Span]
+    repeated: dict[str, tuple[int, ...]]
+    nameless: tuple[int, ...]
+    read_summaries: Callable[[], tuple[ModelSummary, ...]]
+
+
+def make_outline(data: bytes, *, origin: str) -> Outline:
+    """Read a registry's outline from its text.
+
+    Raises:
+        InvalidDocumentError: The text is not JSON, or what is around the entries is wrong. Entries themselves are not
+            checked, so that a mistake in one does not keep the others from being used.
+    """
+    try:
+        top, elements = _top_level(data)
+        Registry.model_validate({**top, "models": []})
+    except ValidationError as error:
+        raise InvalidDocumentError(origin, problems_of(error)) from None
+    except (ValueError, IndexError, RecursionError):
+        parse_registry(data, origin=origin)  # refuses it too, and in better words
+        raise
+    by_id: dict[str, list[tuple[Any, Span]]] = {}
+    nameless = []
+    for entry, span in elements:
+        model_id = entry.get("id") if isinstance(entry, dict) else None
+        if isinstance(model_id, str) and _MODEL_ID.fullmatch(model_id):
+            by_id.setdefault(model_id, []).append((entry, span))
+        else:
+            nameless.append(span.index)
+    summaries = tuple(_summary(model_id, uses[0][0]) for model_id, uses in by_id.items())
+    return Outline(
+        spans={model_id: uses[0][1] for model_id, uses in by_id.items()},
+        repeated={model_id: tuple(span.index for _, span in uses) for model_id, uses in by_id.items() if len(uses) > 1},
+        nameless=tuple(nameless),
+        read_summaries=lambda: summaries,
+    )
+
+
+def store_outline(outline: Outline, *, stamp: tuple[int, ...]) -> bytes:
+    """Write an outline as two lines: spans, which every command needs, and summaries, which only lists do."""
+    head = {
+        "format": _FORMAT,
+        "stamp": stamp,
+        "spans": {model_id: astuple(span) for model_id, span in outline.spans.items()},
+        "repeated": outline.repeated,
+        "nameless": outline.nameless,
+    }
+    body = [[getattr(summary, name) for name in _SUMMARY_FIELDS] for summary in outline.read_summaries()]
+    return b"\n".join(json.dumps(part, separators=(",", ":")).encode() for part in (head, body))
+
+
+def stored_outline(data: bytes, *, stamp: tuple[int, ...]) -> Outline | None:
+    """Read what `store_outline` wrote; None when it is of another file or format, or is damaged in any way."""
+    head_line, _, body_line = data.partition(b"\n")
+    try:
+        head = json.loads(head_line)
+        if head["format"] != _FORMAT or head["stamp"] != list(stamp):
+            return None
+        spans = {model_id: _span(place) for model_id, place in head["spans"].items()}
+        repeated = {model_id: _indexes(places) for model_id, places in head["repeated"].items()}
+        nameless = _indexes(head["nameless"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return Outline(spans, repeated, nameless, lambda: _summaries(body_line))
+
+
+def _span(place: list[int]) -> Span:
+    index, start, end = _indexes(place)
+    if not 0 <= start < end:
+        raise ValueError("no span")
+    return Span(index, start, end)
+
+
+def _indexes(places: list[int]) -> tuple[int, ...]:
+    if not all(isinstance(place, int) for place in places):
+        raise ValueError("no index")
+    return tuple(places)
+
+
+def _summaries(line: bytes) -> tuple[ModelSummary, ...]:
+    """Read stored summaries.
+
+    Raises:
+        ValueError: They are damaged.
+    """
+    try:
+        return tuple(_stored_summary(row) for row in json.loads(line))
+    except (TypeError, LookupError, RecursionError) as error:
+        raise ValueError("damaged summaries") from error
+
+
+def _stored_summary(row: list[Any]) -> ModelSummary:
+    model_id, name, architecture, kind, runtime, catalog_status, readiness, stems = row
+    if not all(isinstance(text, str) for text in (*row[:-1], *stems)):
+        raise ValueError("no summary")
+    return ModelSummary(model_id, name, architecture, kind, runtime, catalog_status, readiness, tuple(stems))
+
+
+def _summary(model_id: str, entry: dict[str, Any]) -> ModelSummary:
+    runtime = entry.get("runtime")
+    runtime = runtime if isinstance(runtime, dict) else {}
+    status = entry.get("status")
+    allowed = _texts(runtime.get("allowed"))
+    return ModelSummary(
+        id=model_id,
+        name=_text(entry.get("name")),
+        architecture=_text(entry.get("architecture")),
+        type=_text(entry.get("type")),
+        runtime=_text(runtime.get("preferred")) or (allowed[0] if allowed else ""),
+        catalog_status=_text(entry.get("catalog_status")),
+        readiness=_text(status.get("readiness")) if isinstance(status, dict) else "",
+        stems=_texts(entry.get("stems")),
+    )
+
+
+def _text(value: object) -> str:
+    """Return text that can be written to any terminal or file: half characters are spelled out."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(filter(None, map(_text, value))) if isinstance(value, list) else ()
+
+
+def _top_level(data: bytes) -> tuple[dict[str, Any], list[tuple[Any, Span]]]:
+    """Split a registry into the members around its entries, and the entries, each with its place in ``data``.
+
+    Raises:
+        ValueError, IndexError, RecursionError: Not JSON, or not of a registry's shape.
+    """
+    text = data.decode("utf-8-sig")
+    decode = json.JSONDecoder().raw_decode
+    top: dict[str, Any] = {}
+    elements: list[tuple[Any, int, int]] = []
+    at = _past(text, 0, "{")
+    while True:
+        key, at = decode(text, at)
+        if not isinstance(key, str) or key in top:
+            raise ValueError("not a member, or a repeated one")
+        at = _past(text, at, ":")
+        if key == "models":
+            top[key] = []
+            elements, at = _elements(text, at)
+        else:
+            top[key], at = decode(text, at)
+        at = _space(text, at)
+        if text[at] == "}":
+            break
+        at = _past(text, at, ",")
+    if _space(text, at + 1) != len(text):
+        raise ValueError("something follows the document")
+    return top, _placed(data, text, elements)
+
+
+def _elements(text: str, at: int) -> tuple[list[tuple[Any, int, int]], int]:
+    """Read a list that begins at ``at``: each element with where it starts and ends, and where the list ends."""
+    decode = json.JSONDecoder().raw_decode
+    found: list[tuple[Any, int, int]] = []
+    at = _past(text, at, "[")
+    if text[at] == "]":
+        return found, at + 1
+    while True:
+        element, end = decode(text, at)
+        found.append((element, at, end))
+        at = _space(text, end)
+        if text[at] == "]":
+            return found, at + 1
+        at = _past(text, at, ",")
+
+
+def _placed(data: bytes, text: str, elements: list[tuple[Any, int, int]]) -> list[tuple[Any, Span]]:
+    """Turn places in the text into places in the bytes."""
+    before = len(_BOM) if data.startswith(_BOM) else 0
+    if len(text) + before == len(data):  # one byte a character
+        return [
+            (element, Span(index, start + before, end + before)) for index, (element, start, end) in enumerate(elements)
+        ]
+    placed = []
+    done = 0
+    for index, (element, start, end) in enumerate(elements):
+        first = before + len(text[done:start].encode())
+        before, done = first + len(text[start:end].encode()), end
+        placed.append((element, Span(index, first, before)))
+    return placed
+
+
+def _space(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at
+
+
+def _past(text: str, at: int, mark: str) -> int:
+    """Step over ``mark``, which must come next, and the space around it."""
+    at = _space(text, at)
+    if text[at] != mark:
+        raise ValueError(f"no {mark} at {at}")
+    return _space(text, at + 1)
