@@ -28,7 +28,8 @@ from stemsep_envs.documents.protocol import (
 )
 from stemsep_envs.documents.reports import Finding
 from stemsep_envs.documents.run import RunInput, RunOutput, RunTrack, TrackTimings
-from stemsep_envs.environments import Environment
+from stemsep_envs.environments import store
+from stemsep_envs.environments.ensure import Environment
 from stemsep_envs.errors import ModelError, StemsepEnvError
 from stemsep_envs.host.files import ensure_dir, publish, remove_file, remove_tree, sha256_of
 from stemsep_envs.sandbox.environ import worker_environ
@@ -155,7 +156,7 @@ class Session:
         policy = Policy(
             readable=(
                 environment.dir,
-                *environment.interpreter_dirs,
+                Path(environment.receipt.base_interpreter.path).parents[1],
                 WORKER_DIR,
                 plan.runtime.dir,
                 *(artifact.path for artifact in plan.artifacts),
@@ -166,9 +167,9 @@ class Session:
             gpu=plan.target.accelerator != "cpu",
         )
         adapter = str(plan.runtime.adapter_path)
-        argv = (str(environment.python_path), "-I", str(ENTRY_PATH), "--adapter", adapter)
+        argv = (str(environment.python), "-I", str(ENTRY_PATH), "--adapter", adapter)
         began = time.monotonic()
-        command = self._resources.enter_context(plan.sandbox.level.confine(argv, policy))
+        command = self._resources.enter_context(plan.level.confine(argv, policy))
         self._worker = WorkerSession(
             command,
             deadlines=self._deadlines,
@@ -253,7 +254,7 @@ class Session:
         self, result: SeparateResult, names: TrackNames, output: OutputPlan, scratch: Path
     ) -> dict[str, Ingested]:
         """Take all stems out of the worker's reach, then put them in place together, or none of them."""
-        confined = self.plan.sandbox.level.name != "hygiene"
+        confined = self.plan.level.name != "hygiene"
         ours = self._scratch.taken_dir
         pending: dict[str, Future[Ingested]] = {
             stem.stem: self._hashing.submit(
@@ -301,7 +302,7 @@ def open_planned(
         ModelError: The worker did not start or the model did not load.
         UsageError: ``scratch_parent`` cannot be written.
     """
-    with environment.in_use(), session_scratch(scratch_parent) as scratch:
+    with store.in_use(plan.home, environment.digest), session_scratch(scratch_parent) as scratch:
         session = Session(plan, environment, scratch, on_event=on_event, deadlines=deadlines)
         try:
             yield session

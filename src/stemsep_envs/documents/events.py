@@ -13,6 +13,14 @@ EventKind = Literal[
 ]
 
 
+class TrackPlace(Document):
+    """Which input an event is about: its index, counting from 0, how many there are, and its path."""
+
+    index: int
+    count: int
+    input: str
+
+
 class Event(Document):
     """One thing that happened. Fields that do not belong to its kind are null.
 
@@ -20,9 +28,7 @@ class Event(Document):
         event: What kind of thing.
         step: For ``step``: ``resolve``, ``lock``, ``interpreter``, ``build``, ``health``, ``start``, ``load``, ...
         message: In words, for people.
-        track_index: Which input, counting from 0.
-        track_count: How many inputs there are.
-        input: The input's path.
+        place: Which input it is about.
         stage: For ``progress``: ``separate`` or ``encode``.
         done_frames: Frames done in this stage.
         total_frames: Frames in this stage, null while unknown.
@@ -35,9 +41,7 @@ class Event(Document):
     event: EventKind
     step: str | None = None
     message: str | None = None
-    track_index: int | None = None
-    track_count: int | None = None
-    input: str | None = None
+    place: TrackPlace | None = None
     stage: str | None = None
     done_frames: int | None = None
     total_frames: int | None = None

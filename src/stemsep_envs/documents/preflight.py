@@ -11,7 +11,7 @@ from stemsep_envs.documents.runtime import SettingValue
 from stemsep_envs.documents.target import Target
 
 Status = Literal["ok", "will_install", "will_fetch", "missing", "unsatisfiable"]
-EnvironmentState = Literal["ready", "to_build", "to_lock"]
+EnvironmentState = Literal["ready", "to_build", "to_lock", "impossible"]
 
 
 class RequirementStatus(Document):

@@ -149,6 +149,8 @@ class RunTrack(Document):
     gain_reason: Literal["clipping", "normalize"] | None = None
     warnings: tuple[Finding, ...] = ()
     error: Finding | None = None
+    exit_code: int = 0
+    """What a run of this track alone would end with."""
     timings: TrackTimings | None = None
     peak_memory_bytes: Annotated[int, Field(ge=0)] | None = None
     record: str | None = None
@@ -176,7 +178,8 @@ class RunRecord(Document):
     exit_code: int
     model: RunModel
     runtime: RunRuntime
-    environment: RunEnvironment
+    environment: RunEnvironment | None
+    """Null when no track needed one to be started."""
     device: str
     artifacts: tuple[RunArtifact, ...]
     settings: Mapping[str, ResolvedSetting]
@@ -189,5 +192,5 @@ class RunRecord(Document):
     """What would have blocked the run under strict enforcement."""
     timings: SessionTimings
     tracks: tuple[RunTrack, ...]
-    settings_digest: Sha256
-    """Digest of everything but the input that shapes the stems; equal digests and equal inputs mean equal stems."""
+    settings_digest: Sha256 | None
+    """Digest of everything but the input that shapes the stems: equal digests and equal inputs mean equal stems."""

@@ -149,13 +149,13 @@ def in_use(home: Home, digest: str) -> Iterator[None]:
             raise StemsepEnvError(f"environment {digest[:12]} cannot be used: {problem}", code="environment_gone")
         marked = locks.hold(mark)
         marked.__enter__()
-    files.touch(uses / "last-used")
+    files.touch(last_used_path(home, digest))
     try:
         yield
     finally:
         marked.__exit__(None, None, None)
         files.remove_file(mark)
-        files.touch(uses / "last-used")
+        files.touch(last_used_path(home, digest))
 
 
 def live_uses(home: Home, digest: str) -> int:
@@ -188,6 +188,11 @@ def clear_leftovers(home: Home) -> None:
                         files.remove_tree(Path(entry.path))
                 except LimitError:
                     continue  # its builder lives
+
+
+def last_used_path(home: Home, digest: str) -> Path:
+    """Return the file whose time of change says when an environment was last used."""
+    return _uses_dir(home, digest) / "last-used"
 
 
 def _uses_dir(home: Home, digest: str) -> Path:

@@ -1,0 +1,1 @@
+"""Weights, configs and patch files: found by hash in the home."""

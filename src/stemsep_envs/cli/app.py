@@ -1,0 +1,83 @@
+"""The tree of commands. Each verb's module is loaded when it is called, so that none pays for another."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from contextlib import suppress
+
+import click
+
+from stemsep_envs._version import __version__
+from stemsep_envs.cli.console import Console
+from stemsep_envs.errors import InterruptedRunError, StemsepEnvError, UsageError
+
+_VERBS = {
+    "run": ("run", "Separate audio with a model."),
+    "ensure": ("ensure", "Build or reuse a model's environment."),
+    "preflight": ("preflight", "Say whether a model will run here, how, and if not why."),
+    "lock": ("lock", "Resolve a model's environment for a target."),
+    "env": ("env", "List, show and tend built environments."),
+    "registry": ("registry", "List, show and check the models."),
+    "doctor": ("doctor", "Say what this machine offers and what to do for more."),
+    "completion": ("completion", "Print the tab completion of a shell."),
+}
+"""Command to the module of `stemsep_envs.cli` that holds it, and its line of help."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        """Return the verbs in the order of the table."""
+        return list(_VERBS)
+
+    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a verb."""
+        if cmd_name not in _VERBS:
+            return None
+        module = importlib.import_module(f"stemsep_envs.cli.{_VERBS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _VERBS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Environment variables: STEMSEP_ENV_HOME, STEMSEP_ENV_REGISTRY, NO_COLOR. Manual: README.md and docs/.",
+)
+@click.version_option(__version__, prog_name="stemsep-env", message="%(prog)s %(version)s")
+def app() -> None:
+    """Run music-source-separation models, each in the environment it needs."""
+
+
+def run_app(arguments: list[str]) -> int:
+    """Run a command line; return its exit code."""
+    console = Console(json="--json" in arguments)
+    with suppress(ValueError):  # not in the main thread: someone else handles signals
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        result = app.main(arguments, prog_name="stemsep-env", standalone_mode=False, obj=console)
+    except click.UsageError as error:
+        hint = f"{error.ctx.command_path} --help" if error.ctx else None
+        return console.failure(UsageError(error.format_message(), hint=hint))
+    except click.ClickException as error:
+        return console.failure(UsageError(error.format_message()))
+    except (KeyboardInterrupt, click.Abort):
+        return console.failure(InterruptedRunError("interrupted"))
+    except StemsepEnvError as error:
+        return console.failure(error)
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody left to tell.
+        with suppress(OSError):
+            sys.stdout.close()
+        return 1
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug becomes one line and a report
+        return console.bug(error)
+    return result if isinstance(result, int) else 0

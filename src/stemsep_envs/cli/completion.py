@@ -1,0 +1,27 @@
+"""``completion``: the script that a shell loads to complete commands, options and model ids."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+from stemsep_envs.errors import UsageError
+
+_VARIABLE = "_STEMSEP_ENV_COMPLETE"
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def command(context: click.Context, shell: str) -> None:
+    r"""Print the tab completion of a shell.
+
+    \b
+    bash: eval "$(stemsep-env completion bash)"        in ~/.bashrc
+    zsh:  eval "$(stemsep-env completion zsh)"         in ~/.zshrc
+    fish: stemsep-env completion fish | source         in ~/.config/fish/config.fish
+    """
+    completion = get_completion_class(shell)
+    if completion is None:
+        raise UsageError(f"no completion for {shell}")
+    click.echo(completion(context.find_root().command, {}, "stemsep-env", _VARIABLE).source())

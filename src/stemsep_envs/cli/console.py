@@ -1,0 +1,184 @@
+"""Printing: results to stdout, all else to stderr; one JSON document on stdout with ``--json``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stemsep_envs.errors import (
+    EXIT_BUG,
+    BlockedError,
+    BuildError,
+    InvalidDocumentError,
+    StemsepEnvError,
+)
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from stemsep_envs.documents.reports import ErrorBody, Finding
+
+_MOST_SHOWN = 50
+"""Problems listed for people; ``--json`` lists them all."""
+
+
+@dataclass
+class Console:
+    """How this invocation prints."""
+
+    json: bool = False
+    verbose: int = 0
+    quiet: bool = False
+
+    def document(self, document: BaseModel) -> None:
+        """Print the result of a ``--json`` command."""
+        click.echo(document.model_dump_json(indent=2))
+
+    def line(self, text: str = "") -> None:
+        """Print a line of the result for people."""
+        click.echo(text)
+
+    def note(self, text: str) -> None:
+        """Say something beside the result."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def findings(self, kind: str, findings: Iterable[Finding]) -> None:
+        """Print errors or warnings for people, on stderr, each with its remedy."""
+        for finding in findings:
+            place = f" [{finding.path}]" if finding.path else ""
+            click.echo(f"{kind}: {finding.message} ({finding.code}){place}", err=True)
+            if finding.hint:
+                click.echo(_indented(finding.hint), err=True)
+
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Print rows in columns. The last column takes what is left of the line."""
+        table = [list(header), *(list(row) for row in rows)]
+        widths = [max(len(row[column]) for row in table) for column in range(len(header) - 1)]
+        for row in table:
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+            click.echo("  ".join([*cells, row[-1]]).rstrip())
+
+    def failure(self, error: StemsepEnvError) -> int:
+        """Report an error; return the exit code."""
+        body = error_body(error)
+        if self.json:
+            from stemsep_envs.documents.reports import ErrorReport
+
+            self.document(ErrorReport(error=body))
+        click.echo(f"error: {error.message}", err=True)
+        for finding in body.findings[:_MOST_SHOWN]:
+            place = f"{finding.path}: " if finding.path else ""
+            click.echo(f"  - {place}{finding.message}", err=True)
+            if finding.hint:
+                click.echo(_indented(finding.hint, "    "), err=True)
+        if len(body.findings) > _MOST_SHOWN:
+            click.echo(f"  - and {len(body.findings) - _MOST_SHOWN} more (--json lists them all)", err=True)
+        if body.output:
+            click.echo(_indented(body.output.rstrip(), "  | "), err=True)
+        if body.command:
+            click.echo(f"  to repeat it: {body.command}", err=True)
+        if body.hint:
+            click.echo(_indented(body.hint), err=True)
+        return error.exit_code
+
+    def bug(self, error: BaseException) -> int:
+        """Report a defect of this program: one line, and a file with the traceback."""
+        path = _write_bug_report(error)
+        where = f"; the details are in {path}" if path else ""
+        if self.json:
+            from stemsep_envs.documents.reports import ErrorBody, ErrorReport
+
+            body = ErrorBody(code="bug", message=str(error) or repr(error), exit_code=EXIT_BUG, report_path=path)
+            self.document(ErrorReport(error=body))
+        click.echo(f"error: this is a bug in stemsep-env ({type(error).__name__}: {error}){where}", err=True)
+        return EXIT_BUG
+
+    def configure_logging(self) -> None:
+        """Send log messages to stderr: warnings, or more with each ``-v``."""
+        level = {0: logging.WARNING, 1: logging.INFO}.get(self.verbose, logging.DEBUG)
+        logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True)
+
+
+def error_body(error: StemsepEnvError) -> ErrorBody:
+    """Return an error as the document that ``--json`` prints."""
+    from stemsep_envs.documents.reports import ErrorBody, Finding
+
+    findings: tuple[Finding, ...] = ()
+    if isinstance(error, BlockedError):
+        findings = tuple(
+            Finding(code=reason.code, message=reason.message, hint=reason.hint, path=reason.path)
+            for reason in error.reasons
+        )
+    elif isinstance(error, InvalidDocumentError):
+        findings = tuple(
+            Finding(code="invalid", message=problem.message, path=problem.path or None) for problem in error.problems
+        )
+    built = error if isinstance(error, BuildError) else None
+    return ErrorBody(
+        code=error.code,
+        message=error.message,
+        hint=error.hint,
+        exit_code=error.exit_code,
+        findings=findings,
+        output=(built.output or None) if built else None,
+        command=built.command if built else None,
+    )
+
+
+def human_bytes(count: int) -> str:
+    """Write a number of bytes for people: ``63 MiB``."""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
+
+
+def human_seconds(seconds: float) -> str:
+    """Write a time for people: ``0.4 s``, ``2 min 05 s``, ``1 h 02 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _indented(text: str, indent: str = "  ") -> str:
+    return "\n".join(indent + line for line in text.splitlines())
+
+
+def _write_bug_report(error: BaseException) -> str | None:
+    from stemsep_envs._version import __version__
+    from stemsep_envs.host.files import write_atomic
+    from stemsep_envs.host.paths import find_home
+    from stemsep_envs.host.processes import hide_secrets
+
+    text = "".join(traceback.format_exception(error))
+    head = f"stemsep-envs {__version__}, Python {sys.version}, {sys.platform}\n\n"
+    name = f"bug-{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}.txt"
+    for folder in (_quietly(lambda: find_home().root / "reports"), Path.cwd()):
+        if folder is None:
+            continue
+        try:
+            write_atomic(folder / name, hide_secrets(head + text).encode(errors="replace"))
+        except (StemsepEnvError, OSError):
+            continue
+        return str(folder / name)
+    return None
+
+
+def _quietly(make: object) -> Path | None:
+    try:
+        made = make() if callable(make) else None
+    except StemsepEnvError:
+        return None
+    return made if isinstance(made, Path) else None

@@ -1,0 +1,39 @@
+"""``ensure``: build or reuse a model's environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from stemsep_envs.cli.console import Console
+from stemsep_envs.cli.options import complete_model, planning_options, verb
+from stemsep_envs.cli.progress import shown_events
+
+
+@click.command("ensure")
+@click.argument("models", nargs=-1, required=True, shell_complete=complete_model, metavar="MODEL...")
+@click.option("--events", "event_style", type=click.Choice(["jsonl"]), help="Write events to stderr, one JSON a line.")
+@planning_options
+@verb
+def command(console: Console, models: tuple[str, ...], **options: Any) -> int:
+    """Build or reuse the environment of each MODEL; say which it is.
+
+    Models with the same needs share one environment. One that exists is answered at once.
+    """
+    from stemsep_envs.cli.remembered import answer_text, remember
+    from stemsep_envs.commands.ensure import ensure_models
+    from stemsep_envs.commands.plan import PlanOptions, planning_from
+
+    planning = planning_from(options)
+    with shown_events(console, options["event_style"]) as on_event:
+        ensured = ensure_models(models, planning, on_event=on_event)
+    for plan in ensured.plans:
+        console.findings("warning", plan.report.warnings)
+    if planning == PlanOptions() and not any(plan.report.warnings for plan in ensured.plans):
+        remember(models, ensured)
+    if console.json:
+        console.document(ensured.report)
+    else:
+        console.line(answer_text(ensured.report))
+    return 0

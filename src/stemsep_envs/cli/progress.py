@@ -1,0 +1,122 @@
+"""Showing events: a bar on a terminal, plain lines into a pipe, JSON lines for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stemsep_envs.cli.console import Console, human_seconds
+from stemsep_envs.documents.events import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.progress import Progress, TaskID
+
+    OnEvent = Callable[[Event], None]
+
+
+@contextmanager
+def shown_events(console: Console, style: str | None) -> Iterator[OnEvent]:
+    """Yield the function that shows events on stderr.
+
+    Args:
+        console: How this invocation prints.
+        style: ``jsonl`` for one JSON document a line; None for people.
+    """
+    if style == "jsonl":
+        yield lambda event: click.echo(event.model_dump_json(exclude_none=True), err=True)
+    elif console.quiet:
+        yield _warn
+    elif sys.stderr.isatty():
+        with _bar() as progress:
+            yield BarDisplay(progress)
+    else:
+        yield plain_line
+
+
+def plain_line(event: Event) -> None:
+    """Write an event as a line, or not at all when it is one of many."""
+    if event.event == "step" and event.message:
+        click.echo(f"{event.message} ...", err=True)
+    elif event.event == "track_finished":
+        click.echo(track_line(event), err=True)
+    else:
+        _warn(event)
+
+
+def track_line(event: Event) -> str:
+    """Say how a track ended: ``[2/5] song.flac: 2 stems in 3.1 s``."""
+    track, where = event.track, event.place
+    if track is None or where is None:
+        return ""
+    place = f"[{where.index + 1}/{where.count}] {Path(where.input).name}"
+    if track.status == "skipped":
+        return f"{place}: already there, unchanged"
+    if track.error is not None:
+        hint = f"\n    {track.error.hint}" if track.error.hint else ""
+        return f"{place}: {track.error.message} ({track.error.code}){hint}"
+    took = human_seconds(track.timings.total_seconds) if track.timings else "no time"
+    notes = "".join(f"\n    note: {warning.message} ({warning.code})" for warning in track.warnings)
+    gain = f", gain {track.gain:.3f} against {track.gain_reason}" if track.gain_reason == "clipping" else ""
+    return f"{place}: {len(track.outputs)} stems in {took}{gain}{notes}"
+
+
+class BarDisplay:
+    """Shows events as a progress bar with finished lines above it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        if event.event == "step" and event.message:
+            self._begin(event.message, total=None)
+        elif event.event == "track_started" and event.place is not None:
+            self._begin(f"{Path(event.place.input).name} ({event.place.index + 1}/{event.place.count})", total=None)
+        elif event.event == "progress" and self._task is not None:
+            self._progress.update(self._task, completed=event.done_frames, total=event.total_frames)
+        elif event.event == "track_finished":
+            self._end()
+            self._progress.console.print(track_line(event), highlight=False, markup=False)
+        elif event.event in {"warning", "log"}:
+            _warn(event)
+        elif event.event == "finished":
+            self._end()
+
+    def _begin(self, description: str, total: int | None) -> None:
+        self._end()
+        self._task = self._progress.add_task(description, total=total)
+
+    def _end(self) -> None:
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+
+
+def _bar() -> Progress:
+    from rich.console import Console as RichConsole
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=RichConsole(stderr=True),
+        transient=True,
+    )
+
+
+def _warn(event: Event) -> None:
+    if event.event == "warning" and event.finding is not None:
+        click.echo(f"warning: {event.finding.message} ({event.finding.code})", err=True)
+    elif event.event == "track_finished" and event.track is not None and event.track.error is not None:
+        click.echo(track_line(event), err=True)

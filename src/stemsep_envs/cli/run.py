@@ -1,0 +1,122 @@
+"""``run``: separate audio with a model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stemsep_envs.cli.console import Console
+from stemsep_envs.cli.options import complete_model, planning_options, settings_options, verb
+from stemsep_envs.cli.progress import shown_events
+from stemsep_envs.errors import UsageError
+
+
+@click.command("run")
+@click.argument("model", shell_complete=complete_model)
+@click.argument("inputs", nargs=-1, type=click.Path(path_type=Path))
+@click.option("-o", "--output", "output_dir", required=True, type=click.Path(path_type=Path), help="Output folder.")
+@click.option("-r", "--recursive", is_flag=True, help="Search folders to the bottom.")
+@click.option(
+    "--from-file", type=click.Path(path_type=Path, allow_dash=True), help="Read inputs from a list (- is stdin)."
+)
+@click.option("--stems", help="Only these stems, separated by commas.")
+@click.option("--format", "audio_format", default="wav", show_default=True, help="wav, flac, mp3, m4a or opus.")
+@click.option("--bit-depth", help="16, 24 or 32f (default: 32f for wav, 24 for flac).")
+@click.option("--sample-rate", default="source", show_default=True, help="model, source, or a number of hertz.")
+@click.option("--normalize", is_flag=True, help="Bring the loudest stem to -1 dBFS, all by one gain.")
+@click.option("--start", "start_seconds", type=float, help="Begin here, in seconds.")
+@click.option("--duration", "duration_seconds", type=float, help="Take this much, in seconds.")
+@click.option("--filename", "template", help="Name outputs by this template (default {model}/{track}/{stem}.{ext}).")
+@click.option(
+    "--existing",
+    type=click.Choice(["skip", "error", "overwrite", "rename"]),
+    default="skip",
+    show_default=True,
+    help="What to do where outputs are there already; skip only what this same request made.",
+)
+@click.option(
+    "--keep-going/--fail-fast", default=True, show_default=True, help="After a failed track, go on with the others."
+)
+@click.option("--timeout", "total_seconds", type=float, help="End a track that takes longer, in seconds.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done; build and start nothing.")
+@click.option("--events", "event_style", type=click.Choice(["jsonl"]), help="Write events to stderr, one JSON a line.")
+@settings_options
+@planning_options
+@verb
+def command(console: Console, model: str, inputs: tuple[Path, ...], **options: Any) -> int:
+    """Separate audio with a model.
+
+    INPUTS are audio files and folders. Stems are written to OUTPUT/model/track/stem.wav, with a run.json that says
+    exactly what ran.
+    """
+    from stemsep_envs.commands.output import output_options, output_plan
+    from stemsep_envs.commands.plan import planning_from
+    from stemsep_envs.commands.run import RunRequest, prepare, run_prepared
+    from stemsep_envs.worker.naming import DEFAULT_TEMPLATE
+    from stemsep_envs.worker.session import Deadlines
+
+    stems = tuple(name.strip() for name in options["stems"].split(",") if name.strip()) if options["stems"] else None
+    output = output_plan(
+        options["output_dir"],
+        output_options(
+            format=options["audio_format"],
+            bit_depth=options["bit_depth"],
+            sample_rate=options["sample_rate"],
+            normalize=options["normalize"],
+            stems=stems,
+            start_seconds=options["start_seconds"],
+            duration_seconds=options["duration_seconds"],
+        ),
+        existing=options["existing"],
+        template=options["template"] or DEFAULT_TEMPLATE,
+    )
+    request = RunRequest(
+        model=model,
+        inputs=[*inputs, *_listed(options["from_file"])],
+        output=output,
+        planning=planning_from(options),
+        recursive=options["recursive"],
+        keep_going=options["keep_going"],
+        deadlines=Deadlines(total_seconds=options["total_seconds"]),
+    )
+    prepared = prepare(request)
+    if options["dry_run"]:
+        from stemsep_envs.commands.dry_run import dry_run_report
+
+        report = dry_run_report(prepared)
+        if console.json:
+            console.document(report)
+        else:
+            for job in report.tracks:
+                console.line(f"{job.action}  {job.input}")
+                for path in job.outputs:
+                    console.line(f"    {path}")
+        return 0
+    if options["event_style"] is None:
+        console.findings("warning", prepared.plan.report.warnings)
+    with shown_events(console, options["event_style"]) as on_event:
+        record = run_prepared(prepared, on_event=on_event)
+    if console.json:
+        console.document(record)
+    else:
+        done = [track for track in record.tracks if track.status in {"done", "skipped"}]
+        for track in done:
+            for made in track.outputs:
+                console.line(str(output.dir / made.path))
+    return record.exit_code
+
+
+def _listed(list_path: Path | None) -> list[Path]:
+    if list_path is None:
+        return []
+    from stemsep_envs.commands.inputs import read_list
+
+    try:
+        if str(list_path) == "-":
+            return read_list(sys.stdin.read(), Path.cwd())
+        return read_list(list_path.read_text("utf-8"), list_path.absolute().parent)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the list {list_path}: {error}") from None

@@ -1,0 +1,248 @@
+"""The single questions of preflight, each answered with statuses for the report and reasons where the answer is no."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from stemsep_envs.artifacts.blobs import blob_path, has_blob
+from stemsep_envs.documents.preflight import ArtifactStatus, RequirementStatus, Status
+from stemsep_envs.documents.registry import ModelEntry
+from stemsep_envs.documents.run import RunArtifact
+from stemsep_envs.documents.runtime import RuntimeRecipe
+from stemsep_envs.environments.plan import EnvironmentPlan
+from stemsep_envs.errors import Reason
+from stemsep_envs.host.audio_headers import read_header
+from stemsep_envs.host.paths import Home
+
+OVERRIDABLE = frozenset(
+    {
+        "model_blocked",
+        "runtime_not_allowed",
+        "manual_step_unconfirmed",
+        "phase_fix_reference_invalid",
+        "file_missing",
+        "input_channels",
+    }
+)
+"""What ``--enforce warn`` lets pass: judgements. What could not run anyway stays an error."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Statuses of like requirements, and why some are not met."""
+
+    statuses: tuple[RequirementStatus, ...]
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True)
+class ArtifactAnswers:
+    """The model's files: their statuses, why some are not to be had, and those that are here."""
+
+    statuses: tuple[ArtifactStatus, ...]
+    reasons: tuple[Reason, ...]
+    found: tuple[tuple[RunArtifact, Path], ...]
+
+
+@dataclass(frozen=True)
+class InputAnswer:
+    """What the header of an input says, and whether the model takes it."""
+
+    facts: Mapping[str, Any] | None
+    reasons: tuple[Reason, ...] = ()
+    warnings: tuple[Reason, ...] = ()
+
+
+def manual_steps(entry: ModelEntry, recipe: RuntimeRecipe, *, confirmed: bool) -> Answers:
+    """Answer for what a person must do first: confirmed, done by the variant's patches, or in the way."""
+    variant = recipe.variants.get(entry.runtime.variant or "")
+    done_by_patches = variant.performs if variant else ()
+    statuses: list[RequirementStatus] = []
+    reasons: list[Reason] = []
+    for index, step in enumerate(entry.requirements.manual_steps):
+        path = f"requirements.manual_steps[{index}]"
+        status: Status = "ok"
+        if step in done_by_patches:
+            reason = f"the patches of variant {entry.runtime.variant} do it"
+        elif confirmed:
+            reason = "confirmed with --confirm-manual-steps"
+        else:
+            status, reason = "missing", "not confirmed"
+            hint = "do it, then confirm with --confirm-manual-steps"
+            reasons.append(Reason("manual_step_unconfirmed", f"a manual step is not confirmed: {step}", hint, path))
+        statuses.append(_status(step, status, reason, f"model {entry.id}: {path}"))
+    return Answers(tuple(statuses), tuple(reasons))
+
+
+def engine_files(entry: ModelEntry) -> Answers:
+    """Answer for files that the model expects in its engine's source tree."""
+    files = entry.requirements.files
+    statuses: list[RequirementStatus] = []
+    reasons: list[Reason] = []
+    for index, name in enumerate(files.expects):
+        path = f"requirements.files.expects[{index}]"
+        if name in files.provides:
+            statuses.append(_status(name, "ok", "the model brings it", f"model {entry.id}: {path}"))
+            continue
+        message = f"{name} is expected in the engine's source tree, and this runtime has none"
+        statuses.append(_status(name, "missing", message, f"model {entry.id}: {path}"))
+        reasons.append(Reason("file_missing", message, "choose a runtime with an engine of its own", path))
+    return Answers(tuple(statuses), tuple(reasons))
+
+
+def artifacts(entry: ModelEntry, home: Home) -> ArtifactAnswers:
+    """Answer for the model's weights and configs: here by hash, or missing."""
+    statuses: list[ArtifactStatus] = []
+    reasons: list[Reason] = []
+    found: list[tuple[RunArtifact, Path]] = []
+    for name, artifact in entry.artifacts.each():
+        size_bytes = artifact.expected_bytes
+        status: Status
+        if artifact.sha256 is not None and has_blob(home, artifact.sha256, size_bytes):
+            status, reason = "ok", "here, by its hash"
+            path = blob_path(home, artifact.sha256)
+            record = RunArtifact(
+                name=name, filename=artifact.filename, sha256=artifact.sha256, size_bytes=path.stat().st_size
+            )
+            found.append((record, path))
+        else:
+            status = "missing"
+            known = "not in this home" if artifact.sha256 else "its hash is not known to the registry"
+            reason = f"{artifact.filename} is {known}" if artifact.sha256 else f"{artifact.filename}: {known}"
+            hint = "this version does not download artifacts; put the file at artifacts/sha256/<first two>/<sha256>"
+            reasons.append(Reason("artifact_missing", reason, hint, f"artifacts.{name}"))
+        statuses.append(
+            ArtifactStatus(
+                name=name,
+                kind=artifact.kind,
+                filename=artifact.filename,
+                status=status,
+                reason=reason,
+                sha256=artifact.sha256,
+                size_bytes=size_bytes,
+            )
+        )
+    return ArtifactAnswers(tuple(statuses), tuple(reasons), tuple(found))
+
+
+def input_answer(entry: ModelEntry, recipe: RuntimeRecipe, path: Path | None) -> InputAnswer:
+    """Answer for an input by what its header says: does the model take that many channels?"""
+    if path is None:
+        return InputAnswer(None)
+    if not path.is_file():
+        reason = Reason("input_missing", f"{path} is not a file", hint="check the path")
+        return InputAnswer(None, (reason,))
+    header = read_header(path)
+    if header is None or header.channels is None:
+        words = f"the header of {path.name} does not say how many channels it has; the worker will find out"
+        return InputAnswer(None, warnings=(Reason("input_unknown", words),))
+    facts = {
+        "channels": header.channels,
+        "sample_rate": header.sample_rate,
+        "duration_seconds": header.duration_seconds,
+    }
+    return InputAnswer(facts, tuple(_channel_reasons(entry, recipe, header.channels)))
+
+
+def phase_fix_reasons(reference: ModelEntry) -> tuple[Reason, ...]:
+    """Say why a model may not be the reference of a phase fix; empty when it may."""
+    if reference.phase_fix.is_valid_reference:
+        return ()
+    return (
+        Reason(
+            "phase_fix_reference_invalid",
+            f"{reference.id} is not marked as a valid reference for a phase fix",
+            hint="choose a model whose phase_fix.is_valid_reference is true",
+            path="phase_fix.is_valid_reference",
+        ),
+    )
+
+
+def entry_warnings(entry: ModelEntry) -> Iterator[Reason]:
+    """Yield what the registry itself says against the model without forbidding it."""
+    for index, issue in enumerate(entry.compatibility.known_issues):
+        yield Reason("known_issue", issue, path=f"compatibility.known_issues[{index}]")
+    if entry.catalog_status in {"candidate", "manual_only"}:
+        words = {"candidate": "was not verified by the registry", "manual_only": "needs files put in by hand"}
+        yield Reason("not_verified", f"{entry.id} {words[entry.catalog_status]}", path="catalog_status")
+
+
+def python_status(environment: EnvironmentPlan) -> RequirementStatus:
+    """Answer for the Python that the environment would use."""
+    choice = environment.python
+    name = f"python {environment.requirements.python}"
+    origins = [bound.source for bound in _bounds(environment)]
+    if choice.minor is None:
+        return _status(name, "unsatisfiable", choice.reasons[0].message if choice.reasons else choice.why, *origins)
+    if choice.interpreter is None:
+        return _status(name, "will_install", choice.why, *origins)
+    return _status(name, "ok", choice.why, *origins)
+
+
+def torch_status(environment: EnvironmentPlan) -> RequirementStatus | None:
+    """Answer for torch, or None when nobody asks for it."""
+    wanted = environment.requirements.torch
+    if wanted is None:
+        return None
+    name = f"torch {wanted}"
+    refusals = [reason.message for reason in environment.reasons if reason.code.startswith("torch")]
+    origins = [bound.source for bound in (wanted.lower, wanted.upper) if bound is not None]
+    if refusals:
+        return _status(name, "unsatisfiable", refusals[0], *origins)
+    return _status(name, *_installation(environment, "torch"), *origins)
+
+
+def package_statuses(environment: EnvironmentPlan) -> tuple[RequirementStatus, ...]:
+    """Answer for every package that is asked for, with the version that the lock gives it."""
+    return tuple(
+        _status(want.text, *_installation(environment, want.text), want.source)
+        for want in environment.requirements.packages
+    )
+
+
+def _installation(environment: EnvironmentPlan, requirement: str) -> tuple[Status, str]:
+    version = _locked_version(environment, requirement)
+    if environment.state == "impossible":
+        return "unsatisfiable", environment.reasons[0].message
+    if environment.state == "ready":
+        return "ok", f"{version} is in the environment" if version else "in the environment"
+    if version:
+        return "will_install", f"{version}, as the lock says"
+    return "will_install", "the version is chosen when the lock is made"
+
+
+def _locked_version(environment: EnvironmentPlan, requirement: str) -> str | None:
+    if environment.lock is None:
+        return None
+    name = canonicalize_name(Requirement(requirement).name)
+    return next((pin.version for pin in environment.lock.lock.pins if pin.name == name), None)
+
+
+def _bounds(environment: EnvironmentPlan) -> Iterator[Any]:
+    for bound in (environment.requirements.python.lower, environment.requirements.python.upper):
+        if bound is not None:
+            yield bound
+
+
+def _channel_reasons(entry: ModelEntry, recipe: RuntimeRecipe, channels: int) -> Iterator[Reason]:
+    supports = {1: entry.capabilities.supports_mono, 2: entry.capabilities.supports_stereo}
+    words = {1: "mono", 2: "stereo"}.get(channels, f"{channels} channels")
+    if supports.get(channels) is False:
+        field = "supports_mono" if channels == 1 else "supports_stereo"
+        yield Reason("input_channels", f"{entry.id} does not take {words}", path=f"capabilities.{field}")
+        return
+    model_type = recipe.model_types.get(entry.runtime.model_type or "")
+    if model_type is not None and channels not in model_type.channels:
+        accepted = " or ".join(map(str, model_type.channels))
+        hint = f"mix it to {accepted} channels first"
+        yield Reason("input_channels", f"{entry.id} takes {accepted} channels, not {channels}", hint)
+
+
+def _status(name: str, status: Status, reason: str, *origins: object) -> RequirementStatus:
+    return RequirementStatus(name=name, status=status, reason=reason, origins=tuple(map(str, origins)))

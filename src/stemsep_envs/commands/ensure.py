@@ -1,0 +1,83 @@
+"""`ensure`: the environment of each model, reused or built, and its artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemsep_envs.commands.plan import Plan, PlanOptions, plan_model, refuse_if_blocked
+from stemsep_envs.commands.session import OnEvent, ignore_event
+from stemsep_envs.documents.ensure import EnsuredModel, EnsureReport
+from stemsep_envs.documents.events import Event
+from stemsep_envs.environments import store
+from stemsep_envs.environments.ensure import Environment, ensure_environment
+from stemsep_envs.host.paths import default_registry_path
+from stemsep_envs.registry.recipes import RECIPE_NAME
+
+
+@dataclass(frozen=True)
+class Ensured:
+    """Models that are ready.
+
+    Attributes:
+        report: For people and programs.
+        plans: How each was resolved, in the same order.
+        witnesses: Every file that the answer rests on: while none of them changes, neither does the answer.
+        used_marks: Files whose time of change says when the environments were last used.
+    """
+
+    report: EnsureReport
+    plans: tuple[Plan, ...]
+    witnesses: tuple[Path, ...]
+    used_marks: tuple[Path, ...]
+
+
+def ensure_models(model_ids: Sequence[str], options: PlanOptions, *, on_event: OnEvent = ignore_event) -> Ensured:
+    """Make sure of the environment and the files of every model.
+
+    All models are planned before the first is built, so that a refusal comes before any work.
+
+    Raises:
+        BlockedError: Preflight refuses one of them; carries its reasons.
+        BuildError: Resolving or building failed.
+        MismatchError: A lock or a downloaded file is not what was promised.
+        LimitError: No space, or a deadline passed.
+        UsageError: Unknown model or option.
+    """
+    plans = [refuse_if_blocked(plan_model(model_id, options)) for model_id in dict.fromkeys(model_ids)]
+    environments = [ensure_planned(plan, on_event=on_event) for plan in plans]
+    registry_path = options.registry_path or default_registry_path()
+    witnesses = {registry_path.absolute()}
+    marks: set[Path] = set()
+    for plan, environment in zip(plans, environments, strict=True):
+        receipt = environment.dir / store.RECEIPT
+        witnesses |= {plan.runtime.dir / RECIPE_NAME, plan.runtime.locks_dir, receipt, environment.python}
+        marks.add(store.last_used_path(plan.home, environment.digest))
+    models = tuple(_ensured(plan, environment) for plan, environment in zip(plans, environments, strict=True))
+    return Ensured(EnsureReport(models=models), tuple(plans), tuple(sorted(witnesses)), tuple(sorted(marks)))
+
+
+def ensure_planned(plan: Plan, *, on_event: OnEvent = ignore_event) -> Environment:
+    """Make sure of the environment of one plan; raises as `ensure_models` does."""
+    return ensure_environment(
+        plan.environment,
+        home=plan.home,
+        offline=plan.offline,
+        report=lambda step, detail: on_event(Event(event="step", step=step, message=detail)),
+    )
+
+
+def _ensured(plan: Plan, environment: Environment) -> EnsuredModel:
+    return EnsuredModel(
+        model_id=plan.entry.id,
+        runtime=plan.runtime.recipe.id,
+        variant=plan.variant,
+        target=plan.target,
+        environment=environment.digest,
+        environment_dir=str(environment.dir),
+        python=str(environment.python),
+        reused=environment.reused,
+        steps_seconds={} if environment.reused else dict(environment.steps_seconds),
+        artifacts=tuple(str(artifact.path) for artifact in plan.artifacts),
+    )

@@ -1,0 +1,40 @@
+"""What ``registry list`` and ``registry validate`` print with ``--json``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from stemsep_envs.documents.base import Document
+from stemsep_envs.documents.reports import Finding
+
+
+class ListedModel(Document):
+    """One line of the catalogue. What the registry does not say is empty."""
+
+    id: str
+    name: str
+    architecture: str
+    type: str
+    runtime: str
+    """The preferred runtime, or the first that is allowed; empty when none is."""
+    catalog_status: str
+    readiness: str
+    stems: tuple[str, ...]
+
+
+class RegistryListing(Document):
+    """The models of a registry, in its order."""
+
+    schema_version: Literal[1] = 1
+    path: str
+    models: tuple[ListedModel, ...]
+
+
+class ValidationReport(Document):
+    """A registry without errors; what is kept although this version does not know it is in the warnings."""
+
+    schema_version: Literal[1] = 1
+    path: str
+    version: str
+    model_count: int
+    warnings: tuple[Finding, ...]
