@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
 from stemsep_envs._version import __version__
 from stemsep_envs.documents.environment import BaseInterpreter, Builder, EnvironmentInputs, Package, Receipt
 from stemsep_envs.documents.lock import Lock
@@ -105,9 +108,9 @@ def _fill(staging: Path, job: BuildJob, *, home: Home, offline: bool, watch: Sto
         _install(job, lock_path, python, link.mode, home=home, offline=offline)
     with watch.step("check"):
         report("check", ", ".join(job.health_imports))
-        checked = check_health(python, job.health_imports, home=home, what=job.title)
+        checked = check_health(staging, job.health_imports, home=home, what=job.title)
         _refuse_other_interpreter(job, checked.python_version)
-        packages = _installed(python, venv, job)
+        packages = _installed(venv, job)
         size = linking.measure(staging)
     receipt = Receipt(
         digest=job.inputs.digest,
@@ -162,18 +165,17 @@ def _refuse_other_interpreter(job: BuildJob, version: str) -> None:
         )
 
 
-def _installed(python: Path, venv: Path, job: BuildJob) -> tuple[Package, ...]:
+def _installed(venv: Path, job: BuildJob) -> tuple[Package, ...]:
     """Return the distributions that are there, and refuse when they are not those of the lock."""
     library = "Lib" if os.name == "nt" else f"lib/python{job.interpreter.minor}"
     found = set()
     for entry in (venv / library / "site-packages").glob("*.dist-info"):
         name, _, version = entry.name.removesuffix(".dist-info").partition("-")
-        found.add((name.lower().replace("_", "-").replace(".", "-"), version))
-    locked = {(pin.name, pin.version) for pin in job.lock.pins}
-    if {name for name, _ in found} != {name for name, _ in locked}:
-        missing = ", ".join(sorted({name for name, _ in locked} - {name for name, _ in found})) or "none"
-        extra = ", ".join(sorted({name for name, _ in found} - {name for name, _ in locked})) or "none"
-        raise BuildError(
-            f"{python} does not hold what is locked: missing {missing}; too many {extra}", code="incomplete"
-        )
-    return tuple(Package(name=name, version=version) for name, version in sorted(found))
+        found.add((str(canonicalize_name(name)), Version(version)))
+    locked = {(pin.name, Version(pin.version)) for pin in job.lock.pins}
+    if found != locked:
+        missing = ", ".join(f"{name} {version}" for name, version in sorted(locked - found)) or "nothing"
+        extra = ", ".join(f"{name} {version}" for name, version in sorted(found - locked)) or "nothing"
+        words = f"the environment of {job.title} is not what is locked: {missing} is missing, {extra} is too much"
+        raise BuildError(words, code="incomplete")
+    return tuple(Package(name=name, version=str(version)) for name, version in sorted(found))

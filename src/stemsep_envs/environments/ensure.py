@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,18 +88,16 @@ def _build_once(job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, r
     if store.problem_with(home, digest) is None:
         return _environment(home, digest, reused=True, watch=watch)
     files.ensure_dir(home.environments_dir)
-    with watch.step("wait"):
-        hold = locks.hold(
-            store.hold_path(home, digest),
-            on_wait=lambda: report("wait", "another process is building this environment"),
-        )
-        hold.__enter__()
-    try:
+    with ExitStack() as held:
+        with watch.step("wait"):
+            lock = locks.hold(
+                store.hold_path(home, digest),
+                on_wait=lambda: report("wait", "another process is building this environment"),
+            )
+            held.enter_context(lock)
         if store.problem_with(home, digest) is None:
             return _environment(home, digest, reused=True, watch=watch)
         receipt = build(job, home=home, offline=offline, watch=watch, report=report)
-    finally:
-        hold.__exit__(None, None, None)
     store.clear_leftovers(home)
     folder = store.environment_dir(home, digest)
     return Environment(digest, folder, store.python_path(folder), receipt, reused=False, steps_seconds=watch.seconds)

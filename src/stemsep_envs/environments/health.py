@@ -8,11 +8,12 @@ they leave their bytecode behind, they also make the environment import at full 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.environment import HealthReport
-from stemsep_envs.environments import uv
+from stemsep_envs.environments import store, uv
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host.files import scratch_dir
 from stemsep_envs.host.paths import Home
@@ -46,19 +47,20 @@ class Checked:
     python_version: str
 
 
-def check_health(python: Path, imports: tuple[str, ...], *, home: Home, what: str) -> Checked:
+def check_health(environment: Path, imports: tuple[str, ...], *, home: Home, what: str) -> Checked:
     """Check a built environment.
 
     Args:
-        python: Its interpreter.
+        environment: Its folder; a scratch folder is made in it for as long as the check runs.
         imports: Modules that must import.
-        home: Where a scratch folder may be made.
+        home: Whose package cache the dependency check uses.
         what: What is checked, in words.
 
     Raises:
         BuildError: A module does not import, or distributions contradict each other.
     """
-    with scratch_dir(home.cache_dir, "health-") as scratch:
+    python = store.python_path(environment)
+    with scratch_dir(environment, "health-") as scratch:
         answer = _import_all(python, imports, scratch, what)
     uv.call_uv(
         ("pip", "check", "--quiet", "--python", str(python)),
@@ -94,7 +96,11 @@ def _import_all(python: Path, imports: tuple[str, ...], scratch: Path, what: str
 def _environment(scratch: Path) -> dict[str, str]:
     """Return next to nothing: what the user has set must not decide whether an environment is healthy."""
     place = str(scratch)
+    system = {
+        name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ
+    }  # Windows starts nothing without
     return {
+        **system,
         "PATH": "/usr/bin:/bin",
         "HOME": place,
         "USERPROFILE": place,

@@ -12,11 +12,12 @@ Everything here is cheap: whether the files are still as they were built is for 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from stemsep_envs.documents.environment import LAYOUT, Receipt
 from stemsep_envs.errors import LimitError, StemsepEnvError
 from stemsep_envs.host import files, locks
 from stemsep_envs.host.paths import Home
+
+_log = logging.getLogger(__name__)
 
 RECEIPT = "receipt.json"
 LOCK = "lock.txt"
@@ -143,18 +146,15 @@ def in_use(home: Home, digest: str) -> Iterator[None]:
     if not os.access(home.environments_dir, os.W_OK):
         yield
         return
-    with locks.hold(hold_path(home, digest)):  # so that a removal sees the mark, or we see the removal
-        problem = problem_with(home, digest)
-        if problem is not None:
-            raise StemsepEnvError(f"environment {digest[:12]} cannot be used: {problem}", code="environment_gone")
-        marked = locks.hold(mark)
-        marked.__enter__()
-    files.touch(last_used_path(home, digest))
-    try:
+    with ExitStack() as marked:
+        with locks.hold(hold_path(home, digest)):  # so that a removal sees the mark, or we see the removal
+            problem = problem_with(home, digest)
+            if problem is not None:
+                raise StemsepEnvError(f"environment {digest[:12]} cannot be used: {problem}", code="environment_gone")
+            marked.callback(files.remove_file, mark)
+            marked.enter_context(locks.hold(mark))
+        files.touch(last_used_path(home, digest))
         yield
-    finally:
-        marked.__exit__(None, None, None)
-        files.remove_file(mark)
         files.touch(last_used_path(home, digest))
 
 
@@ -176,7 +176,10 @@ def remove(home: Home, digest: str) -> None:
 
 
 def clear_leftovers(home: Home) -> None:
-    """Remove what dead builders and removers left. A living one holds the lock of its digest and is let alone."""
+    """Remove what dead builders and removers left. A living one holds the lock of its digest and is let alone.
+
+    What cannot be removed now (an installer that outlives its killed parent still writes) is left for the next time.
+    """
     if not home.environments_dir.is_dir():
         return
     for entry in os.scandir(home.environments_dir):
@@ -188,6 +191,8 @@ def clear_leftovers(home: Home) -> None:
                         files.remove_tree(Path(entry.path))
                 except LimitError:
                     continue  # its builder lives
+                except OSError as error:
+                    _log.debug("left for later: %s: %s", entry.path, error)
 
 
 def last_used_path(home: Home, digest: str) -> Path:
