@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shlex
 import signal
 import subprocess
@@ -147,6 +148,10 @@ class Child:
 
     def wait(self, timeout_seconds: float | None) -> int | None:
         """Wait for the end; return the exit status, or None when the time is over first."""
+        began = time.monotonic()
+        if timeout_seconds is not None and self._process.returncode is None:
+            _sleep_until_end(self.pid, timeout_seconds)
+            timeout_seconds = max(0.0, timeout_seconds - (time.monotonic() - began))
         try:
             return self._process.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
@@ -191,6 +196,25 @@ def start(command: Command) -> Child:
             code="cannot_start",
         ) from error
     return Child(command, process)
+
+
+def _sleep_until_end(pid: int, timeout_seconds: float) -> None:
+    """Sleep until a child of ours ends or the time is over; may return early.
+
+    With a deadline, Popen only looks every 50 ms whether the child has ended: four tools a build, a fifth of a second.
+    """
+    if sys.platform != "linux":
+        return  # Windows waits exactly; macOS has nothing as simple
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return  # an old kernel, or one that forbids it
+    try:
+        ended = select.poll()
+        ended.register(descriptor, select.POLLIN)
+        ended.poll(min(timeout_seconds, 86400.0) * 1000)
+    finally:
+        os.close(descriptor)
 
 
 def kill_group(group_id: int) -> None:
