@@ -1,23 +1,37 @@
-"""The lowest level: a clean environment, no inherited descriptors, a session of its own, resource limits, a whole-tree kill.
+"""The lowest level: a clean environment, no inherited descriptors, its own session, limits, a whole-tree kill.
 
 It keeps honest code tidy. It is not a boundary: code that wants out gets out, and every axis says so.
 """
 
 from __future__ import annotations
 
+import os
+import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from stemsep_envs.host.files import ensure_dir
 from stemsep_envs.host.processes import Command
+from stemsep_envs.sandbox.cgroups import Groups, groups_for
+from stemsep_envs.sandbox.launch import common_options, launch, process_limit, resource_limits
+from stemsep_envs.sandbox.launcher.strays import end_strays
 from stemsep_envs.sandbox.policy import AXES, LevelName, Measurement, Policy
 
 NAME: LevelName = "hygiene"
 
+_SHELL_LIMITS = {
+    "core": ("-c", 512),
+    "cpu": ("-t", 1),
+    "file": ("-f", 512),
+    "memory": ("-v", 1024),
+    "data": ("-d", 1024),
+}
+"""A shell's letter for each resource limit, and the bytes in its unit."""
+
 
 class Hygiene:
-    """Starts a worker directly, tidily."""
+    """Starts a worker tidily."""
 
     @property
     def name(self) -> LevelName:
@@ -34,21 +48,30 @@ class Hygiene:
 
     @contextmanager
     def confine(self, argv: tuple[str, ...], policy: Policy) -> Iterator[Command]:
-        """Yield the command itself, with the policy's environment, in the policy's folder, under its limits."""
+        """Yield the command in the policy's environment, folder and limits; end its strays afterwards."""
         ensure_dir(policy.writable_dir / "tmp")
-        yield Command((*_limits_prefix(policy), *argv), policy.env, policy.writable_dir)
+        if sys.platform != "linux":
+            yield Command((*_shell_limits(policy), *argv), policy.env, policy.writable_dir)
+            return
+        session = secrets.token_hex(16)
+        with groups_for(policy.limits) as groups:
+            options = [*common_options(policy, groups, os.getpid()), ("session", session)]
+            processes = process_limit(policy, groups)
+            if processes is not None:
+                options.append(("limit", "processes", str(processes)))
+            options += [("env", name, value) for name, value in policy.env.items()]
+            try:
+                yield launch([*options, ("chdir", str(policy.writable_dir))], argv, policy, groups)
+            finally:
+                end_strays(session)
 
 
-def _limits_prefix(policy: Policy) -> tuple[str, ...]:
+def _shell_limits(policy: Policy) -> tuple[str, ...]:
     """Return a shell that lowers the limits and becomes the worker; nothing on Windows, which has none of them."""
     if sys.platform == "win32":
         return ()
-    limits = policy.limits
-    steps = ["ulimit -c 0"]
-    if limits.file_bytes is not None:
-        steps.append(f"ulimit -f {limits.file_bytes // 512}")
-    if limits.memory_bytes is not None and not policy.gpu:  # an address-space limit breaks CUDA
-        steps.append(f"ulimit -v {limits.memory_bytes // 1024}")
-    if limits.cpu_seconds is not None:
-        steps.append(f"ulimit -t {limits.cpu_seconds}")
+    steps = [
+        f"ulimit {_SHELL_LIMITS[word][0]} {value // _SHELL_LIMITS[word][1]} 2>/dev/null"
+        for word, value in resource_limits(policy, Groups()).items()
+    ]
     return ("/bin/sh", "-c", "; ".join([*steps, 'exec "$@"']), "sh")

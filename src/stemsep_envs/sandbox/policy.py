@@ -22,12 +22,23 @@ AxisState = Literal["held", "limited", "open"]
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on a worker. None leaves a resource unbounded."""
+    """Bounds on what a worker uses. None leaves a resource unbounded.
+
+    Attributes:
+        memory_bytes: Of the worker with all its children where a control group can be made, else of each process.
+        processes: Processes and threads at once.
+        file_bytes: The largest file.
+        cpu_seconds: Of processor time of each process.
+        output_bytes: Of everything in the writable folder together.
+        tmpfs_bytes: Of the private ``/tmp`` and ``/dev/shm`` each, where the level has them.
+    """
 
     memory_bytes: int | None = None
-    processes: int | None = 512
+    processes: int | None = 1024
     file_bytes: int | None = None
     cpu_seconds: int | None = None
+    output_bytes: int | None = None
+    tmpfs_bytes: int = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,11 @@ class Measurement:
     axes: Mapping[Axis, AxisState]
     reason: str
     remedy: str | None = None
+
+    @classmethod
+    def unavailable(cls, reason: str, remedy: str) -> Measurement:
+        """Return the measurement of a level that cannot be had here."""
+        return cls(available=False, axes=dict.fromkeys(AXES, "open"), reason=reason, remedy=remedy)
 
 
 class Level(Protocol):

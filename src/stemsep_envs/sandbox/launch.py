@@ -1,0 +1,101 @@
+"""The launcher's command line, made from a policy: what all levels share."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stemsep_envs.host.processes import Command, words_for_status
+from stemsep_envs.sandbox import launcher
+from stemsep_envs.sandbox.cgroups import Groups
+from stemsep_envs.sandbox.policy import Limits, Policy
+
+_LAUNCHER = Path(launcher.__file__).with_name("__main__.py")
+
+_SIGXCPU, _SIGXFSZ = 24, 25  # not named on every platform
+
+Option = tuple[str, ...]
+"""A name of the launcher's table of options, and its values."""
+
+_UNPRIVILEGED_UIDS = range(61_184, 65_520)
+"""No distribution gives these to anybody; service managers take short-lived ones from here too."""
+
+
+@dataclass(frozen=True)
+class ConfinedCommand(Command):
+    """A command that starts a confined worker.
+
+    Attributes:
+        groups: The worker's control groups.
+        limits: What it is held to.
+    """
+
+    groups: Groups = field(default_factory=Groups)
+    limits: Limits = field(default_factory=Limits)
+
+
+def launch(options: Iterable[Option], argv: Sequence[str], policy: Policy, groups: Groups) -> ConfinedCommand:
+    """Return the command that starts the launcher with these options.
+
+    Isolated (``-I``) and without site (``-S``): no environment variable, user folder or ``.pth`` file has a say in it.
+    """
+    words = [word for name, *values in options for word in (f"--{name}", *values)]
+    command = (sys.executable, "-I", "-S", str(_LAUNCHER), *words, "--", *argv)
+    return ConfinedCommand(command, {}, policy.writable_dir, groups, policy.limits)
+
+
+def common_options(policy: Policy, groups: Groups, host_pid: int) -> list[Option]:
+    """Return the options that every level starts with."""
+    options: list[Option] = [("parent", str(host_pid))]
+    options += [("cgroup", str(folder)) for folder in groups.folders]
+    if policy.limits.output_bytes is not None:
+        options.append(("output", str(policy.writable_dir), str(policy.limits.output_bytes)))
+    return options + [("limit", word, str(value)) for word, value in resource_limits(policy, groups).items()]
+
+
+def resource_limits(policy: Policy, groups: Groups) -> Mapping[str, int]:
+    """Return the resource limits of the process, by the launcher's words; not the number of processes."""
+    limits = policy.limits
+    # CUDA reserves far more addresses than it uses; its data segment is real.
+    memory = "data" if policy.gpu else "memory"
+    values = {
+        "core": 0,
+        "cpu": limits.cpu_seconds,
+        "file": limits.file_bytes,
+        memory: None if groups.bounds_memory else limits.memory_bytes,
+    }
+    return {word: value for word, value in values.items() if value is not None}
+
+
+def process_limit(policy: Policy, groups: Groups) -> int | None:
+    """Return how many processes the worker may have where no control group bounds them already."""
+    return None if groups.bounds_processes else policy.limits.processes
+
+
+def unprivileged_uid() -> int:
+    """Return a user id for a worker that root starts: with high probability no other worker's."""
+    return secrets.choice(_UNPRIVILEGED_UIDS)
+
+
+def end_in_words(command: Command, status: int) -> str:
+    """Say how a worker ended, from the status its command exited with and what its control group counted."""
+    if not isinstance(command, ConfinedCommand):
+        return words_for_status(status)
+    limits = command.limits
+    if status != 0 and command.groups.killed_for_memory():
+        return f"killed: it used more than its {_megabytes(limits.memory_bytes)} of memory"
+    causes = {
+        launcher.TOO_MUCH_OUTPUT: f"killed: it wrote more than its {_megabytes(limits.output_bytes)} of output",
+        launcher.SETUP_FAILED: "not started: its confinement could not be put in place",
+        launcher.HOST_GONE: "killed: the program that started it had ended",
+        -_SIGXCPU: f"killed: it used more than its {limits.cpu_seconds} s of processor time",
+        -_SIGXFSZ: f"killed: it wrote a file larger than {_megabytes(limits.file_bytes)}",
+    }
+    return causes.get(status) or words_for_status(status)
+
+
+def _megabytes(count: int | None) -> str:
+    return "share" if count is None else f"{count / 1_000_000:.0f} MB"

@@ -1,0 +1,17 @@
+"""The program that stands between the host and a worker: it confines the worker, then watches over it until its end.
+
+It runs as ``python -I -S …/launcher/__main__.py``, with an empty environment and nothing but the standard library (kept
+to the parts that import fast: a user waits for it). Its command line is the whole description of the confinement,
+made by the pure functions of the levels; it decides nothing itself.
+
+Its exit status is the worker's, or it dies by the signal that the worker died by. Three statuses are its own.
+"""
+
+SETUP_FAILED = 121
+"""The confinement could not be put in place; the worker was not started."""
+
+TOO_MUCH_OUTPUT = 122
+"""The worker wrote more than it may into its folder and was killed."""
+
+HOST_GONE = 123
+"""The process that started the launcher ended; the worker was killed."""

@@ -1,0 +1,98 @@
+"""Confines one worker as its command line says, starts it, and ends as it does."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if not __package__:  # run by path; appended, so that nothing there stands before the standard library
+    sys.path.append(os.path.abspath(__file__).rsplit(os.sep, 4)[0])
+
+from stemsep_envs.sandbox.launcher import HOST_GONE, SETUP_FAILED, kernel, landlock, limits, root, seccomp, watch
+from stemsep_envs.sandbox.launcher.options import Options, each, one, parse
+from stemsep_envs.sandbox.launcher.strays import SESSION_VARIABLE, end_strays
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Confine, start, watch, end."""
+    options, command = parse(arguments)
+    host = int(one(options, "parent") or 0)
+    host_fd = kernel.pidfd_open(host)
+    if os.getppid() != host:  # it ended before it could be watched
+        os._exit(HOST_GONE)
+    guardian, worker = watch.start(lambda: _become_worker(options, command))
+    output = [(folder, int(most)) for folder, most in options["output"]]
+    status = watch.wait(worker, host_fd, output[0] if output else None)
+    watch.end(guardian)
+    session = one(options, "session")
+    if session:
+        end_strays(session)
+    if status == HOST_GONE << 8:  # else the host reads what the groups counted, and removes them
+        limits.end_groups(each(options, "cgroup"))
+    watch.leave(status, statuses_are_signals=bool(options["bwrap-program"]))
+
+
+def _become_worker(options: Options, command: list[str]) -> NoReturn:
+    """Turn this process into the confined worker. The order matters: each step needs what the next one takes away."""
+    kernel.close_from(3)
+    limits.join_groups(each(options, "cgroup"))
+    uid = one(options, "uid")
+    if uid is not None:
+        _stop_being_root(options, int(uid))
+    limits.set_limits([(word, int(value)) for word, value in options["limit"]], os.getuid())
+    if options["bwrap-program"]:
+        _become_bubblewrap(options, command)
+    os.chdir(one(options, "chdir") or "/")
+    env = dict(options["env"])
+    session = one(options, "session")
+    if session:
+        env[SESSION_VARIABLE] = session
+    profile = one(options, "seccomp")
+    if profile:
+        kernel.no_new_privileges()
+        landlock.restrict([(word, path) for word, path in options["allow"]])
+        kernel.seccomp(seccomp.program(profile, os.uname().machine))
+    os.execve(command[0], command, env)
+
+
+def _stop_being_root(options: Options, uid: int) -> None:
+    for folder in each(options, "own"):
+        root.own(folder, uid)
+    writable = one(options, "stage-write")
+    if writable is not None:
+        root.stage(each(options, "stage-read"), writable, uid)
+        root.drop(uid)
+    else:
+        root.drop(uid, [path for word, path in options["allow"] if word != "gpu" and os.path.exists(path)])
+
+
+def _become_bubblewrap(options: Options, command: list[str]) -> NoReturn:
+    """Execute bubblewrap: its arguments out of the worker's sight, its environment empty, as it obeys LD_PRELOAD."""
+    profile = one(options, "seccomp")
+    own = each(options, "bwrap")
+    if profile:
+        own += ["--seccomp", str(_in_memory(seccomp.program(profile, os.uname().machine)))]
+    arguments = _in_memory(b"".join(os.fsencode(word) + b"\0" for word in own))
+    program = one(options, "bwrap-program") or ""
+    os.execve(program, [program, "--args", str(arguments), "--", *command], {})
+
+
+def _in_memory(data: bytes) -> int:
+    """Return a descriptor to read the data from, which the next program inherits."""
+    descriptor = os.memfd_create("stemsep-env", 0)
+    os.write(descriptor, data)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.set_inheritable(descriptor, True)
+    return descriptor
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (OSError, ValueError, KeyError) as problem:
+        os.write(2, f"stemsep-env: cannot confine the worker: {problem}\n".encode(errors="replace"))
+        os._exit(SETUP_FAILED)

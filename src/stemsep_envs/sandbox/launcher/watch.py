@@ -1,0 +1,151 @@
+"""Starting the worker in a process group of its own, watching over it, and ending all of it.
+
+Whoever ends first, nothing of the worker stays. Its group is killed at once, which no fork outruns, by the launcher at
+the worker's or the host's end, or by a guardian inside the group at the launcher's own sudden end. (At the strong
+levels no process of the worker can leave the group, or all are in a process namespace that ends with it.)
+"""
+
+from __future__ import annotations
+
+import os
+import select
+
+from stemsep_envs.sandbox.launcher import HOST_GONE, SETUP_FAILED, TOO_MUCH_OUTPUT, kernel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+_SIGHUP, _SIGINT, _SIGKILL, _SIGPIPE, _SIGTERM, _SIGXFSZ = 1, 2, 9, 13, 15, 25
+_LOOK_SECONDS = 0.5
+"""How often the outputs are measured."""
+
+_MOST_FILES = 100_000
+"""A worker that makes more files than this has written too much, whatever their size."""
+
+
+def start(become_worker: Callable[[], NoReturn]) -> tuple[int, int]:
+    """Start the guardian and, in its process group, the worker; return the process ids of both.
+
+    Args:
+        become_worker: Confines the calling process and executes the worker's program.
+    """
+    lifeline_read, lifeline_write = os.pipe()  # its write end closes when this process ends, however it ends
+    guardian = os.fork()
+    if guardian == 0:
+        try:
+            os.setpgid(0, 0)
+            os.close(lifeline_write)
+            _ignore_polite_signals()
+            _let_go_of_pipes()
+            os.read(lifeline_read, 1)
+        finally:
+            os.killpg(0, _SIGKILL)
+            os._exit(1)
+    os.setpgid(guardian, guardian)
+    worker = os.fork()
+    if worker == 0:
+        try:
+            os.setpgid(0, guardian)
+            kernel.set_signal(_SIGPIPE, kernel.SIGNAL_DEFAULT)
+            kernel.set_signal(_SIGXFSZ, kernel.SIGNAL_DEFAULT)
+            os.close(lifeline_read)
+            os.close(lifeline_write)
+            become_worker()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, nothing unconfined may run on
+            os.write(2, f"stemsep-env: cannot confine the worker: {error}\n".encode(errors="replace"))
+        finally:
+            os._exit(SETUP_FAILED)
+    try:
+        os.setpgid(worker, guardian)  # both sides do it, so that it is done whoever runs first
+    except PermissionError:
+        pass  # it has executed its program already, and so has done it
+    os.close(lifeline_read)
+    _ignore_polite_signals()
+    _let_go_of_pipes()
+    return guardian, worker
+
+
+def _ignore_polite_signals() -> None:
+    for number in (_SIGHUP, _SIGINT, _SIGTERM):
+        kernel.set_signal(number, kernel.SIGNAL_IGNORE)
+
+
+def _let_go_of_pipes() -> None:
+    """Hold none of the worker's pipes open: their ends must close when the worker ends."""
+    null = os.open("/dev/null", os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)
+
+
+def wait(worker: int, host_fd: int, output: tuple[str, int] | None) -> int:
+    """Wait until the worker ends, the host is gone or the outputs grow too large.
+
+    Args:
+        worker: The worker's process id.
+        host_fd: The host's process descriptor.
+        output: The folder whose size is bounded, and its bound in bytes.
+
+    Returns:
+        The worker's wait status, or one that says why it is to be killed.
+    """
+    worker_fd = kernel.pidfd_open(worker)
+    while True:
+        ready, _, _ = select.select((worker_fd, host_fd), (), (), _LOOK_SECONDS if output else None)
+        if worker_fd in ready:
+            return _as_reported(os.waitpid(worker, 0)[1])
+        if host_fd in ready:
+            return HOST_GONE << 8
+        if output and _holds_more(*output):
+            return TOO_MUCH_OUTPUT << 8
+
+
+def _holds_more(folder: str, most_bytes: int) -> bool:
+    total = count = 0
+    for _, _, names, descriptor in os.fwalk(folder, follow_symlinks=False):
+        for name in names:
+            try:
+                total += os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_blocks * 512
+            except OSError:
+                continue  # removed meanwhile
+        count += len(names) + 1
+        if total > most_bytes or count > _MOST_FILES:
+            return True
+    return False
+
+
+def end(guardian: int) -> None:
+    """Kill the worker's whole process group, and collect what is ours of it."""
+    try:
+        os.killpg(guardian, _SIGKILL)
+    except ProcessLookupError:
+        pass
+    while True:
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def leave(status: int, *, statuses_are_signals: bool) -> NoReturn:
+    """End as the worker did: with its exit status, or by its signal.
+
+    Args:
+        status: A wait status.
+        statuses_are_signals: Whether 128 + N means a death by signal N, as bubblewrap tells it.
+    """
+    signal = status & 0x7F
+    code = status >> 8
+    if not signal and statuses_are_signals and 128 < code < 128 + 65:
+        signal = code - 128
+    if signal:
+        kernel.set_signal(signal, kernel.SIGNAL_DEFAULT)
+        os.kill(os.getpid(), signal)
+    os._exit(code)
+
+
+def _as_reported(status: int) -> int:
+    """Return the worker's own wait status; one of the launcher's exit statuses in it would be a lie."""
+    return 1 << 8 if status & 0x7F == 0 and status >> 8 in (TOO_MUCH_OUTPUT, HOST_GONE) else status

@@ -1,0 +1,63 @@
+"""What of this machine every worker sees: the system's libraries, a few harmless files, the accelerator's nodes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store")
+_FILES = (
+    "/etc/ld.so.cache",
+    "/etc/alternatives",  # Debian's libblas.so.3 and its kind point there
+    "/etc/localtime",
+    # Which processors there are: thread pools and instruction sets are chosen by it.
+    "/sys/devices/system/cpu",
+    "/sys/devices/system/node",
+)
+_GPU_NODES = (
+    "nvidia[0-9]*",
+    "nvidiactl",
+    "nvidia-uvm",
+    "nvidia-uvm-tools",
+    "nvidia-caps",
+    "kfd",
+    "dri/renderD*",
+    "dxg",
+)
+_GPU_FOLDERS = ("/sys", "/opt/rocm", "/etc/OpenCL", "/usr/lib/wsl")
+
+
+@dataclass(frozen=True)
+class System:
+    """Paths of this machine that a worker sees besides its own.
+
+    Attributes:
+        readable: System folders and files that are there, real ones.
+        links: System folders that are links, each with its target (``/lib`` → ``usr/lib``).
+        gpu_nodes: Device nodes of accelerators that are there.
+        gpu_readable: What their libraries read besides.
+    """
+
+    readable: tuple[Path, ...]
+    links: tuple[tuple[Path, str], ...]
+    gpu_nodes: tuple[Path, ...]
+    gpu_readable: tuple[Path, ...]
+
+
+def find_system() -> System:
+    """Look at what of the system is there."""
+    paths = [Path(name) for name in (*_FOLDERS, *_FILES)]
+    links = [path for path in paths if path.is_symlink() and str(path) in _FOLDERS]
+    return System(
+        readable=tuple(path for path in paths if path.exists() and path not in links),
+        links=tuple((path, str(path.readlink())) for path in links),
+        gpu_nodes=tuple(sorted(node for pattern in _GPU_NODES for node in Path("/dev").glob(pattern))),
+        gpu_readable=tuple(path for name in _GPU_FOLDERS if (path := Path(name)).exists()),
+    )
+
+
+def interpreter_dirs() -> tuple[Path, ...]:
+    """Return what must be readable to run this program's own interpreter."""
+    executable = Path(sys.executable)
+    return tuple(dict.fromkeys((executable.parent.parent, Path(sys.base_prefix), Path(sys.base_exec_prefix))))
