@@ -57,7 +57,7 @@ def app() -> None:
     """Run music-source-separation models, each in the environment it needs."""
 
 
-def run_app(arguments: list[str]) -> int:
+def run_app(arguments: list[str]) -> int:  # noqa: PLR0911 - one return for each way to end
     """Run a command line; return its exit code."""
     console = Console(json="--json" in arguments)
     with suppress(ValueError):  # not in the main thread: someone else handles signals

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -63,6 +64,20 @@ def run_jobs(
             return
 
 
+def separate_recorded(
+    session: Session,
+    frame: RunFrame,
+    job: Job,
+    *,
+    on_progress: Callable[[ProgressParams], None] | None = None,
+    cancelled: threading.Event | None = None,
+) -> RunTrack:
+    """Separate one track and write its own record, last; raises as `Session.separate` does."""
+    track = session.separate(job.input.path, job.names, frame.output, on_progress=on_progress, cancelled=cancelled)
+    write_record(frame.output.dir / job.names.record, build_record(frame, (track,), status="done", exit_code=0))
+    return track
+
+
 def settled(jobs: Sequence[Job], on_event: OnEvent) -> list[RunTrack]:
     """Tell of jobs that all had their verdict before anything was started, and return them."""
     tracks = [job.verdict for job in jobs if job.verdict is not None]
@@ -95,15 +110,13 @@ def _run_job(session: Session, frame: RunFrame, job: Job, on_event: OnEvent, pla
         )
 
     try:
-        track = session.separate(job.input.path, job.names, frame.output, on_progress=tell)
-        write_record(frame.output.dir / job.names.record, build_record(frame, (track,), status="done", exit_code=0))
+        return separate_recorded(session, frame, job, on_progress=tell)
     except InterruptedRunError:
         raise
     except StemsepEnvError as error:
         if error.code == "crash_loop":
             raise
         return failed_track(job.input.path, error)
-    return track
 
 
 def _decide(track: InputTrack, names: TrackNames, output: OutputPlan, wanted_digest: str | None) -> Job:

@@ -11,6 +11,7 @@ from pathlib import Path
 from stemsep_envs._version import __version__
 from stemsep_envs.commands.output import OutputPlan
 from stemsep_envs.commands.plan import Plan
+from stemsep_envs.commands.session import WORKER_DIR, Session
 from stemsep_envs.documents.base import parse_json
 from stemsep_envs.documents.canonical import digest_of
 from stemsep_envs.documents.run import (
@@ -82,6 +83,25 @@ def settings_digest(
             "output": output.options.model_dump(mode="json", exclude={"stems"}),
             "stems": sorted(output.options.stems) if output.options.stems else None,
         }
+    )
+
+
+def frame_of(session: Session, output: OutputPlan) -> RunFrame:
+    """Return what the tracks of a session that was opened by itself have in common, each being a run of its own."""
+    return RunFrame(
+        run_id=new_run_id(),
+        started_at=now_text(),
+        plan=session.plan,
+        environment=session.environment,
+        output=output,
+        worker_sha256=code_digest(WORKER_DIR),
+        adapter_sha256=code_digest(session.plan.runtime.adapter_path),
+        timings=SessionTimings(
+            preflight_seconds=0,
+            environment_seconds=0,
+            start_seconds=session.start_seconds,
+            load_seconds=session.load_seconds,
+        ),
     )
 
 

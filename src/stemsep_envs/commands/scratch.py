@@ -1,4 +1,4 @@
-"""A session's scratch folder: hidden beside the outputs, so that finished stems are renamed into place; never left behind."""
+"""A session's scratch folder: hidden beside the outputs, so that finished stems are renamed into place."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ def session_scratch(parent: Path) -> Iterator[Scratch]:
 
 def _remove_abandoned(parent: Path) -> None:
     for leftover in parent.glob(f"{_PREFIX}*"):
-        # One without a hold was just made, or its owner died in that instant: it is empty, and the next session sees it.
+        # One without a hold was just made, or its owner died in that instant: it is empty and stays.
         if (leftover / _HOLD).exists() and not is_held(leftover / _HOLD):
             remove_tree(leftover)

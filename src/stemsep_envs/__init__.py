@@ -1,0 +1,73 @@
+"""Run music-source-separation models, each in the environment it needs, confined.
+
+    >>> from stemsep_envs import open_session
+    >>> with open_session("dsp-hpss") as session:                       # doctest: +SKIP
+    ...     track = session.separate("song.flac", "out")
+
+The layers, imports only downward:
+
+==============  ========================================================================
+``cli``         parse, print, exit code
+``commands``    one function a verb; the Python interface below comes from here
+``registry``    the catalogue of models, the runtimes that execute them, routing, settings
+``environments``  requirements to locks to built environments
+``artifacts``   weights and configs by hash
+``store``       the model store
+``sandbox``     what confines a worker
+``worker``      the process inside an environment, and our side of the conversation
+``host``        the only code that touches the machine
+``documents``   every document as a model; parsing, validation, digests; no I/O
+``errors``      what can go wrong, and its exit code
+==============  ========================================================================
+
+Names are loaded when they are used: importing this package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from stemsep_envs._version import __version__
+
+if TYPE_CHECKING:
+    from stemsep_envs.commands.api import Session, ensure, open_session, preflight, separate
+    from stemsep_envs.commands.output import output_options
+    from stemsep_envs.commands.plan import PlanOptions
+    from stemsep_envs.errors import StemsepEnvError
+    from stemsep_envs.worker.session import Deadlines
+
+_PLACES = {
+    "Deadlines": "stemsep_envs.worker.session",
+    "PlanOptions": "stemsep_envs.commands.plan",
+    "Session": "stemsep_envs.commands.api",
+    "StemsepEnvError": "stemsep_envs.errors",
+    "ensure": "stemsep_envs.commands.api",
+    "open_session": "stemsep_envs.commands.api",
+    "output_options": "stemsep_envs.commands.output",
+    "preflight": "stemsep_envs.commands.api",
+    "separate": "stemsep_envs.commands.api",
+}
+
+__all__ = [
+    "Deadlines",
+    "PlanOptions",
+    "Session",
+    "StemsepEnvError",
+    "__version__",
+    "ensure",
+    "open_session",
+    "output_options",
+    "preflight",
+    "separate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

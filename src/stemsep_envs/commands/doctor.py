@@ -1,0 +1,157 @@
+"""`doctor`: what this host offers, and what to do for more."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from stemsep_envs._version import __version__
+from stemsep_envs.commands.registry import model_ids
+from stemsep_envs.documents.doctor import (
+    AcceleratorFacts,
+    DoctorReport,
+    HomeFacts,
+    InterpreterFacts,
+    LevelFacts,
+)
+from stemsep_envs.documents.reports import Finding
+from stemsep_envs.environments import uv
+from stemsep_envs.environments.store import list_environments
+from stemsep_envs.errors import StemsepEnvError
+from stemsep_envs.host.accelerators import detect, usable_accelerators
+from stemsep_envs.host.interpreters import find_interpreters
+from stemsep_envs.host.machine import this_machine
+from stemsep_envs.host.paths import Home, data_dir, default_registry_path, find_home
+from stemsep_envs.registry.recipes import known_runtimes
+from stemsep_envs.sandbox.hygiene import Hygiene
+from stemsep_envs.sandbox.policy import Level
+
+_LITTLE_SPACE_BYTES = 5 << 30
+"""A torch environment takes one to six GiB."""
+
+
+def examine_host() -> DoctorReport:
+    """Look at this host; nothing is changed but caches.
+
+    Raises:
+        BlockedError: Nothing can run on this platform.
+    """
+    home = find_home()
+    machine = this_machine()
+    interpreters = tuple(
+        InterpreterFacts(path=str(found.path), version=found.version, implementation=found.implementation)
+        for found in find_interpreters(home)
+    )
+    accelerators = tuple(
+        AcceleratorFacts(accelerator=usable.accelerator, why=usable.why)
+        for usable in usable_accelerators(detect(), machine.platform)
+    )
+    levels = tuple(map(_level, _levels()))
+    home_facts = _home(home)
+    return DoctorReport(
+        version=__version__,
+        python=platform.python_version(),
+        platform=machine.platform,
+        processor_count=os.cpu_count(),
+        memory_bytes=_memory_bytes(),
+        home=home_facts,
+        registry=str(default_registry_path()),
+        registry_models=_model_count(),
+        runtimes=known_runtimes(data_dir("runtimes")),
+        accelerators=accelerators,
+        interpreters=interpreters,
+        uv=_uv_version(),
+        container_engine=shutil.which("docker") or shutil.which("podman"),
+        sandbox=levels,
+        advice=tuple(_advice(home_facts, interpreters, levels)),
+    )
+
+
+def _levels() -> tuple[Level, ...]:
+    return (Hygiene(),)
+
+
+def _level(level: Level) -> LevelFacts:
+    measured = level.measure()
+    return LevelFacts(
+        level=level.name,
+        available=measured.available,
+        axes={str(axis): str(state) for axis, state in measured.axes.items()},
+        reason=measured.reason,
+        remedy=measured.remedy,
+    )
+
+
+def _home(home: Home) -> HomeFacts:
+    nearest = next(folder for folder in (home.root, *home.root.parents) if folder.exists())
+    try:
+        free_bytes = shutil.disk_usage(nearest).free
+    except OSError:
+        free_bytes = None
+    return HomeFacts(
+        path=str(home.root),
+        exists=home.root.is_dir(),
+        writable=os.access(nearest, os.W_OK),
+        free_bytes=free_bytes,
+        environments=len(list_environments(home)),
+    )
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return None
+
+
+def _model_count() -> int | None:
+    try:
+        return len(model_ids(None))
+    except StemsepEnvError:
+        return None
+
+
+def _uv_version() -> str | None:
+    try:
+        return uv.version()
+    except (StemsepEnvError, OSError):
+        return None
+
+
+def _advice(
+    home: HomeFacts, interpreters: Sequence[InterpreterFacts], levels: Sequence[LevelFacts]
+) -> Iterator[Finding]:
+    if not home.writable:
+        yield Finding(
+            code="home_not_writable",
+            message=f"{home.path} cannot be written",
+            hint="set STEMSEP_ENV_HOME to a folder that can be, or run as its owner",
+        )
+    if home.free_bytes is not None and home.free_bytes < _LITTLE_SPACE_BYTES:
+        yield Finding(
+            code="little_space",
+            message=f"only {home.free_bytes >> 20} MiB are free where environments are kept",
+            hint="free some space; an environment with torch takes 1 to 6 GiB",
+        )
+    if not interpreters:
+        yield Finding(
+            code="no_interpreter",
+            message="no Python that environments can be made of was found",
+            hint="one is installed on first use where the network allows it",
+        )
+    if not Path(default_registry_path()).is_file():
+        yield Finding(
+            code="registry_missing",
+            message=f"there is no registry at {default_registry_path()}",
+            hint="unset STEMSEP_ENV_REGISTRY to use the one that came with the program",
+        )
+    for level in levels:
+        if not level.available and level.remedy:
+            yield Finding(
+                code="sandbox_level_missing",
+                message=f"the sandbox level {level.level} is not available: {level.reason}",
+                hint=level.remedy,
+            )
