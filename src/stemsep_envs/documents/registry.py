@@ -149,7 +149,7 @@ class ModelEntry(OpenDocument):
     @field_validator("runtime")
     @classmethod
     def _runs_somewhere_or_is_blocked(cls, value: RuntimeChoice, info: ValidationInfo) -> RuntimeChoice:
-        blocked = is_blocked(info.data.get("catalog_status"), info.data.get("status"), value)
+        blocked = _is_blocked(info.data.get("catalog_status"), info.data.get("status"))
         if not value.allowed and not blocked:
             refuse_at([(("allowed",), "must name a runtime, as the model is not blocked")])
         return value
@@ -157,14 +157,12 @@ class ModelEntry(OpenDocument):
     @property
     def blocked(self) -> bool:
         """Whether the registry says that the model must not be run."""
-        return is_blocked(self.catalog_status, self.status, self.runtime)
+        return _is_blocked(self.catalog_status, self.status)
 
 
-def is_blocked(catalog_status: str | None, status: Status | None, runtime: RuntimeChoice) -> bool:
-    """Say whether an entry is blocked: by its catalogue status, its readiness, or a reason and no runtime at all."""
-    if catalog_status == "blocked" or (status is not None and status.readiness == "blocked"):
-        return True
-    return not runtime.allowed and bool(runtime.blocking_reason)
+def _is_blocked(catalog_status: str | None, status: Status | None) -> bool:
+    # runtime.blocking_reason does not count: it says why *other* runtimes are refused.
+    return catalog_status == "blocked" or (status is not None and status.readiness == "blocked")
 
 
 class RegistrySource(OpenDocument):

@@ -19,8 +19,8 @@ from stemsep_envs.errors import InvalidDocumentError, Problem
 MAX_DEPTH = 100
 """Deeper nesting than this is refused; it is well under what the parsers' and serialisers' own recursion can take."""
 
-MAX_DIGITS = 18
-"""Whole numbers with more digits than this are refused: other programs' JSON does not keep them (RFC 7493)."""
+MAX_DIGITS = 20
+"""Whole numbers with more digits than this, which no 64-bit integer has, are refused."""
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 """Where text may hold half a character: as an escape (which may also be one of a sound pair) or bare."""
@@ -95,10 +95,11 @@ class _Hooks:
         return number if math.isfinite(number) else self.constant(text)
 
     def whole(self, text: str) -> int | _Refused:
-        if len(text) <= MAX_DIGITS:
+        digits = len(text) - text.startswith("-")
+        if digits <= MAX_DIGITS:
             return int(text)
         self.refused = True
-        return _Refused(f"a whole number of {len(text.lstrip('-'))} digits is more than a document may hold")
+        return _Refused(f"a whole number of {digits} digits is more than a document may hold")
 
     def constant(self, text: str) -> _Refused:
         self.refused = True

@@ -71,12 +71,7 @@ def _blocked(entry: ModelEntry) -> Iterator[Reason]:
 
 def _blocking_words(entry: ModelEntry) -> tuple[str, str]:
     """Return why a model is blocked, and the field that says that it is."""
-    if entry.catalog_status == "blocked":
-        path = "catalog_status"
-    elif entry.status.readiness == "blocked":
-        path = "status.readiness"
-    else:
-        path = "runtime.allowed"
+    path = "catalog_status" if entry.catalog_status == "blocked" else "status.readiness"
     spec = entry.notes.strict_spec if entry.notes else None
     words = entry.status.blocking_reason or entry.runtime.blocking_reason or (spec.blocked_reason if spec else None)
     return words or "the registry gives no reason", path
