@@ -386,7 +386,7 @@ def _allocate(network: _Network, outputs: List[int]) -> Median:
 def median_filter(rows: Magnitudes, taps: int) -> Magnitudes:
     """Running median over `taps` (odd) neighbours along the first axis: (n + taps - 1, m) → (n, m), float32.
 
-    Sorting networks on whole rows run at the speed of SIMD minima, about ten times that of a heap for each sample.
+    Sorting networks on whole rows run at the speed of SIMD minima, several times that of a heap for each sample.
     """
     count, width = len(rows) - taps + 1, rows.shape[1]
     program = median_program(taps)

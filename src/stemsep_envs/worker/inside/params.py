@@ -12,6 +12,7 @@ PROTOCOL = 1
 
 FORMATS = ("wav", "flac", "mp3", "m4a", "opus")
 BIT_DEPTHS = ("16", "24", "32f")
+SAMPLE_RATES = (1000, 768_000)
 
 _T = TypeVar("_T")
 
@@ -152,7 +153,10 @@ def parse_separate(params: Any) -> SeparateRequest:
                 "bit_depth", "null or " + _one_of(BIT_DEPTHS), lambda v: v in BIT_DEPTHS, None, required=False
             ),
             sample_rate=output.take(
-                "sample_rate", '"model", "source" or hertz', lambda v: v in ("model", "source") or _is_count(v), 0
+                "sample_rate",
+                '"model", "source", or hertz from {} to {}'.format(*SAMPLE_RATES),
+                lambda v: v in ("model", "source") or (_is_count(v) and SAMPLE_RATES[0] <= v <= SAMPLE_RATES[1]),
+                0,
             ),
             normalize=output.take("normalize", "true or false", _is(bool), False, required=False),
         ),

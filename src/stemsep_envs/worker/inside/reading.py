@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     Audio = npt.NDArray[np.float32]
 
 
+# A damaged header can claim any rate, and with it windows and filters of any size. DSD runs at 2.8 to 5.6 MHz.
+MAX_SAMPLE_RATE = 10_000_000
+
+
 class Reader(Protocol):
     """An open audio file. `frames` is None while unknown; `position` counts frames from its beginning."""
 
@@ -46,12 +50,17 @@ class Reader(Protocol):
 def open_audio(path: str) -> Reader:
     """Open `path`. Fails with `input_missing`, `input_empty` or `input_unreadable`."""
     _check_is_file(path)
+    reader: Reader
     try:
-        return LibsndfileReader(path)
+        reader = LibsndfileReader(path)
     except RequestError as failure:
         from .decoding import open_with_ffmpeg
 
-        return open_with_ffmpeg(path, failure)
+        reader = open_with_ffmpeg(path, failure)
+    if not 1 <= reader.sample_rate <= MAX_SAMPLE_RATE:
+        reader.close()
+        raise RequestError("input_unreadable", f"{path} claims a sample rate of {reader.sample_rate} Hz")
+    return reader
 
 
 def formats() -> List[str]:

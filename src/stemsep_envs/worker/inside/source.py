@@ -119,6 +119,8 @@ class Source:
         self._keep(self._resampler.finish())
 
     def _nothing_read(self) -> RequestError:
+        if self._wanted.start_frame and self._reader.truncated:
+            return RequestError("range_empty", "the input is cut short before the range that was asked for")
         if self._wanted.start_frame:
             return _range_is_empty(self._reader)
         if self._reader.truncated:

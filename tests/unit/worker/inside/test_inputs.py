@@ -205,6 +205,28 @@ def test_ranges_that_reach_beyond(worker: Any, write_track: Write, out: Path) ->
     assert refused(worker, track, out, start_seconds=1e9).kind == "range_empty"
 
 
+def test_ranges_of_a_file_that_is_cut_short(worker: Any, write_track: Write, out: Path) -> None:
+    for name in ("a.wav", "a.flac", "a.mp3", "a.ogg"):
+        path = write_track(name, frames=441_000)
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) // 2])
+        files = {"harmonic": name + ".h.wav", "percussive": name + ".p.wav"}
+        result = worker.separate(path, out, files=files, start_seconds=2.0, duration_seconds=1.0)
+        assert result["range"] == {"start_frame": 88200, "frames": 44100}
+        for file in files.values():
+            (out / file).unlink()
+        assert refused(worker, path, out, start_seconds=8.0).kind == "range_empty"
+
+
+@pytest.mark.parametrize("sample_rate", [0, 4_000_000_000])
+def test_sample_rates_that_cannot_be(worker: Any, write_track: Write, out: Path, sample_rate: int) -> None:
+    path = write_track(frames=1000)
+    data = bytearray(path.read_bytes())
+    data[24:28] = sample_rate.to_bytes(4, "little")
+    path.write_bytes(data)
+    assert refused(worker, path, out).kind == "input_unreadable"
+
+
 def test_a_path_that_is_not_text(worker: Any, write_track: Write, tmp_path: Path, out: Path) -> None:
     track = write_track(frames=1000)
     odd = tmp_path / "caf\udce9 ♫.wav"
