@@ -214,8 +214,9 @@ def analyse(source: Any, stft: Stft, delayed: Delay) -> Iterator[Spectra]:
 
 
 def _stft_frames_per_block(stft: Stft, channels: int) -> int:
-    # About a quarter of a million bins: large enough that calls into numpy are few, small enough for the cache.
-    return max(8, 2**18 // (stft.bins * channels))
+    # About a quarter of a million bins: large enough that calls into numpy are few, small enough for the cache. Whole
+    # sixteens, because the median along frequency works on rows of that many samples, by SIMD.
+    return 16 * max(1, round(2**18 / (16 * stft.bins * channels)))
 
 
 class Delay:
