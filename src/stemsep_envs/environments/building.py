@@ -17,16 +17,12 @@ from packaging.version import Version
 from stemsep_envs._version import __version__
 from stemsep_envs.documents.environment import BaseInterpreter, Builder, EnvironmentInputs, Package, Receipt
 from stemsep_envs.documents.lock import Lock
-from stemsep_envs.environments import linking, store, torch_index, uv
+from stemsep_envs.environments import installing, linking, store, uv
 from stemsep_envs.environments.health import check_health
-from stemsep_envs.environments.locking import wheels_only
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host import files
 from stemsep_envs.host.interpreters import Interpreter
 from stemsep_envs.host.paths import Home
-
-_CREATE_SECONDS = 120.0
-_INSTALL_SECONDS = 7200.0
 
 Report = Callable[[str, str], None]
 """Told of each step as it begins: a word for the step, and the detail in words."""
@@ -41,6 +37,7 @@ class BuildJob:
         inputs: What goes in; their digest is the environment's name.
         interpreter: The interpreter of this machine that they name.
         lock: The lock that they name.
+        lock_path: Its file.
         health_imports: Modules that must import.
         built_for: The parties that asked.
     """
@@ -49,6 +46,7 @@ class BuildJob:
     inputs: EnvironmentInputs
     interpreter: Interpreter
     lock: Lock
+    lock_path: Path
     health_imports: tuple[str, ...]
     built_for: tuple[str, ...]
 
@@ -84,34 +82,33 @@ def build(job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, report:
         store.remove(home, digest)  # a broken one, which nobody can use
         with watch.step("publish"):
             files.publish(staging, store.environment_dir(home, digest))
+    except BuildError as error:
+        error.command = _repeatable(error.command, staging, job, home=home)
+        raise
     finally:
         files.remove_tree(staging)
     return receipt
 
 
 def _fill(staging: Path, job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, report: Report) -> Receipt:
-    lock_path, venv, python = staging / store.LOCK, staging / "venv", store.python_path(staging)
-    files.write_atomic(lock_path, job.lock.text().encode())
-    cache = files.ensure_dir(uv.cache_dir(home))
-    link = linking.choose_link_mode(cache, staging)
+    """Build in the staging folder, to the receipt."""
+    files.write_atomic(staging / store.LOCK, job.lock.text().encode())
+    link = linking.choose_link_mode(files.ensure_dir(uv.cache_dir(home)), staging)
     with watch.step("create"):
         report("create", f"Python {job.interpreter.version}")
-        uv.call_uv(
-            ("venv", "--quiet", "--relocatable", "--no-project", "--python", str(job.interpreter.path), str(venv)),
-            home=home,
-            what=f"creating the environment of {job.title}",
-            offline=True,
-            timeout_seconds=_CREATE_SECONDS,
-        )
+        installing.create(staging, job.interpreter.path, home=home, what=job.title)
     with watch.step("install"):
         report("install", f"{len(job.lock.pins)} packages")
-        _install(job, lock_path, python, link.mode, home=home, offline=offline)
+        installing.install(staging, job.lock, link.mode, home=home, offline=offline, what=job.title)
     with watch.step("check"):
         report("check", ", ".join(job.health_imports))
         checked = check_health(staging, job.health_imports, home=home, what=job.title)
         _refuse_other_interpreter(job, checked.python_version)
-        packages = _installed(venv, job)
+        packages = _installed(staging / "venv", job)
         size = linking.measure(staging)
+    builder = Builder(
+        name="uv", version=uv.version(), link_mode=linking.mode_found(link.mode, size), link_reason=link.why
+    )
     receipt = Receipt(
         digest=job.inputs.digest,
         inputs=job.inputs,
@@ -123,9 +120,7 @@ def _fill(staging: Path, job: BuildJob, *, home: Home, offline: bool, watch: Sto
             mtime_us=job.interpreter.mtime_ns // 1000,
         ),
         packages=packages,
-        builder=Builder(
-            name="uv", version=uv.version(), link_mode=linking.mode_found(link.mode, size), link_reason=link.why
-        ),
+        builder=builder,
         health=checked.report,
         size=size,
         steps_seconds=dict(watch.seconds),
@@ -136,24 +131,22 @@ def _fill(staging: Path, job: BuildJob, *, home: Home, offline: bool, watch: Sto
     return receipt
 
 
-def _install(job: BuildJob, lock_path: Path, python: Path, link_mode: str, *, home: Home, offline: bool) -> None:
-    inputs = job.lock.inputs
-    # Every version and file is pinned: which index has it does not matter, so that a torch index which also carries
-    # other packages cannot hide them.
-    any_index = ("--index-strategy", "unsafe-best-match") if inputs.torch_packages else ()
-    uv.call_uv(
-        (
-            *("pip", "sync", "--quiet", "--require-hashes", "--python", str(python), "--link-mode", link_mode),
-            *wheels_only(inputs),
-            *torch_index.resolve_arguments(inputs.target, inputs.torch_packages),
-            *any_index,
-            str(lock_path),
-        ),
-        home=home,
-        what=f"installing {job.title}",
-        offline=offline,
-        timeout_seconds=_INSTALL_SECONDS,
-    )
+def _repeatable(failed: str | None, staging: Path, job: BuildJob, *, home: Home) -> str | None:
+    """Return one shell line that comes to the failed command by way of the steps before it, in a folder of the user's.
+
+    The staging folder is gone when the user reads it.
+    """
+    if failed is None:
+        return None
+    create = uv.uv_command(installing.create_arguments(staging, job.interpreter.path), home=home, offline=False).shown()
+    mode = linking.choose_link_mode(uv.cache_dir(home), home.environments_dir).mode
+    install = uv.uv_command(installing.install_arguments(staging, job.lock, mode), home=home, offline=False).shown()
+    if failed.startswith(install):
+        steps = [create, failed]
+    else:
+        steps = [failed] if failed.startswith(create) else [create, install, failed]
+    line = " && ".join(steps)
+    return line.replace(str(staging / store.LOCK), str(job.lock_path)).replace(str(staging), "repeated")
 
 
 def _refuse_other_interpreter(job: BuildJob, version: str) -> None:

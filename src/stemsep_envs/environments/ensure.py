@@ -76,6 +76,7 @@ def ensure_environment(
         inputs=environment_inputs(interpreter, plan.target, lock, plan.engine_digest),
         interpreter=interpreter,
         lock=lock.lock,
+        lock_path=lock.path,
         health_imports=plan.health_imports,
         built_for=plan.requirements.parties,
     )

@@ -8,6 +8,7 @@ configuration of the folder the user stands in is never read; that of the user o
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version as distribution_version
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from stemsep_envs.errors import BlockedError, BuildError, Reason
+from stemsep_envs.errors import BlockedError, BuildError, MismatchError, Reason, StemsepEnvError
 from stemsep_envs.host.files import ensure_dir
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.processes import Command, Completed, hide_secrets, run, words_for_status
@@ -132,6 +133,7 @@ def call_uv(
 
     Raises:
         BuildError: uv failed; its own words and the command to repeat it are carried.
+        MismatchError: A file does not have the hash that is locked.
         LimitError: The time is over.
     """
     command = uv_command(arguments, home=home, offline=offline)
@@ -139,15 +141,22 @@ def call_uv(
         command = Command(command.argv, {**command.env, **extra_env}, command.cwd)
     done = run(command, timeout_seconds=timeout_seconds, stdin=stdin.encode())
     if done.status != 0:
-        raise failure(done, what, offline=offline, extra_env=extra_env)
+        raise _failure(done, what, offline=offline, stdin=stdin, extra_env=extra_env or {})
     return done
 
 
-def failure(done: Completed, what: str, *, offline: bool, extra_env: Mapping[str, str] | None = None) -> BuildError:
-    """Return the error for a call of uv that failed."""
+def _failure(done: Completed, what: str, *, offline: bool, stdin: str, extra_env: Mapping[str, str]) -> StemsepEnvError:
     words = hide_secrets((done.stderr.strip() or done.stdout.strip())[-_OUTPUT_CHARACTERS:])
-    shown = " ".join([*(f"{key}={value}" for key, value in (extra_env or {}).items()), done.command.shown()])
+    shown = " ".join([*(f"{key}={value}" for key, value in extra_env.items()), done.command.shown()])
+    if stdin:
+        shown = f"printf %s {shlex.quote(stdin)} | {shown}"
     first = words.splitlines()[0].strip() if words else words_for_status(done.status)
+    if "hash mismatch" in words.lower():
+        return MismatchError(
+            f"{what} failed: a file that was fetched is not the one that is locked\n{words}",
+            hint=f"the index serves another file, or something between changed it; to repeat it: {shown}",
+            code="hash_mismatch",
+        )
     if offline:
         hint = "what is needed is not in the package cache: run once without --offline"
         return BuildError(f"{what} failed offline: {first}", hint=hint, code="offline", output=words, command=shown)
