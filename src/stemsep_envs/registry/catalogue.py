@@ -63,11 +63,7 @@ class Catalogue:
 
     def summaries(self) -> tuple[ModelSummary, ...]:
         """One line for each model, in the order of the registry."""
-        try:
-            return self.outline.read_summaries()
-        except ValueError:
-            _log.debug("the stored summaries of %s are damaged; reading it whole", self.path)
-            return read_catalogue(self.path).outline.read_summaries()
+        return self.outline.read_summaries()
 
     def get(self, model_id: str) -> ModelEntry:
         """Return the checked entry of a model.
@@ -85,7 +81,7 @@ class Catalogue:
         if text is None:
             _log.debug("%s changed after it was opened; reading it whole", self.path)
             return read_catalogue(self.path).get(model_id)
-        return parse_entry(text, origin=self.origin, path=f"models[{span.index}]")
+        return parse_entry(text, origin=self.origin, path=f"models[{span.place}]")
 
     def _clashes(self, model_id: str) -> tuple[Problem, ...]:
         first, *others = self.outline.repeated[model_id]

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -28,17 +29,15 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _MODEL_ID = re.compile(MODEL_ID_PATTERN)
 
 
-@dataclass(frozen=True)
-class Span:
-    """Where an entry stands: its index in ``models`` and its bytes, from ``start`` up to ``end``."""
+class Span(NamedTuple):
+    """Where an entry stands: its place in ``models`` and its bytes, from ``start`` up to ``end``."""
 
-    index: int
+    place: int
     start: int
     end: int
 
 
-@dataclass(frozen=True)
-class ModelSummary:
+class ModelSummary(NamedTuple):
     """What a list shows of a model. Not checked beyond its types: fields that are missing or odd are empty."""
 
     id: str
@@ -52,9 +51,6 @@ class ModelSummary:
     stems: tuple[str, ...]
 
 
-_SUMMARY_FIELDS = tuple(field.name for field in fields(ModelSummary))
-
-
 @dataclass(frozen=True)
 class Outline:
     """A registry's entries by id; the first where several have it.
@@ -63,7 +59,7 @@ class Outline:
         spans: Where each entry stands, in the order of the registry.
         repeated: The indexes of all entries of each id that is used more than once.
         nameless: The indexes of entries without a readable id.
-        read_summaries: Gives the summaries of ``spans``; raises ``ValueError`` when they were stored and are damaged.
+        read_summaries: Gives the summaries of ``spans``, in the same order.
     """
 
     spans: dict[str, Span]
@@ -94,74 +90,50 @@ def make_outline(data: bytes, *, origin: str) -> Outline:
         if isinstance(model_id, str) and _MODEL_ID.fullmatch(model_id):
             by_id.setdefault(model_id, []).append((entry, span))
         else:
-            nameless.append(span.index)
+            nameless.append(span.place)
     summaries = tuple(_summary(model_id, uses[0][0]) for model_id, uses in by_id.items())
     return Outline(
         spans={model_id: uses[0][1] for model_id, uses in by_id.items()},
-        repeated={model_id: tuple(span.index for _, span in uses) for model_id, uses in by_id.items() if len(uses) > 1},
+        repeated={model_id: tuple(span.place for _, span in uses) for model_id, uses in by_id.items() if len(uses) > 1},
         nameless=tuple(nameless),
         read_summaries=lambda: summaries,
     )
 
 
 def store_outline(outline: Outline, *, stamp: tuple[int, ...]) -> bytes:
-    """Write an outline as two lines: spans, which every command needs, and summaries, which only lists do."""
+    """Write an outline, to be believed only of the file that ``stamp`` describes.
+
+    Three lines: a checksum of the others, the spans that every command needs, the summaries that only lists do.
+    """
     head = {
         "format": _FORMAT,
         "stamp": stamp,
-        "spans": {model_id: astuple(span) for model_id, span in outline.spans.items()},
+        "spans": outline.spans,
         "repeated": outline.repeated,
         "nameless": outline.nameless,
     }
-    body = [[getattr(summary, name) for name in _SUMMARY_FIELDS] for summary in outline.read_summaries()]
-    return b"\n".join(json.dumps(part, separators=(",", ":")).encode() for part in (head, body))
+    parts = (head, outline.read_summaries())
+    body = b"\n".join(json.dumps(part, separators=(",", ":")).encode() for part in parts)
+    return b"%08x\n%s" % (zlib.crc32(body), body)
 
 
 def stored_outline(data: bytes, *, stamp: tuple[int, ...]) -> Outline | None:
-    """Read what `store_outline` wrote; None when it is of another file or format, or is damaged in any way."""
-    head_line, _, body_line = data.partition(b"\n")
-    try:
-        head = json.loads(head_line)
-        if head["format"] != _FORMAT or head["stamp"] != list(stamp):
-            return None
-        spans = {model_id: _span(place) for model_id, place in head["spans"].items()}
-        repeated = {model_id: _indexes(places) for model_id, places in head["repeated"].items()}
-        nameless = _indexes(head["nameless"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    """Read what `store_outline` wrote; None when it is damaged, of another format, or of another file."""
+    checksum, _, body = data.partition(b"\n")
+    if checksum != b"%08x" % zlib.crc32(body):
         return None
-    return Outline(spans, repeated, nameless, lambda: _summaries(body_line))
-
-
-def _span(place: list[int]) -> Span:
-    index, start, end = _indexes(place)
-    if not 0 <= start < end:
-        raise ValueError("no span")
-    return Span(index, start, end)
-
-
-def _indexes(places: list[int]) -> tuple[int, ...]:
-    if not all(isinstance(place, int) for place in places):
-        raise ValueError("no index")
-    return tuple(places)
-
-
-def _summaries(line: bytes) -> tuple[ModelSummary, ...]:
-    """Read stored summaries.
-
-    Raises:
-        ValueError: They are damaged.
-    """
-    try:
-        return tuple(_stored_summary(row) for row in json.loads(line))
-    except (TypeError, LookupError, RecursionError) as error:
-        raise ValueError("damaged summaries") from error
-
-
-def _stored_summary(row: list[Any]) -> ModelSummary:
-    model_id, name, architecture, kind, runtime, catalog_status, readiness, stems = row
-    if not all(isinstance(text, str) for text in (*row[:-1], *stems)):
-        raise ValueError("no summary")
-    return ModelSummary(model_id, name, architecture, kind, runtime, catalog_status, readiness, tuple(stems))
+    head_line, _, summaries_line = body.partition(b"\n")
+    head = json.loads(head_line)
+    if head["format"] != _FORMAT or head["stamp"] != list(stamp):
+        return None
+    return Outline(
+        spans={model_id: Span._make(place) for model_id, place in head["spans"].items()},
+        repeated={model_id: tuple(indexes) for model_id, indexes in head["repeated"].items()},
+        nameless=tuple(head["nameless"]),
+        read_summaries=lambda: tuple(
+            ModelSummary._make([*texts, tuple(stems)]) for *texts, stems in json.loads(summaries_line)
+        ),
+    )
 
 
 def _summary(model_id: str, entry: dict[str, Any]) -> ModelSummary:

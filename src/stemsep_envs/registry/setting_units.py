@@ -92,8 +92,7 @@ def _checked(wish: Wish, name: str, value: SettingValue, terms: Terms, note: Rem
     if declaration is None:
         unknown = f"{terms.recipe.id} has no setting {name!r} for this model"
         return Offer(wish, name, problem=Remark("setting_unknown", unknown))
-    finite = not isinstance(value, float) or math.isfinite(value)
-    refusal = declaration.problem_with(value) if finite else "must be a finite number"
+    refusal = declaration.problem_with(value) if _is_sane(value) else "must be a finite number of sane size"
     if refusal is not None:
         return Offer(wish, name, problem=Remark("setting_invalid", f"{name} {refusal}"))
     return Offer(wish, name, value, note=note)
@@ -146,7 +145,14 @@ def _segment_seconds(offers: Sequence[Offer], terms: Terms) -> float | None:
 
 
 def _number(value: SettingValue) -> int | float | None:
-    """Return a finite number as it is, and None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    """Return a usable number as it is, and None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_sane(value):
         return None
     return value
+
+
+def _is_sane(value: SettingValue) -> bool:
+    """Say whether a value may be calculated with: NaN passes every comparison, and huge integers are no floats."""
+    if isinstance(value, int):
+        return abs(value) < 1 << 64
+    return not isinstance(value, float) or math.isfinite(value)

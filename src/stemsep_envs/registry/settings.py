@@ -25,6 +25,8 @@ COMMAND_LINE = "command line"
 _INFORMATIONAL = {"bit_depth"}
 """Recommendations that are no settings of an engine: how stems are written is the user's choice."""
 
+_QUOTED_CHARACTERS = 40
+
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -147,7 +149,7 @@ def _read(text: str, kind: str) -> SettingValue:
         if kind == "float":
             return float(text)
     except (ValueError, KeyError):
-        return text
+        return text if len(text) <= _QUOTED_CHARACTERS else f"{text[:_QUOTED_CHARACTERS]}…"
     return text
 
 
