@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from stemsep_envs.documents.base import OpenDocument, load_json, parse_json, problems_of, refuse_at, unknown_fields
+from stemsep_envs.documents.collector import collection_paused
 from stemsep_envs.documents.problems import bounded, dotted_path
 from stemsep_envs.documents.registry_evidence import (
     Availability,
@@ -202,12 +203,13 @@ def parse_registry(data: bytes | str, *, origin: str) -> Registry:
     Raises:
         InvalidDocumentError: With every problem, each at its dotted path, repeated ids included.
     """
-    value = load_json(data, origin=origin)
-    problems = list(repeated_ids(value))
-    try:
-        registry = Registry.model_validate(value)
-    except ValidationError as error:
-        problems = [*problems_of(error), *problems]
+    with collection_paused():
+        value = load_json(data, origin=origin)
+        problems = list(repeated_ids(value))
+        try:
+            registry = Registry.model_validate(value)
+        except ValidationError as error:
+            problems = [*problems_of(error), *problems]
     if problems:
         raise InvalidDocumentError(origin, bounded(problems))
     return registry

@@ -12,11 +12,12 @@ import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from pydantic import ValidationError
 
 from stemsep_envs.documents.base import problems_of
+from stemsep_envs.documents.collector import collection_paused
 from stemsep_envs.documents.registry import Registry, parse_registry
 from stemsep_envs.documents.registry_values import MODEL_ID_PATTERN
 from stemsep_envs.errors import InvalidDocumentError
@@ -76,22 +77,22 @@ def make_outline(data: bytes, *, origin: str) -> Outline:
             checked, so that a mistake in one does not keep the others from being used.
     """
     try:
-        top, elements = _top_level(data)
+        with collection_paused():
+            top, lines = _top_level(data)
         Registry.model_validate({**top, "models": []})
     except ValidationError as error:
         raise InvalidDocumentError(origin, problems_of(error)) from None
     except (ValueError, IndexError, RecursionError):
         parse_registry(data, origin=origin)  # refuses it too, and in better words
         raise
-    by_id: dict[str, list[tuple[Any, Span]]] = {}
+    by_id: dict[str, list[tuple[ModelSummary, Span]]] = {}
     nameless = []
-    for entry, span in elements:
-        model_id = entry.get("id") if isinstance(entry, dict) else None
-        if isinstance(model_id, str) and _MODEL_ID.fullmatch(model_id):
-            by_id.setdefault(model_id, []).append((entry, span))
-        else:
+    for summary, span in lines:
+        if summary is None:
             nameless.append(span.place)
-    summaries = tuple(_summary(model_id, uses[0][0]) for model_id, uses in by_id.items())
+        else:
+            by_id.setdefault(summary.id, []).append((summary, span))
+    summaries = tuple(uses[0][0] for uses in by_id.values())
     return Outline(
         spans={model_id: uses[0][1] for model_id, uses in by_id.items()},
         repeated={model_id: tuple(span.place for _, span in uses) for model_id, uses in by_id.items() if len(uses) > 1},
@@ -136,7 +137,11 @@ def stored_outline(data: bytes, *, stamp: tuple[int, ...]) -> Outline | None:
     )
 
 
-def _summary(model_id: str, entry: dict[str, Any]) -> ModelSummary:
+def _summary(entry: object) -> ModelSummary | None:
+    """Return what a list shows of an entry, or None when it has no readable id."""
+    model_id = entry.get("id") if isinstance(entry, dict) else None
+    if not isinstance(entry, dict) or not isinstance(model_id, str) or _MODEL_ID.fullmatch(model_id) is None:
+        return None
     runtime = entry.get("runtime")
     runtime = runtime if isinstance(runtime, dict) else {}
     status = entry.get("status")
@@ -162,8 +167,8 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(filter(None, map(_text, value))) if isinstance(value, list) else ()
 
 
-def _top_level(data: bytes) -> tuple[dict[str, Any], list[tuple[Any, Span]]]:
-    """Split a registry into the members around its entries, and the entries, each with its place in ``data``.
+def _top_level(data: bytes) -> tuple[dict[str, Any], list[tuple[ModelSummary | None, Span]]]:
+    """Split a registry into the members around its entries, and the entries' summaries with their places in ``data``.
 
     Raises:
         ValueError, IndexError, RecursionError: Not JSON, or not of a registry's shape.
@@ -171,7 +176,7 @@ def _top_level(data: bytes) -> tuple[dict[str, Any], list[tuple[Any, Span]]]:
     text = data.decode("utf-8-sig")
     decode = json.JSONDecoder().raw_decode
     top: dict[str, Any] = {}
-    elements: list[tuple[Any, int, int]] = []
+    elements: list[_Element] = []
     at = _past(text, 0, "{")
     while True:
         key, at = decode(text, at)
@@ -192,35 +197,39 @@ def _top_level(data: bytes) -> tuple[dict[str, Any], list[tuple[Any, Span]]]:
     return top, _placed(data, text, elements)
 
 
-def _elements(text: str, at: int) -> tuple[list[tuple[Any, int, int]], int]:
-    """Read a list that begins at ``at``: each element with where it starts and ends, and where the list ends."""
+_Element: TypeAlias = tuple["ModelSummary | None", int, int]
+"""The summary of an entry, and where its text starts and ends."""
+
+
+def _elements(text: str, at: int) -> tuple[list[_Element], int]:
+    """Read the list of entries that begins at ``at``; return them and where the list ends."""
     decode = json.JSONDecoder().raw_decode
-    found: list[tuple[Any, int, int]] = []
+    found: list[_Element] = []
     at = _past(text, at, "[")
     if text[at] == "]":
         return found, at + 1
     while True:
-        element, end = decode(text, at)
-        found.append((element, at, end))
+        entry, end = decode(text, at)
+        found.append((_summary(entry), at, end))
         at = _space(text, end)
         if text[at] == "]":
             return found, at + 1
         at = _past(text, at, ",")
 
 
-def _placed(data: bytes, text: str, elements: list[tuple[Any, int, int]]) -> list[tuple[Any, Span]]:
+def _placed(data: bytes, text: str, elements: list[_Element]) -> list[tuple[ModelSummary | None, Span]]:
     """Turn places in the text into places in the bytes."""
     before = len(_BOM) if data.startswith(_BOM) else 0
     if len(text) + before == len(data):  # one byte a character
         return [
-            (element, Span(index, start + before, end + before)) for index, (element, start, end) in enumerate(elements)
+            (summary, Span(place, start + before, end + before)) for place, (summary, start, end) in enumerate(elements)
         ]
     placed = []
     done = 0
-    for index, (element, start, end) in enumerate(elements):
+    for place, (summary, start, end) in enumerate(elements):
         first = before + len(text[done:start].encode())
         before, done = first + len(text[start:end].encode()), end
-        placed.append((element, Span(index, first, before)))
+        placed.append((summary, Span(place, first, before)))
     return placed
 
 

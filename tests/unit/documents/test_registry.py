@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 from contextlib import suppress
 from typing import Any
@@ -328,6 +329,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ("phase_fix.reference_model_id", "No Such", "must match"),
     ("phase_fix.references.vocals[0]", "UP", "must match"),
     ("capabilities.stems", ["a", "a"], "stands at [0] already"),
+    ("capabilities", {"supports_mono": False, "supports_stereo": False}, "neither mono nor stereo is supported"),
     ("quality_role", 3, "must be text or a list of texts"),
     ("quality_axes.fullness", [], "must be a single value"),
     ("operating_profiles.balanced.overlap", "x", "must be a number, not text"),
@@ -341,7 +343,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
 def test_a_mistake_is_reported_where_it_is(path: str, value: Any, words: str) -> None:
     (found,) = problems(registry(MINIMAL | {"id": "first"}, changed(path, value)))
     where, message = found
-    if path in {"stems[1]", "runtime.allowed", "capabilities.stems"}:
+    if path in {"capabilities", "stems[1]", "runtime.allowed", "capabilities.stems"}:
         assert where.startswith(f"models[1].{path}")
     else:
         assert where == f"models[1].{path}"
@@ -524,3 +526,17 @@ def test_a_file_cut_or_overwritten_anywhere_is_read_or_refused(data: st.DataObje
     end = data.draw(st.integers(start, min(len(text), start + 50)))
     with suppress(InvalidDocumentError):
         parse_registry(text[:start] + data.draw(st.binary(max_size=8)) + text[end:], origin="r")
+
+
+def test_reading_a_registry_leaves_the_collector_as_it_was() -> None:
+    assert gc.isenabled()
+    parse_registry(json.dumps(registry(FULL)), origin="r")
+    with pytest.raises(InvalidDocumentError):
+        parse_registry("[", origin="r")
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        parse_registry(json.dumps(registry(FULL)), origin="r")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
