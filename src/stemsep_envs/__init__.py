@@ -25,12 +25,12 @@ Names are loaded when they are used: importing this package costs next to nothin
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from stemsep_envs._version import __version__
 
+TYPE_CHECKING = False  # every command starts here: importing typing for its constant would cost it milliseconds
 if TYPE_CHECKING:
+    from typing import Any
+
     from stemsep_envs.commands.api import Session, ensure, open_session, preflight, separate
     from stemsep_envs.commands.output import output_options
     from stemsep_envs.commands.plan import PlanOptions
@@ -65,6 +65,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _PLACES:
+        from importlib import import_module  # noqa: PLC0415 - see above
+
         return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -53,11 +53,7 @@ class Console:
 
     def findings(self, kind: str, findings: Iterable[Finding]) -> None:
         """Print errors or warnings for people, on stderr, each with its remedy."""
-        for finding in findings:
-            place = f" [{finding.path}]" if finding.path else ""
-            click.echo(f"{kind}: {finding.message} ({finding.code}){place}", err=True)
-            if finding.hint:
-                click.echo(_indented(finding.hint), err=True)
+        click.echo(findings_text(kind, findings), err=True, nl=False)
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print rows in columns. The last column takes what is left of the line."""
@@ -106,6 +102,17 @@ class Console:
         """Send log messages to stderr: warnings, or more with each ``-v``."""
         level = {0: logging.WARNING, 1: logging.INFO}.get(self.verbose, logging.DEBUG)
         logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True)
+
+
+def findings_text(kind: str, findings: Iterable[Finding]) -> str:
+    """Return errors or warnings for people, each with its remedy, as whole lines."""
+    lines = []
+    for finding in findings:
+        place = f" [{finding.path}]" if finding.path else ""
+        lines.append(f"{kind}: {finding.message} ({finding.code}){place}\n")
+        if finding.hint:
+            lines.append(f"{_indented(finding.hint)}\n")
+    return "".join(lines)
 
 
 def error_body(error: StemsepEnvError) -> ErrorBody:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import click
@@ -21,17 +22,19 @@ def command(console: Console, models: tuple[str, ...], **options: Any) -> int:
 
     Models with the same needs share one environment. One that exists is answered at once.
     """
+    from stemsep_envs.cli.console import findings_text
     from stemsep_envs.cli.remembered import answer_text, remember
     from stemsep_envs.commands.ensure import ensure_models
     from stemsep_envs.commands.plan import PlanOptions, planning_from
 
+    asked_at = time.time()
     planning = planning_from(options)
     with shown_events(console, options["event_style"]) as on_event:
         ensured = ensure_models(models, planning, on_event=on_event)
-    for plan in ensured.plans:
-        console.findings("warning", plan.report.warnings)
-    if planning == PlanOptions() and not any(plan.report.warnings for plan in ensured.plans):
-        remember(models, ensured)
+    warnings = "".join(findings_text("warning", plan.report.warnings) for plan in ensured.plans)
+    click.echo(warnings, err=True, nl=False)
+    if planning == PlanOptions():
+        remember(models, ensured, warnings=warnings, asked_at=asked_at)
     if console.json:
         console.document(ensured.report)
     else:

@@ -11,8 +11,9 @@ def main() -> None:
     if arguments[:1] == ["ensure"]:
         from stemsep_envs.cli.remembered import answer
 
-        if answer(arguments[1:]):
-            sys.exit(0)
+        code = answer(arguments[1:])
+        if code is not None:
+            sys.exit(code)
     from stemsep_envs.cli.app import run_app
 
     sys.exit(run_app(arguments))

@@ -1,78 +1,112 @@
 """Answering ``ensure`` in a few milliseconds when nothing has changed since it was last answered.
 
-An answer is kept with its witnesses: the stamp (size, times, inode) of every file that it rests on: registry, recipe,
-lock, receipt, interpreter. It is given again only while all of them are as they were and the environment variables that
-steer it are the same; anything else goes the long way. This module imports almost nothing, since that is its point.
+An answer is kept with its witnesses: the stamp (size, times, inode) of every file and folder that it rests on, absence
+included: registry, runtimes, locks, receipt, interpreter, artifacts, and the folders that interpreters are looked for
+in. It is given again only while all of them are as they were, by the same installation, on the same start of the
+machine, with the same environment variables among those that steer it. Anything else goes the long way.
+
+The module imports next to nothing, since that is its point: no ``re``, ``json``, ``typing`` or ``pathlib`` until an
+answer is written.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import sys
-from typing import TYPE_CHECKING
 
 from stemsep_envs._version import __version__
 
+TYPE_CHECKING = False  # importing typing for its constant would double the time of an answer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stemsep_envs.commands.ensure import Ensured
     from stemsep_envs.documents.ensure import EnsureReport
 
-_MODEL = re.compile(r"[a-z0-9][a-z0-9._-]{1,127}")
-_STEERING = ("STEMSEP_ENV_HOME", "STEMSEP_ENV_REGISTRY", "PATH", "VIRTUAL_ENV")
-_STEERING_PREFIXES = ("STEMSEP_ENV_", "UV_")
+_ID_CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789._-"
+_STEERING = {
+    *("PATH", "VIRTUAL_ENV", "PYENV_ROOT", "XDG_DATA_HOME", "HOME"),
+    *("USERPROFILE", "APPDATA", "LOCALAPPDATA", "PROGRAMFILES", "PROGRAMDATA", "SYSTEMDRIVE"),
+}
+_STEERING_PREFIXES = ("STEMSEP_ENV_", "UV_", "CUDA_", "HIP_", "ROCR_", "NVIDIA_")
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_SECTION, _ITEM = "\x1e", "\x1f"
+"""What ASCII has for separating records and units; a text that holds one is not remembered."""
+
+_END = "end"
+_ABSENT = "absent"
+_SETTLED_SECONDS = 2.0
+"""A file that changed this shortly before it was read may change again under the same time stamp."""
 
 
-def answer(arguments: list[str]) -> bool:
-    """Print the remembered answer to ``ensure ARGUMENTS`` and return True, or return False."""
+def answer(arguments: list[str]) -> int | None:
+    """Print the remembered answer to ``ensure ARGUMENTS`` and return the exit code; None when none holds."""
     as_json = arguments[-1:] == ["--json"]
-    models = arguments[:-1] if as_json else arguments
-    place = _place(models)
+    place = _place(arguments[:-1] if as_json else arguments)
     if place is None:
-        return False
+        return None
     try:
-        with open(place, encoding="utf-8") as stream:  # noqa: PTH123 - pathlib costs more than all the rest here
-            memory = json.load(stream)
-        holds = memory["version"] == __version__ and memory["environ"] == _environ()
-        if not holds or any(_stamp(path) != stamp for path, stamp in memory["witnesses"]):
-            return False
-        text = memory["json"] if as_json else memory["text"]
-        for used in memory["used"]:
-            os.utime(used)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    sys.stdout.write(text + "\n")
-    return True
+        with open(place, encoding="utf-8", errors="surrogateescape", newline="") as stream:  # noqa: PTH123
+            key, facts, used, warnings, text, document, end = stream.read().split(_SECTION)
+    except (OSError, ValueError):
+        return None
+    if end != _END or key != _key() or not _hold(facts.split(_ITEM)):
+        return None
+    for path in used.split(_ITEM):
+        try:
+            os.utime(path)
+        except OSError:
+            continue  # a home that cannot be written: nobody can remove from it either
+    try:
+        sys.stderr.write(warnings)
+        sys.stdout.write((document if as_json else text) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    return 0
 
 
-def remember(models: Sequence[str], ensured: Ensured) -> None:
-    """Keep an answer that plain ``ensure MODEL...`` got, with its witnesses. Failing to is no error."""
+def remember(models: Sequence[str], ensured: Ensured, *, warnings: str, asked_at: float) -> None:
+    """Keep an answer that plain ``ensure MODEL...`` got, with its witnesses. Failing to is no error.
+
+    Args:
+        models: As they were asked for.
+        ensured: The answer.
+        warnings: What was printed on stderr beside it.
+        asked_at: When the question was put (seconds since 1970). What changed since, or just before, was perhaps not
+            what the answer was found with: then nothing is kept, and the next question goes the long way once more.
+    """
     from contextlib import suppress
     from pathlib import Path
 
     from stemsep_envs.errors import StemsepEnvError
-    from stemsep_envs.host.files import write_atomic
+    from stemsep_envs.host.files import ensure_dir, touch, write_atomic
 
     place = _place(models)
     if place is None:
         return
+    found = ensured.witnesses
+    read, searched, made = (list(map(str, paths)) for paths in (found.read, found.searched, found.made))
+    if any(_changed_at(path) > asked_at - _SETTLED_SECONDS for path in read + searched):
+        return
+    stamps = {path: _stamp(path) for path in searched + read + made}
+    if any(stamps[path] == _ABSENT for path in read + made):
+        return
     reused = tuple(model.model_copy(update={"reused": True, "steps_seconds": {}}) for model in ensured.report.models)
     report = ensured.report.model_copy(update={"models": reused})
-    memory = {
-        "version": __version__,
-        "environ": _environ(),
-        "witnesses": [(path, _stamp(path)) for path in map(str, ensured.witnesses)],
-        "used": [str(path) for path in ensured.used_marks],
-        "text": answer_text(report),
-        "json": report.model_dump_json(indent=2),
-    }
-    if any(stamp is None for _, stamp in memory["witnesses"]):
+    facts = [item for fact in stamps.items() for item in fact]
+    marks = [str(path) for path in found.used_marks]
+    lists = [_key().split(_ITEM), facts, marks]
+    texts = [warnings, answer_text(report), report.model_dump_json(indent=2)]
+    if any(mark in value for mark in (_SECTION, _ITEM) for value in [*facts, *marks, *texts]):
         return
-    with suppress(StemsepEnvError, OSError):
-        write_atomic(Path(place), json.dumps(memory).encode())
+    memory = _SECTION.join([*map(_ITEM.join, lists), *texts, _END])
+    with suppress(StemsepEnvError, OSError, UnicodeError):
+        write_atomic(Path(place), memory.encode("utf-8", "surrogateescape"))
+        for path in found.used_marks:
+            ensure_dir(path.parent)
+            touch(path)
 
 
 def answer_text(report: EnsureReport) -> str:
@@ -84,31 +118,61 @@ def answer_text(report: EnsureReport) -> str:
     return "\n".join(lines)
 
 
+def default_home() -> str:
+    """Return the home when no variable names it: what ``platformdirs`` says, without loading that on every start."""
+    if sys.platform == "win32":
+        from platformdirs import user_data_dir
+
+        return user_data_dir("stemsep-env", appauthor=False)
+    user = os.path.expanduser("~")  # noqa: PTH111 - see the module
+    if sys.platform == "darwin":
+        return os.path.join(user, "Library", "Application Support", "stemsep-env")  # noqa: PTH118
+    data = os.environ.get("XDG_DATA_HOME", "").strip() or os.path.join(user, ".local", "share")  # noqa: PTH118
+    return os.path.join(data, "stemsep-env")  # noqa: PTH118
+
+
 def _place(models: Sequence[str]) -> str | None:
-    home = os.environ.get("STEMSEP_ENV_HOME") or _default_home()
-    if not home or not models or not all(_MODEL.fullmatch(model) for model in models):
-        return None
+    """Return the file of an answer, or None for a question that is never remembered."""
+    home = os.environ.get("STEMSEP_ENV_HOME") or default_home()
     name = "+".join(models)
-    return os.path.join(home, "cache", "ensure", f"{name}.json") if len(name) < 200 else None  # noqa: PTH118
+    plain = all(model[:1].isalnum() and not model.strip(_ID_CHARACTERS) for model in models)
+    if not (models and plain and len(name) < 200 and os.path.isabs(home)):  # noqa: PTH117
+        return None
+    return os.path.join(home, "cache", "ensure", name)  # noqa: PTH118
 
 
-def _default_home() -> str:
-    from platformdirs import user_data_dir
-
-    return user_data_dir("stemsep-env", appauthor=False)
-
-
-def _environ() -> dict[str, str]:
-    return {
-        name: value
+def _key() -> str:
+    """Return what must be the same for an answer to hold, beside its witnesses."""
+    try:
+        with open(_BOOT_ID, encoding="ascii") as stream:  # noqa: PTH123
+            started = stream.read().strip()
+    except OSError:  # not Linux
+        started = ""
+    steering = [
+        f"{name}={value}"
         for name, value in sorted(os.environ.items())
         if name in _STEERING or name.startswith(_STEERING_PREFIXES)
-    }
+    ]
+    return _ITEM.join([__version__, __file__, sys.executable, sys.version, started, *steering])
 
 
-def _stamp(path: str) -> list[int] | None:
+def _hold(facts: list[str]) -> bool:
+    """Say whether every file of ``path, stamp, path, stamp...`` is as it was."""
+    return len(facts) > 1 and facts[1::2] == [_stamp(path) for path in facts[::2]]
+
+
+def _stamp(path: str) -> str:
+    """Return what tells a file from any that stood or will stand in its place; ctime cannot be set, as mtime can."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - see above
+        found = os.stat(path)  # noqa: PTH116
     except OSError:
-        return None
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+        return _ABSENT
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
+
+
+def _changed_at(path: str) -> float:
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return 0.0
+    return max(found.st_mtime, found.st_ctime)

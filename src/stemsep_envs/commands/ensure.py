@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,27 @@ from stemsep_envs.documents.ensure import EnsuredModel, EnsureReport
 from stemsep_envs.documents.events import Event
 from stemsep_envs.environments import store
 from stemsep_envs.environments.ensure import Environment, ensure_environment
-from stemsep_envs.host.paths import default_registry_path
+from stemsep_envs.environments.locking import home_lock_path
+from stemsep_envs.host.interpreters import folders_to_watch
+from stemsep_envs.host.paths import data_dir, default_registry_path, find_home
 from stemsep_envs.registry.recipes import RECIPE_NAME
+
+
+@dataclass(frozen=True)
+class Witnesses:
+    """Files and folders that an answer rests on: while none of them changes, on the same machine, neither does it.
+
+    Attributes:
+        read: What the answer was found with: registry, runtimes, recipes, locks, artifacts.
+        searched: Folders that were looked in for interpreters; they need not exist.
+        made: What the answer is: receipts, interpreters of environments, locks that were resolved for it.
+        used_marks: Files whose time of change says when the environments were last used.
+    """
+
+    read: tuple[Path, ...]
+    searched: tuple[Path, ...]
+    made: tuple[Path, ...]
+    used_marks: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -23,14 +43,12 @@ class Ensured:
     Attributes:
         report: For people and programs.
         plans: How each was resolved, in the same order.
-        witnesses: Every file that the answer rests on: while none of them changes, neither does the answer.
-        used_marks: Files whose time of change says when the environments were last used.
+        witnesses: What the answer rests on.
     """
 
     report: EnsureReport
     plans: tuple[Plan, ...]
-    witnesses: tuple[Path, ...]
-    used_marks: tuple[Path, ...]
+    witnesses: Witnesses
 
 
 def ensure_models(model_ids: Sequence[str], options: PlanOptions, *, on_event: OnEvent = ignore_event) -> Ensured:
@@ -47,15 +65,9 @@ def ensure_models(model_ids: Sequence[str], options: PlanOptions, *, on_event: O
     """
     plans = [refuse_if_blocked(plan_model(model_id, options)) for model_id in dict.fromkeys(model_ids)]
     environments = [ensure_planned(plan, on_event=on_event) for plan in plans]
-    registry_path = options.registry_path or default_registry_path()
-    witnesses = {registry_path.absolute()}
-    marks: set[Path] = set()
-    for plan, environment in zip(plans, environments, strict=True):
-        receipt = environment.dir / store.RECEIPT
-        witnesses |= {plan.runtime.dir / RECIPE_NAME, plan.runtime.locks_dir, receipt, environment.python}
-        marks.add(store.last_used_path(plan.home, environment.digest))
     models = tuple(_ensured(plan, environment) for plan, environment in zip(plans, environments, strict=True))
-    return Ensured(EnsureReport(models=models), tuple(plans), tuple(sorted(witnesses)), tuple(sorted(marks)))
+    registry_path = options.registry_path or default_registry_path()
+    return Ensured(EnsureReport(models=models), tuple(plans), _witnesses(registry_path, plans, environments))
 
 
 def ensure_planned(plan: Plan, *, on_event: OnEvent = ignore_event) -> Environment:
@@ -81,3 +93,21 @@ def _ensured(plan: Plan, environment: Environment) -> EnsuredModel:
         steps_seconds={} if environment.reused else dict(environment.steps_seconds),
         artifacts=tuple(str(artifact.path) for artifact in plan.artifacts),
     )
+
+
+def _witnesses(registry_path: Path, plans: Sequence[Plan], environments: Sequence[Environment]) -> Witnesses:
+    read = {registry_path, data_dir("runtimes")}
+    made: set[Path] = set()
+    marks: set[Path] = set()
+    for plan, environment in zip(plans, environments, strict=True):
+        shipped = plan.runtime.locks_dir
+        read |= {plan.runtime.dir / RECIPE_NAME, shipped, *shipped.glob("*.txt")}
+        read |= {artifact.path for artifact in plan.artifacts}
+        if plan.environment.lock is not None:
+            read.add(plan.environment.lock.path)
+        elif plan.environment.lock_inputs is not None:
+            made.add(home_lock_path(plan.environment.lock_inputs, plan.home))
+        made |= {environment.dir / store.RECEIPT, environment.python}
+        marks.add(store.last_used_path(plan.home, environment.digest))
+    searched = set(folders_to_watch(find_home(), os.environ))
+    return Witnesses(*(tuple(sorted(paths)) for paths in (read, searched, made, marks)))

@@ -111,6 +111,23 @@ def find_interpreters(home: Home, *, environ: Mapping[str, str] | None = None) -
 def folders_to_search(home: Home, environ: Mapping[str, str]) -> Iterator[Path]:
     """Yield the folders in which interpreters are looked for, in order of preference."""
     yield from (Path(name) for name in environ.get("PATH", "").split(os.pathsep) if name)
+    for tree, pattern in _trees(home, environ):
+        for folder in sorted(tree.glob(pattern), reverse=True):
+            yield folder / "bin"
+            if sys.platform == "win32":
+                yield folder
+    yield from map(Path, ("/usr/local/bin", "/usr/bin", "/opt/homebrew/bin"))
+
+
+def folders_to_watch(home: Home, environ: Mapping[str, str]) -> Iterator[Path]:
+    """Yield the folders that change when an interpreter comes or goes where one is looked for, also absent ones."""
+    yield from folders_to_search(home, environ)
+    for tree, _ in _trees(home, environ):
+        yield tree
+
+
+def _trees(home: Home, environ: Mapping[str, str]) -> list[tuple[Path, str]]:
+    """Return the folders that hold one folder for each installed Python, and what those are called."""
     user = Path(environ.get("HOME") or environ.get("USERPROFILE") or Path.home())
     data = Path(environ.get("XDG_DATA_HOME") or user / ".local" / "share")
     trees = [
@@ -129,12 +146,7 @@ def folders_to_search(home: Home, environ: Mapping[str, str]) -> Iterator[Path]:
     ):
         if environ.get(variable) and sys.platform == "win32":
             trees.append((Path(environ[variable]) / below, "*ython*3*"))
-    for tree, pattern in trees:
-        for folder in sorted(tree.glob(pattern), reverse=True):
-            yield folder / "bin"
-            if sys.platform == "win32":
-                yield folder
-    yield from map(Path, ("/usr/local/bin", "/usr/bin", "/opt/homebrew/bin"))
+    return trees
 
 
 def managed_dir(home: Home) -> Path:

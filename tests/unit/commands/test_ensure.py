@@ -1,0 +1,39 @@
+"""What an answer of `ensure` rests on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stemsep_envs.commands import ensure
+from stemsep_envs.commands.plan import PlanOptions, plan_model
+from stemsep_envs.host.paths import data_dir
+
+
+def test_witnesses_are_all_that_was_read_searched_and_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMSEP_ENV_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    (tmp_path / "pyenv" / "versions" / "3.99.0").mkdir(parents=True)
+    plan = plan_model("dsp-hpss", PlanOptions()).plan
+    assert plan is not None
+    folder = tmp_path / "home" / "environments" / "abc"
+
+    def made(plan: Any, **_: Any) -> SimpleNamespace:
+        return SimpleNamespace(
+            digest="ab" * 32, dir=folder, python=folder / "python", reused=True, steps_seconds={}, receipt=None
+        )
+
+    monkeypatch.setattr(ensure, "ensure_planned", made)
+    found = ensure.ensure_models(["dsp-hpss"], PlanOptions()).witnesses
+    dsp = data_dir("runtimes") / "dsp"
+    assert {data_dir("registry") / "models.v2.source.json", dsp.parent, dsp / "runtime.toml", dsp / "locks"} <= set(
+        found.read
+    )
+    assert set((dsp / "locks").glob("*.txt")) <= set(found.read)
+    assert {folder / "receipt.json", folder / "python"} <= set(found.made)
+    versions = tmp_path / "pyenv" / "versions"
+    assert {versions, versions / "3.99.0" / "bin", tmp_path / "home" / "interpreters"} <= set(found.searched)
+    assert [path.name for path in found.used_marks] == ["last-used"]
