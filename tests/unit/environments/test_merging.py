@@ -1,0 +1,151 @@
+"""Merging demands, and the contradictions that are seen without a resolver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from stemsep_envs.documents.runtime import RuntimeRecipe
+from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
+
+MakeRecipe = Callable[..., RuntimeRecipe]
+
+
+def test_all_parties_are_joined_and_remembered(recipe: MakeRecipe) -> None:
+    engine = recipe()
+    demands = [
+        *runtime_demands(engine, model_type="extra", variant="fno"),
+        model_demand("m", python=("3.11", "3.12"), cuda=["12.8", "cu126"], packages=["numpy<3", "librosa"]),
+    ]
+    merged = merge(engine, demands)
+    assert merged.conflicts == ()
+    assert merged.parties == ("runtime engine", "variant fno", "model m")
+    assert merged.python_minors() == ("3.12", "3.11")
+    assert merged.cuda == ("cu128", "cu126")
+    assert merged.rocm is None
+    assert merged.source_distributions == ("torch-harmonics",)
+    assert merged.lines() == (
+        "einops",
+        "librosa",
+        "neuraloperator==1.0.2",
+        "numpy<3,>=1.26",
+        "torch>=2.4",
+        "torchaudio",
+    )
+    origins = {want.text: str(want.source) for want in merged.packages}
+    assert origins == {
+        "numpy>=1.26": "runtime engine: packages[0]",
+        "einops": "runtime engine: model_types.extra.packages[0]",
+        "neuraloperator==1.0.2": "variant fno: variants.fno.packages[0]",
+        "numpy<3": "model m: requirements.pip.packages[0]",
+        "librosa": "model m: requirements.pip.packages[1]",
+    }
+
+
+def test_a_runtime_without_torch_installs_none(recipe: MakeRecipe) -> None:
+    engine = recipe(torch=None, variants={})
+    merged = merge(engine, runtime_demands(engine))
+    assert merged.torch is None
+    assert merged.torch_packages == ()
+    assert merged.lines() == ("numpy>=1.26",)
+
+
+def test_python_ranges_that_do_not_meet(recipe: MakeRecipe) -> None:
+    engine = recipe()
+    merged = merge(engine, [*runtime_demands(engine), model_demand("m", python=(None, "3.9"))])
+    (conflict,) = merged.conflicts
+    assert conflict.code == "python_unsatisfiable"
+    assert "runtime engine: python.min asks for 3.10 or newer" in conflict.message
+    assert "model m: requirements.python.max for 3.9 at most" in conflict.message
+    assert conflict.path == "requirements.python.max"
+    assert merged.python_minors() == ()
+
+
+def test_torch_ranges_that_do_not_meet(recipe: MakeRecipe) -> None:
+    engine = recipe()
+    demands = [*runtime_demands(engine, variant="fno"), model_demand("m", torch=("2.3", "2.3"))]
+    codes = {conflict.code for conflict in merge(engine, demands).conflicts}
+    assert codes == {"torch_unsatisfiable"}
+    words = merge(engine, demands).conflicts[0].message
+    assert "variant fno: variants.fno.torch.min asks for 2.4 or newer" in words
+    assert "model m: requirements.torch.max for 2.3 at most" in words
+
+
+def test_builds_that_have_none_in_common(recipe: MakeRecipe) -> None:
+    engine = recipe()
+    demands = [*runtime_demands(engine), model_demand("a", cuda=["cu118"]), model_demand("b", cuda=["cu128"])]
+    (conflict,) = merge(engine, demands).conflicts
+    assert conflict.message == "no CUDA build of torch can serve: model a allows cu118; model b allows cu128"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("numpy<2", "numpy>=2"),
+        ("numpy==1.26.4", "numpy>=2"),
+        ("numpy==1.26.4", "numpy==1.26.3"),
+        ("NumPy~=1.26", "numpy>2"),
+        ("numpy==1.*", "numpy>=2.0"),
+        ("numpy>2,<2.1", "numpy==2.1.0"),
+        ("numpy!=2.0", "numpy==2.0.0"),
+    ],
+)
+def test_packages_that_no_version_can_serve(recipe: MakeRecipe, first: str, second: str) -> None:
+    engine = recipe(packages=[first])
+    merged = merge(engine, [*runtime_demands(engine), model_demand("m", packages=[second])])
+    (conflict,) = merged.conflicts
+    assert conflict.code == "packages_conflict"
+    assert f"{first} (runtime engine: packages[0])" in conflict.message
+    assert f"{second} (model m: requirements.pip.packages[0])" in conflict.message
+    assert conflict.path == "requirements.pip.packages[0]"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("numpy>=1.26", "numpy<3"),
+        ("numpy>=2.0", "numpy<=2.0"),
+        ("numpy>2.0", "numpy<2.0.1"),
+        ("numpy~=1.26", "numpy!=1.26"),
+        ("numpy==1.*", "numpy>=1.26"),
+        ("numpy", "numpy"),
+        ("numpy<2", 'numpy>=2; python_version >= "3.13"'),
+        ("numpy==2.0", "numpy===2.0"),
+    ],
+)
+def test_packages_that_some_version_serves_or_only_a_resolver_can_tell(
+    recipe: MakeRecipe, first: str, second: str
+) -> None:
+    engine = recipe(packages=[first])
+    merged = merge(engine, [*runtime_demands(engine), model_demand("m", packages=[second])])
+    assert merged.conflicts == ()
+
+
+def test_a_package_pin_against_the_torch_range(recipe: MakeRecipe) -> None:
+    engine = recipe(packages=["torch==2.2.0"])
+    (conflict,) = merge(engine, runtime_demands(engine)).conflicts
+    assert conflict.code == "torch_unsatisfiable"
+    assert "torch==2.2.0 (runtime engine: packages[0])" in conflict.message
+
+
+def test_a_package_that_names_a_place(recipe: MakeRecipe) -> None:
+    engine = recipe()
+    wanted = "engine @ https://example.org/engine.whl"
+    (conflict,) = merge(engine, [*runtime_demands(engine), model_demand("m", packages=[wanted])]).conflicts
+    assert conflict.code == "package_url"
+    assert conflict.path == "requirements.pip.packages[0]"
+
+
+def test_every_conflict_is_told(recipe: MakeRecipe) -> None:
+    engine = recipe()
+    demand = model_demand("m", python=("3.14", None), torch=(None, "2.2"), packages=["numpy<1"])
+    codes = [conflict.code for conflict in merge(engine, [*runtime_demands(engine), demand]).conflicts]
+    assert codes == ["python_unsatisfiable", "torch_unsatisfiable", "packages_conflict"]
+
+
+def test_unknown_model_types_and_variants_are_bugs_of_the_caller(recipe: MakeRecipe) -> None:
+    with pytest.raises(KeyError):
+        runtime_demands(recipe(), model_type="nothing")
+    with pytest.raises(KeyError):
+        runtime_demands(recipe(), variant="nothing")

@@ -1,0 +1,33 @@
+"""Platforms."""
+
+from __future__ import annotations
+
+import pytest
+
+from stemsep_envs.documents.target import PLATFORMS
+from stemsep_envs.host.machine import platform_named, this_machine
+
+
+@pytest.mark.parametrize(
+    ("system", "processor", "platform"),
+    [
+        ("linux", "x86_64", "linux-x86_64"),
+        ("linux", "aarch64", "linux-aarch64"),
+        ("linux", "arm64", "linux-aarch64"),
+        ("darwin", "arm64", "macos-arm64"),
+        ("darwin", "x86_64", "macos-x86_64"),
+        ("win32", "AMD64", "windows-x86_64"),
+        ("win32", "ARM64", None),
+        ("linux", "riscv64", None),
+        ("freebsd14", "x86_64", None),
+    ],
+)
+def test_platforms(system: str, processor: str, platform: str | None) -> None:
+    assert platform_named(system, processor) == platform
+
+
+def test_this_machine_is_one_of_them() -> None:
+    machine = this_machine()
+    assert machine.platform in PLATFORMS
+    if machine.platform.startswith("linux") and machine.glibc is not None:
+        assert machine.glibc >= (2, 17)
