@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -35,7 +35,10 @@ __all__ = [
 class Document(BaseModel):
     """A frozen document that refuses fields it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="null")
+    # Fields may begin with "model_", which older pydantic releases warn about.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="null", protected_namespaces=()
+    )
 
 
 class OpenDocument(BaseModel):
@@ -134,8 +137,9 @@ def _nesting_fields(model: type[BaseModel]) -> tuple[tuple[str, str], ...]:
 
 
 def _holds_models(annotation: Any) -> bool:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return True
+    # On Python 3.10 tuple[str, ...] passes for a type.
+    if get_origin(annotation) is None and isinstance(annotation, type):
+        return issubclass(annotation, BaseModel)
     return any(_holds_models(part) for part in get_args(annotation))
 
 

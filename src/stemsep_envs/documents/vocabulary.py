@@ -76,7 +76,8 @@ def _finder(annotation: Any, metadata: tuple[Any, ...] = ()) -> Finder | None:
     if get_origin(annotation) is Annotated:
         inner, *marks = get_args(annotation)
         return _finder(inner, tuple(marks))
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    # On Python 3.10 tuple[str, ...] passes for a type.
+    if get_origin(annotation) is None and isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return _in_document if _finders_of(annotation) else None
     finders = [finder for finder in map(_finder, get_args(annotation)) if finder is not None]
     if not finders:
