@@ -10,7 +10,7 @@ export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
 # A folder of wheels that pip is told to look in holds for uv as well (a CPU build of torch, an air-gapped mirror).
 export UV_FIND_LINKS ?= $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null || $(PYTHON) -m pip config get :env:.find-links 2>/dev/null)
 
-.PHONY: help demo test test-all lint types format schemas docs locks bench wheel relock-dev clean
+.PHONY: help demo test lint types format generate check-generated bench wheel relock-dev clean
 .DEFAULT_GOAL := help
 
 help:  ## Say what can be made
@@ -40,14 +40,17 @@ lint: $(VENV)/ready  ## Check style, layers and formatting
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/ready  ## Check types, strictly
-	$(BIN)/mypy src tests runtimes demo benchmarks
+	$(BIN)/mypy src tests demo benchmarks scripts $(wildcard runtimes/*/adapter.py)
 
 format: $(VENV)/ready  ## Format the code
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-schemas: $(VENV)/ready  ## Write schemas/ from the documents
-	$(BIN)/python -m stemsep_envs.documents.schemas schemas
+generate: $(VENV)/ready  ## Write what is generated: schemas/, docs/codes.md
+	$(BIN)/python scripts/generate.py
+
+check-generated: $(VENV)/ready  ## Compare what is generated with what is committed
+	$(BIN)/python scripts/generate.py --check
 
 relock-dev: $(BOOT)/ready  ## Resolve the development tools anew
 	$(UV) pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \

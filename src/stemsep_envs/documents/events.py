@@ -1,4 +1,4 @@
-"""What happens during a long command, as it happens: a JSON document a line with ``--events jsonl``, else a progress bar."""
+"""What happens during a long command: a JSON document a line with ``--events jsonl``, else a progress bar."""
 
 from __future__ import annotations
 

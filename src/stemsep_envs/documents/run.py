@@ -1,8 +1,8 @@
 """The run record, ``run.json``: exactly what ran, on what, and what came out. Written last.
 
-The same format is found beside a track's stems (telling that track), in the output folder (telling all tracks of the last
-run there) and in the home's ``runs/<run-id>/``. Paths of outputs are relative to the output folder, so that it can be moved
-as a whole.
+The same format is found beside a track's stems (telling that track), in the output folder (telling all tracks of the
+last run there) and in the home's ``runs/<run-id>/``. Paths of outputs are relative to the output folder, so that it can
+be moved as a whole.
 """
 
 from __future__ import annotations

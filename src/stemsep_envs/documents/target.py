@@ -33,7 +33,7 @@ class Target:
 
     @property
     def device(self) -> str:
-        """What a worker calls the accelerator: ``cpu``, ``cuda``, ``mps`` or ``xpu`` (ROCm builds of torch say cuda)."""
+        """What a worker calls the accelerator: ``cpu``, ``cuda``, ``mps`` or ``xpu`` (ROCm builds too say cuda)."""
         return device_of(self.accelerator)
 
     @classmethod
