@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -18,7 +18,7 @@ from stemsep_envs._version import __version__
 from stemsep_envs.documents.environment import BaseInterpreter, Builder, EnvironmentInputs, Package, Receipt
 from stemsep_envs.documents.lock import Lock
 from stemsep_envs.environments import installing, linking, store, uv
-from stemsep_envs.environments.health import check_health
+from stemsep_envs.environments.health import check_arguments, check_health, import_command
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host import files
 from stemsep_envs.host.interpreters import Interpreter
@@ -83,7 +83,7 @@ def build(job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, report:
         with watch.step("publish"):
             files.publish(staging, store.environment_dir(home, digest))
     except BuildError as error:
-        error.command = _repeatable(error.command, staging, job, home=home)
+        error.command = _repeatable(job, watch.seconds, home=home, offline=offline)
         raise
     finally:
         files.remove_tree(staging)
@@ -131,22 +131,21 @@ def _fill(staging: Path, job: BuildJob, *, home: Home, offline: bool, watch: Sto
     return receipt
 
 
-def _repeatable(failed: str | None, staging: Path, job: BuildJob, *, home: Home) -> str | None:
-    """Return one shell line that comes to the failed command by way of the steps before it, in a folder of the user's.
+def _repeatable(job: BuildJob, steps: Collection[str], *, home: Home, offline: bool) -> str:
+    """Return a shell line that goes through the steps of a failed build again, in a folder of the user's.
 
     The staging folder is gone when the user reads it.
     """
-    if failed is None:
-        return None
-    create = uv.uv_command(installing.create_arguments(staging, job.interpreter.path), home=home, offline=False).shown()
-    mode = linking.choose_link_mode(uv.cache_dir(home), home.environments_dir).mode
-    install = uv.uv_command(installing.install_arguments(staging, job.lock, mode), home=home, offline=False).shown()
-    if failed.startswith(install):
-        steps = [create, failed]
-    else:
-        steps = [failed] if failed.startswith(create) else [create, install, failed]
-    line = " && ".join(steps)
-    return line.replace(str(staging / store.LOCK), str(job.lock_path)).replace(str(staging), "repeated")
+    folder = Path("repeated")
+    commands = [uv.uv_command(installing.create_arguments(folder, job.interpreter.path), home=home, offline=False)]
+    if "install" in steps:
+        mode = linking.choose_link_mode(uv.cache_dir(home), home.environments_dir).mode
+        arguments = installing.install_arguments(folder, job.lock, job.lock_path, mode)
+        commands.append(uv.uv_command(arguments, home=home, offline=offline))
+    if "check" in steps:
+        commands.append(import_command(store.python_path(folder), job.health_imports, folder))
+        commands.append(uv.uv_command(check_arguments(store.python_path(folder)), home=home, offline=True))
+    return " && ".join(command.shown() for command in commands)
 
 
 def _refuse_other_interpreter(job: BuildJob, version: str) -> None:

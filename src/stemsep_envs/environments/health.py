@@ -63,7 +63,7 @@ def check_health(environment: Path, imports: tuple[str, ...], *, home: Home, wha
     with scratch_dir(environment, "health-") as scratch:
         answer = _import_all(python, imports, scratch, what)
     uv.call_uv(
-        ("pip", "check", "--quiet", "--python", str(python)),
+        check_arguments(python),
         home=home,
         what=f"the dependency check of {what}",
         offline=True,
@@ -73,8 +73,18 @@ def check_health(environment: Path, imports: tuple[str, ...], *, home: Home, wha
     return Checked(HealthReport(imports=seconds, dependencies_consistent=True), str(answer["version"]))
 
 
+def check_arguments(python: Path) -> tuple[str, ...]:
+    """Return uv's arguments that compare the distributions with what each says it needs."""
+    return ("pip", "check", "--quiet", "--python", str(python))
+
+
+def import_command(python: Path, imports: tuple[str, ...], scratch: Path) -> Command:
+    """Return the command that imports the modules and answers with the seconds each took."""
+    return Command((str(python), "-I", "-c", _IMPORTS, *imports), _environment(scratch), scratch)
+
+
 def _import_all(python: Path, imports: tuple[str, ...], scratch: Path, what: str) -> dict[str, dict[str, object]]:
-    command = Command((str(python), "-I", "-c", _IMPORTS, *imports), _environment(scratch), scratch)
+    command = import_command(python, imports, scratch)
     done = run(command, timeout_seconds=_IMPORT_SECONDS)
     try:
         answer = json.loads(done.stdout) if done.status == 0 else None

@@ -45,7 +45,7 @@ def install(folder: Path, lock: Lock, link_mode: LinkMode, *, home: Home, offlin
     """
     try:
         uv.call_uv(
-            install_arguments(folder, lock, link_mode),
+            install_arguments(folder, lock, folder / store.LOCK, link_mode),
             home=home,
             what=f"installing {what}",
             offline=offline,
@@ -64,7 +64,7 @@ def install(folder: Path, lock: Lock, link_mode: LinkMode, *, home: Home, offlin
         ) from None
 
 
-def install_arguments(folder: Path, lock: Lock, link_mode: LinkMode) -> tuple[str, ...]:
+def install_arguments(folder: Path, lock: Lock, lock_path: Path, link_mode: LinkMode) -> tuple[str, ...]:
     """Return uv's arguments for `install`."""
     inputs = lock.inputs
     # Every version and file is pinned, so which index has it does not matter: a torch index that also carries other
@@ -76,7 +76,7 @@ def install_arguments(folder: Path, lock: Lock, link_mode: LinkMode) -> tuple[st
         *wheels_only(inputs),
         *torch_index.resolve_arguments(inputs.target, inputs.torch_packages),
         *any_index,
-        str(folder / store.LOCK),
+        str(lock_path),
     )
 
 

@@ -12,11 +12,12 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stemsep_envs.errors import StemsepEnvError
-from stemsep_envs.host import files
+from stemsep_envs.host import files, locks
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.processes import Command, run
 
@@ -25,6 +26,9 @@ _log = logging.getLogger(__name__)
 _PROBE_SECONDS = 15.0
 _MEMORY_FORMAT = 1
 _MINORS = range(8, 31)
+_Answer = dict[str, object]
+"""What an executable says of itself, or ``refused`` and why; with the size and time of the file that said it."""
+
 _PROBE = """
 import json, struct, sys, sysconfig
 config = sysconfig.get_config_var
@@ -91,21 +95,16 @@ def find_interpreters(home: Home, *, environ: Mapping[str, str] | None = None) -
         environ: The environment to look in for PATH and tool folders; this process's by default.
     """
     environ = os.environ if environ is None else environ
-    remembered = _recall(home)
-    found: dict[str, Interpreter] = {}
-    asked: dict[str, dict[str, object]] = {}
-    for candidate in _candidates(home, environ):
-        real = os.path.realpath(candidate)
-        if real in asked or real in found:
-            continue
-        answer = _answer_of(real, remembered)
-        asked[real] = answer
-        interpreter = _from_answer(answer, asked, remembered)
-        if interpreter is not None:
-            found.setdefault(str(interpreter.path), interpreter)
-    if asked != remembered:
-        _remember(home, asked)
-    return tuple(sorted(found.values(), key=lambda item: item.version_key, reverse=True))
+    paths = dict.fromkeys(os.path.realpath(candidate) for candidate in _candidates(home, environ))
+    answers = _answers(home, paths)
+    # The python of a virtual environment stands for the one it was made from.
+    bases = dict.fromkeys(
+        os.path.realpath(str(answers[path]["base_executable"])) for path in paths if "refused" not in answers[path]
+    )
+    if not all(base in answers for base in bases):
+        answers = _answers(home, {**paths, **bases})
+    found = [_interpreter(base, answers[base]) for base in bases if "refused" not in answers[base]]
+    return tuple(sorted(found, key=lambda item: item.version_key, reverse=True))
 
 
 def folders_to_search(home: Home, environ: Mapping[str, str]) -> Iterator[Path]:
@@ -167,25 +166,55 @@ def _candidates(home: Home, environ: Mapping[str, str]) -> Iterator[str]:
                 yield path
 
 
-def _answer_of(path: str, remembered: Mapping[str, dict[str, object]]) -> dict[str, object]:
-    """Return what the executable says of itself, or ``{"refused": why}``; from memory while the file is the same."""
+def _answers(home: Home, paths: Iterable[str]) -> dict[str, _Answer]:
+    """Return what each executable says of itself, or ``{"refused": why}``; of many processes that begin, one asks."""
+    remembered = _recall(home)
+    answers = _still_true(remembered, paths)
+    unknown = [path for path in paths if path not in answers]
+    if not unknown:
+        return answers
+    with ExitStack() as held:
+        try:
+            held.enter_context(locks.hold(home.holds_dir / "interpreters"))
+        except StemsepEnvError as error:
+            _log.debug("asked without a lock: %s", error)
+        remembered = _recall(home)
+        answers |= _still_true(remembered, unknown)
+        new = {path: _answer(path) for path in unknown if path not in answers}
+        _remember(home, {**{path: known for path, known in remembered.items() if os.path.lexists(path)}, **new})
+    return answers | new
+
+
+def _still_true(remembered: Mapping[str, _Answer], paths: Iterable[str]) -> dict[str, _Answer]:
+    """Return the remembered answers of those paths whose file has not changed since."""
+    true = {}
+    for path in paths:
+        known = remembered.get(path)
+        if known is not None and _stamp(path) == (known.get("size_bytes"), known.get("mtime_ns")):
+            true[path] = known
+    return true
+
+
+def _stamp(path: str) -> tuple[int | None, int | None]:
     try:
         info = Path(path).stat()
-    except OSError as error:
-        return {"refused": str(error)}
-    known = remembered.get(path)
-    if known and known.get("size_bytes") == info.st_size and known.get("mtime_ns") == info.st_mtime_ns:
-        return known
-    answer: dict[str, object]
+    except OSError:
+        return (None, None)
+    return (info.st_size, info.st_mtime_ns)
+
+
+def _answer(path: str) -> _Answer:
+    size_bytes, mtime_ns = _stamp(path)
+    answer: _Answer
     try:
         answer = _ask(path)
-    except (StemsepEnvError, ValueError, OSError) as error:
+    except (StemsepEnvError, ValueError, TypeError, OSError) as error:
         _log.debug("left out %s: %s", path, error)
         answer = {"refused": str(error)}
-    return {**answer, "size_bytes": info.st_size, "mtime_ns": info.st_mtime_ns}
+    return {**answer, "size_bytes": size_bytes, "mtime_ns": mtime_ns}
 
 
-def _ask(path: str) -> dict[str, object]:
+def _ask(path: str) -> _Answer:
     with Path(path).open("rb") as stream:
         if stream.read(2) == b"#!":
             raise ValueError("a wrapper script, not an interpreter")
@@ -200,30 +229,19 @@ def _ask(path: str) -> dict[str, object]:
     return answer
 
 
-def _from_answer(
-    answer: dict[str, object], asked: dict[str, dict[str, object]], remembered: Mapping[str, dict[str, object]]
-) -> Interpreter | None:
-    """Make an interpreter of an answer; the python of a virtual environment stands for the one it was made from."""
-    if "refused" in answer:
-        return None
-    base = os.path.realpath(str(answer["base_executable"]))
-    if base not in asked:
-        asked[base] = _answer_of(base, remembered)
-    own = asked[base]
-    if "refused" in own:
-        return None
+def _interpreter(path: str, answer: _Answer) -> Interpreter:
     return Interpreter(
-        path=Path(base),
-        version=str(own["version"]),
-        release_level=str(own["release_level"]),
-        implementation=str(own["implementation"]),
-        soabi=str(own["soabi"]),
-        platform=str(own["platform"]),
-        bits=int(str(own["bits"])),
-        free_threaded=bool(own["free_threaded"]),
-        base_prefix=Path(str(own["base_prefix"])),
-        size_bytes=int(str(own["size_bytes"])),
-        mtime_ns=int(str(own["mtime_ns"])),
+        path=Path(path),
+        version=str(answer["version"]),
+        release_level=str(answer["release_level"]),
+        implementation=str(answer["implementation"]),
+        soabi=str(answer["soabi"]),
+        platform=str(answer["platform"]),
+        bits=int(str(answer["bits"])),
+        free_threaded=bool(answer["free_threaded"]),
+        base_prefix=Path(str(answer["base_prefix"])),
+        size_bytes=int(str(answer["size_bytes"])),
+        mtime_ns=int(str(answer["mtime_ns"])),
     )
 
 
@@ -231,7 +249,7 @@ def _memory_path(home: Home) -> Path:
     return home.cache_dir / "interpreters.json"
 
 
-def _recall(home: Home) -> dict[str, dict[str, object]]:
+def _recall(home: Home) -> dict[str, _Answer]:
     try:
         memory = json.loads(_memory_path(home).read_bytes())
         if memory["format"] == _MEMORY_FORMAT:
@@ -241,7 +259,7 @@ def _recall(home: Home) -> dict[str, dict[str, object]]:
     return {}
 
 
-def _remember(home: Home, asked: Mapping[str, dict[str, object]]) -> None:
+def _remember(home: Home, asked: Mapping[str, _Answer]) -> None:
     memory = {"format": _MEMORY_FORMAT, "interpreters": asked}
     try:
         files.write_atomic(_memory_path(home), json.dumps(memory, indent=1, sort_keys=True).encode())
