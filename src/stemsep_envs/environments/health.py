@@ -2,7 +2,7 @@
 
 The imports run in the environment's own interpreter, isolated, with next to no variables and a throw-away home. As
 they leave their bytecode behind, they also make the environment import at full speed once it is read-only
-(docs/decisions/0002).
+(docs/decisions/0005).
 """
 
 from __future__ import annotations
