@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import click
 
@@ -17,7 +20,6 @@ _VERBS = {
     "run": ("run", "Separate audio with a model."),
     "ensure": ("ensure", "Build or reuse a model's environment."),
     "preflight": ("preflight", "Say whether a model will run here, how, and if not why."),
-    "lock": ("lock", "Resolve a model's environment for a target."),
     "env": ("env", "List, show and tend built environments."),
     "registry": ("registry", "List, show and check the models."),
     "doctor": ("doctor", "Say what this machine offers and what to do for more."),
@@ -57,27 +59,61 @@ def app() -> None:
     """Run music-source-separation models, each in the environment it needs."""
 
 
-def run_app(arguments: list[str]) -> int:  # noqa: PLR0911 - one return for each way to end
+def run_app(arguments: list[str]) -> int:
     """Run a command line; return its exit code."""
+    _mend_streams()
     console = Console(json="--json" in arguments)
     with suppress(ValueError):  # not in the main thread: someone else handles signals
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        return _run(arguments, console)
+    except BrokenPipeError:
+        _give_up_streams()
+        return 1
+    except StemsepEnvError as error:  # even an error could not be told on standard output
+        return console.failure(error)
+
+
+def _run(arguments: list[str], console: Console) -> int:
+    try:
         result = app.main(arguments, prog_name="stemsep-env", standalone_mode=False, obj=console)
-    except click.UsageError as error:
-        hint = f"{error.ctx.command_path} --help" if error.ctx else None
-        return console.failure(UsageError(error.format_message(), hint=hint))
+    except click.exceptions.NoArgsIsHelpError as error:  # nothing was asked: say what can be
+        click.echo(error.format_message(), err=True)
+        return UsageError.exit_code
     except click.ClickException as error:
-        return console.failure(UsageError(error.format_message()))
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        hint = f"{context.command_path} --help" if context else None
+        return console.failure(UsageError(error.format_message(), hint=hint))
     except (KeyboardInterrupt, click.Abort):
         return console.failure(InterruptedRunError("interrupted"))
     except StemsepEnvError as error:
         return console.failure(error)
     except BrokenPipeError:
-        # Whoever read our output has gone; there is nobody left to tell.
-        with suppress(OSError):
-            sys.stdout.close()
-        return 1
+        raise
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug becomes one line and a report
         return console.bug(error)
     return result if isinstance(result, int) else 0
+
+
+def _mend_streams() -> None:
+    """Make printing safe: on streams that were closed by whoever started us, and of names that are no text."""
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            # What is opened next would get this descriptor, and be written to by whoever prints.
+            with suppress(OSError):
+                opened = os.open(os.devnull, os.O_RDWR)
+                if opened != descriptor:
+                    os.dup2(opened, descriptor)
+                    os.close(opened)
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for the process's life
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        as_it_was = os.name == "posix" and sys.stdout.encoding.lower() == "utf-8"
+        sys.stdout.reconfigure(errors="surrogateescape" if as_it_was else "backslashreplace")
+
+
+def _give_up_streams() -> None:
+    """Whoever read our output has gone; there is nobody left to tell, and nothing to flush at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            os.dup2(nowhere, descriptor)

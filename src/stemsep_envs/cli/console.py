@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import re
+import secrets
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
@@ -18,6 +21,7 @@ from stemsep_envs.errors import (
     BlockedError,
     BuildError,
     InvalidDocumentError,
+    LimitError,
     StemsepEnvError,
 )
 
@@ -29,6 +33,9 @@ if TYPE_CHECKING:
 _MOST_SHOWN = 50
 """Problems listed for people; ``--json`` lists them all."""
 
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What in a file's name would move the cursor, colour the screen, break the line or turn text around."""
+
 
 @dataclass
 class Console:
@@ -39,12 +46,20 @@ class Console:
     quiet: bool = False
 
     def document(self, document: BaseModel) -> None:
-        """Print the result of a ``--json`` command."""
-        click.echo(document.model_dump_json(indent=2))
+        """Print the result of a ``--json`` command: UTF-8, as JSON is, whatever the locale."""
+        from stemsep_envs.documents.writing import json_text
+
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8", errors="strict")
+        self._out(json_text(document))
 
     def line(self, text: str = "") -> None:
-        """Print a line of the result for people."""
-        click.echo(text)
+        """Print a line of the result for people, or several."""
+        self._out("\n".join(map(visible, text.split("\n"))))
+
+    def path(self, path: Path) -> None:
+        """Print a path of the result as it is, for whatever program reads our output."""
+        self._out(str(path))
 
     def note(self, text: str) -> None:
         """Say something beside the result."""
@@ -57,23 +72,19 @@ class Console:
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print rows in columns. The last column takes what is left of the line."""
-        table = [list(header), *(list(row) for row in rows)]
+        table = [list(header), *(list(map(visible, row)) for row in rows)]
         widths = [max(len(row[column]) for row in table) for column in range(len(header) - 1)]
         for row in table:
             cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-            click.echo("  ".join([*cells, row[-1]]).rstrip())
+            self._out("  ".join([*cells, row[-1]]).rstrip())
 
     def failure(self, error: StemsepEnvError) -> int:
         """Report an error; return the exit code."""
         body = error_body(error)
-        if self.json:
-            from stemsep_envs.documents.reports import ErrorReport
-
-            self.document(ErrorReport(error=body))
-        click.echo(f"error: {error.message}", err=True)
+        click.echo(f"error: {visible(error.message)}", err=True)
         for finding in body.findings[:_MOST_SHOWN]:
             place = f"{finding.path}: " if finding.path else ""
-            click.echo(f"  - {place}{finding.message}", err=True)
+            click.echo(f"  - {visible(place + finding.message)}", err=True)
             if finding.hint:
                 click.echo(_indented(finding.hint, "    "), err=True)
         if len(body.findings) > _MOST_SHOWN:
@@ -84,18 +95,23 @@ class Console:
             click.echo(f"  to repeat it: {body.command}", err=True)
         if body.hint:
             click.echo(_indented(body.hint), err=True)
+        if self.json:
+            from stemsep_envs.documents.reports import ErrorReport
+
+            self.document(ErrorReport(error=body))
         return error.exit_code
 
     def bug(self, error: BaseException) -> int:
         """Report a defect of this program: one line, and a file with the traceback."""
         path = _write_bug_report(error)
         where = f"; the details are in {path}" if path else ""
+        words = visible(f"{type(error).__name__}: {error}")
+        click.echo(f"error: this is a bug in stemsep-env ({words}){where}", err=True)
         if self.json:
             from stemsep_envs.documents.reports import ErrorBody, ErrorReport
 
             body = ErrorBody(code="bug", message=str(error) or repr(error), exit_code=EXIT_BUG, report_path=path)
             self.document(ErrorReport(error=body))
-        click.echo(f"error: this is a bug in stemsep-env ({type(error).__name__}: {error}){where}", err=True)
         return EXIT_BUG
 
     def configure_logging(self) -> None:
@@ -103,13 +119,31 @@ class Console:
         level = {0: logging.WARNING, 1: logging.INFO}.get(self.verbose, logging.DEBUG)
         logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True)
 
+    def _out(self, text: str) -> None:
+        try:
+            click.echo(text)
+        except BrokenPipeError:  # whoever read our output has gone: `run_app` knows
+            raise
+        except OSError as error:
+            self.json = False  # there is no telling it there
+            raise LimitError(
+                f"cannot write to standard output: {error.strerror}",
+                hint="what was asked for is done; only telling of it failed",
+                code="no_output",
+            ) from None
+
+
+def visible(text: str) -> str:
+    r"""Return text for a terminal, with what would steer it made visible (``\x1b``, ``\u202e``)."""
+    return _STEERING.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
 
 def findings_text(kind: str, findings: Iterable[Finding]) -> str:
     """Return errors or warnings for people, each with its remedy, as whole lines."""
     lines = []
     for finding in findings:
         place = f" [{finding.path}]" if finding.path else ""
-        lines.append(f"{kind}: {finding.message} ({finding.code}){place}\n")
+        lines.append(f"{kind}: {visible(finding.message)} ({finding.code}){place}\n")
         if finding.hint:
             lines.append(f"{_indented(finding.hint)}\n")
     return "".join(lines)
@@ -160,7 +194,7 @@ def human_seconds(seconds: float) -> str:
 
 
 def _indented(text: str, indent: str = "  ") -> str:
-    return "\n".join(indent + line for line in text.splitlines())
+    return "\n".join(indent + visible(line.expandtabs()) for line in text.splitlines())
 
 
 def _write_bug_report(error: BaseException) -> str | None:
@@ -171,7 +205,7 @@ def _write_bug_report(error: BaseException) -> str | None:
 
     text = "".join(traceback.format_exception(error))
     head = f"stemsep-envs {__version__}, Python {sys.version}, {sys.platform}\n\n"
-    name = f"bug-{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}.txt"
+    name = f"bug-{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}.txt"
     for folder in (_quietly(lambda: find_home().root / "reports"), Path.cwd()):
         if folder is None:
             continue

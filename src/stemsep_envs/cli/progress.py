@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stemsep_envs.cli.console import Console, human_seconds
+from stemsep_envs.cli.console import Console, human_seconds, visible
 from stemsep_envs.documents.events import Event
+from stemsep_envs.documents.writing import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.progress import Progress, TaskID
+
+    from stemsep_envs.documents.run import RunTrack
 
     OnEvent = Callable[[Event], None]
 
@@ -30,7 +33,7 @@ def shown_events(console: Console, style: str | None) -> Iterator[OnEvent]:
         style: ``jsonl`` for one JSON document a line; None for people.
     """
     if style == "jsonl":
-        yield lambda event: click.echo(event.model_dump_json(exclude_none=True), err=True)
+        yield _json_line
     elif console.quiet:
         yield _warn
     elif sys.stderr.isatty():
@@ -55,16 +58,19 @@ def track_line(event: Event) -> str:
     track, where = event.track, event.place
     if track is None or where is None:
         return ""
-    place = f"[{where.index + 1}/{where.count}] {Path(where.input).name}"
+    place = f"[{where.index + 1}/{where.count}] {visible(Path(where.input).name)}"
     if track.status == "skipped":
         return f"{place}: already there, unchanged"
     if track.error is not None:
-        hint = f"\n    {track.error.hint}" if track.error.hint else ""
-        return f"{place}: {track.error.message} ({track.error.code}){hint}"
+        hint = "".join(f"\n    {visible(line)}" for line in (track.error.hint or "").splitlines())
+        return f"{place}: {visible(track.error.message)} ({track.error.code}){hint}"
     took = human_seconds(track.timings.total_seconds) if track.timings else "no time"
-    notes = "".join(f"\n    note: {warning.message} ({warning.code})" for warning in track.warnings)
     gain = f", gain {track.gain:.3f} against {track.gain_reason}" if track.gain_reason == "clipping" else ""
-    return f"{place}: {len(track.outputs)} stems in {took}{gain}{notes}"
+    return f"{place}: {len(track.outputs)} stems in {took}{gain}{_notes(track)}"
+
+
+def _notes(track: RunTrack) -> str:
+    return "".join(f"\n    note: {visible(warning.message)} ({warning.code})" for warning in track.warnings)
 
 
 class BarDisplay:
@@ -79,7 +85,8 @@ class BarDisplay:
         if event.event == "step" and event.message:
             self._begin(event.message, total=None)
         elif event.event == "track_started" and event.place is not None:
-            self._begin(f"{Path(event.place.input).name} ({event.place.index + 1}/{event.place.count})", total=None)
+            place = f"{event.place.index + 1}/{event.place.count}"
+            self._begin(f"{visible(Path(event.place.input).name)} ({place})", total=None)
         elif event.event == "progress" and self._task is not None:
             self._progress.update(self._task, completed=event.done_frames, total=event.total_frames)
         elif event.event == "track_finished":
@@ -115,8 +122,13 @@ def _bar() -> Progress:
     )
 
 
+def _json_line(event: Event) -> None:
+    click.echo(json_text(event, indent=None, exclude_none=True), err=True)
+
+
 def _warn(event: Event) -> None:
+    """Show what an event tells of warnings and errors, and nothing else."""
     if event.event == "warning" and event.finding is not None:
-        click.echo(f"warning: {event.finding.message} ({event.finding.code})", err=True)
-    elif event.event == "track_finished" and event.track is not None and event.track.error is not None:
+        click.echo(f"warning: {visible(event.finding.message)} ({event.finding.code})", err=True)
+    elif event.event == "track_finished" and event.track is not None and (event.track.error or event.track.warnings):
         click.echo(track_line(event), err=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from stemsep_envs.errors import UsageError
 @click.command("run")
 @click.argument("model", shell_complete=complete_model)
 @click.argument("inputs", nargs=-1, type=click.Path(path_type=Path))
-@click.option("-o", "--output", "output_dir", required=True, type=click.Path(path_type=Path), help="Output folder.")
+@click.option("-o", "--output", "output_dir", required=True, type=click.Path(), help="Output folder.")
 @click.option("-r", "--recursive", is_flag=True, help="Search folders to the bottom.")
 @click.option(
     "--from-file", type=click.Path(path_type=Path, allow_dash=True), help="Read inputs from a list (- is stdin)."
@@ -58,9 +60,9 @@ def command(console: Console, model: str, inputs: tuple[Path, ...], **options: A
     from stemsep_envs.worker.naming import DEFAULT_TEMPLATE
     from stemsep_envs.worker.session import Deadlines
 
-    stems = tuple(name.strip() for name in options["stems"].split(",") if name.strip()) if options["stems"] else None
+    stems = None if options["stems"] is None else tuple(name.strip() for name in options["stems"].split(","))
     output = output_plan(
-        options["output_dir"],
+        _output_dir(options["output_dir"]),
         output_options(
             format=options["audio_format"],
             bit_depth=options["bit_depth"],
@@ -71,7 +73,7 @@ def command(console: Console, model: str, inputs: tuple[Path, ...], **options: A
             duration_seconds=options["duration_seconds"],
         ),
         existing=options["existing"],
-        template=options["template"] or DEFAULT_TEMPLATE,
+        template=DEFAULT_TEMPLATE if options["template"] is None else options["template"],
     )
     request = RunRequest(
         model=model,
@@ -80,7 +82,7 @@ def command(console: Console, model: str, inputs: tuple[Path, ...], **options: A
         planning=planning_from(options),
         recursive=options["recursive"],
         keep_going=options["keep_going"],
-        deadlines=Deadlines(total_seconds=options["total_seconds"]),
+        deadlines=Deadlines(total_seconds=_timeout(options["total_seconds"])),
     )
     prepared = prepare(request)
     if options["dry_run"]:
@@ -105,8 +107,21 @@ def command(console: Console, model: str, inputs: tuple[Path, ...], **options: A
         done = [track for track in record.tracks if track.status in {"done", "skipped"}]
         for track in done:
             for made in track.outputs:
-                console.line(str(output.dir / made.path))
+                console.path(output.dir / made.path)
     return record.exit_code
+
+
+def _output_dir(named: str) -> Path:
+    # An empty name would be the folder we are in: what a script passes whose variable is not set.
+    if not named:
+        raise UsageError("the output folder has no name", hint="-o DIR; for this folder -o .")
+    return Path(named)
+
+
+def _timeout(seconds: float | None) -> float | None:
+    if seconds is not None and not seconds > 0:
+        raise UsageError(f"--timeout {seconds:g} is not possible", hint="seconds, more than 0")
+    return seconds
 
 
 def _listed(list_path: Path | None) -> list[Path]:
@@ -116,7 +131,16 @@ def _listed(list_path: Path | None) -> list[Path]:
 
     try:
         if str(list_path) == "-":
-            return read_list(sys.stdin.read(), Path.cwd())
-        return read_list(list_path.read_text("utf-8"), list_path.absolute().parent)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the list {list_path}: {error}") from None
+            return read_list(_as_names(sys.stdin.buffer.read()), Path.cwd())
+        return read_list(_as_names(list_path.read_bytes()), list_path.absolute().parent)
+    except OSError as error:
+        raise UsageError(f"cannot read the list {list_path}: {error.strerror}", code="list_unreadable") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"cannot read the list {list_path}: {error}", code="list_unreadable") from None
+
+
+def _as_names(data: bytes) -> str:
+    """Return a list as text: names are bytes on most systems, and PowerShell writes UTF-16."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    return os.fsdecode(data)

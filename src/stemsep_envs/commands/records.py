@@ -24,6 +24,7 @@ from stemsep_envs.documents.run import (
     SessionTimings,
     ToolVersion,
 )
+from stemsep_envs.documents.writing import json_text
 from stemsep_envs.environments.ensure import Environment
 from stemsep_envs.errors import InvalidDocumentError
 from stemsep_envs.host.files import sha256_of, write_atomic
@@ -172,7 +173,7 @@ def _environment(environment: Environment) -> RunEnvironment:
 
 def write_record(path: Path, record: RunRecord) -> None:
     """Write a record, whole or not at all."""
-    write_atomic(path, record.model_dump_json(indent=2).encode() + b"\n")
+    write_atomic(path, json_text(record).encode() + b"\n")
 
 
 def keep_record(home: Home, output_dir: Path | None, record: RunRecord) -> None:

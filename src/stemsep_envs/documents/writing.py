@@ -1,0 +1,38 @@
+"""How documents are written as JSON text, whatever names the file system came up with."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
+
+
+def json_text(document: BaseModel, *, indent: int | None = 2, exclude_none: bool = False) -> str:
+    r"""Return a document as JSON text.
+
+    A path is bytes on most systems, and need not be UTF-8; JSON must be. What of a name is not is written as Python
+    spells it: ``caf\udce9.wav`` for the byte E9.
+
+    Args:
+        document: The document.
+        indent: Spaces of each level; None for a single line.
+        exclude_none: Leave out what is null.
+    """
+    try:
+        return document.model_dump_json(indent=indent, exclude_none=exclude_none)
+    except PydanticSerializationError:
+        value = _encodable(document.model_dump(mode="json", exclude_none=exclude_none))
+        separators = (",", ":") if indent is None else (",", ": ")
+        return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, separators=separators)
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    return value
