@@ -67,7 +67,7 @@ def planning_options(function: Verb) -> Verb:
             "--sandbox",
             "sandbox_level",
             type=click.Choice(["hygiene", "landlock", "namespaces", "container"]),
-            help="Ask for at least this sandbox.",
+            help="Confine with this level (default: the strongest that starts quickly).",
         ),
     )
     for decorator in reversed(decorators):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stemsep_envs.documents.preflight import SandboxAnswer
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.errors import Reason
 from stemsep_envs.host.paths import Home
-from stemsep_envs.sandbox.hygiene import Hygiene
+from stemsep_envs.sandbox.levels import candidates, choose, level_named, measured
 from stemsep_envs.sandbox.policy import LEVEL_ORDER, Level, LevelName
 
 
@@ -50,9 +50,12 @@ _SAFE_SUFFIXES = (".safetensors", ".onnx", ".yaml", ".yml", ".json")
 """Files that hold data and cannot carry code that runs on loading, as checkpoints in pickle form can."""
 
 
-def required_level(entry: ModelEntry, recipe: RuntimeRecipe) -> LevelName:
+_LOWER_HINT = "--allow-level hygiene runs it without a boundary; do that only for code that you trust"
+
+
+def required_level(entry: ModelEntry, recipe: RuntimeRecipe, *, trusted_registry: bool) -> LevelName:
     """Return the least level for a model: reviewed code without pickles may run tidily, all else needs a boundary."""
-    reviewed = entry.trust == "reviewed" and recipe.trust == "reviewed"
+    reviewed = trusted_registry and entry.trust == "reviewed" and recipe.trust == "reviewed"
     pickles = [name for _, name in _file_names(entry) if not name.lower().endswith(_SAFE_SUFFIXES)]
     return "hygiene" if reviewed and not pickles else "landlock"
 
@@ -61,47 +64,43 @@ def choose_confinement(
     entry: ModelEntry,
     recipe: RuntimeRecipe,
     *,
-    home: Home,  # noqa: ARG001 - where measurements of stronger levels are kept
-    least: LevelName | None = None,
+    home: Home,
+    trusted_registry: bool,
+    asked: LevelName | None = None,
     allowed: LevelName | None = None,
 ) -> Confinement:
     """Choose the sandbox of a model's worker; fails closed.
+
+    Without a request it is the strongest that starts quickly and is to be had. A request is met exactly where it is
+    strong enough for the model, or for what the user accepts.
 
     Args:
         entry: The model.
         recipe: Its runtime.
         home: Where measurements are kept.
-        least: A level that the user asks for at least.
-        allowed: A lower level that the user accepts.
+        trusted_registry: Whether the registry's word on trust counts: a file of the user's may come from anywhere.
+        asked: The level that the user asks for.
+        allowed: A lower level than the model needs that the user accepts.
     """
-    required = required_level(entry, recipe)
-    wanted = min(required, least or required, key=LEVEL_ORDER.index)
-    if allowed is not None and LEVEL_ORDER.index(allowed) > LEVEL_ORDER.index(wanted):
-        wanted, lowered = allowed, True
+    required = required_level(entry, recipe, trusted_registry=trusted_registry)
+    floor = max(required, allowed or required, key=LEVEL_ORDER.index)
+    if asked is not None and LEVEL_ORDER.index(asked) <= LEVEL_ORDER.index(floor):
+        names: tuple[LevelName, ...] = (asked,)
     else:
-        lowered = False
-    level = Hygiene()
-    measured = level.measure()
-    if wanted != level.name:
-        reason = Reason(
-            "sandbox_level_missing",
-            f"{entry.id} needs the sandbox level {wanted}, which this version does not have",
-            hint="--allow-level hygiene runs it without a boundary; do that only for code that you trust",
-            path="trust",
+        names = candidates(asked)
+    measurements = measured(names, home.cache_dir)
+    choice = choose(required, asked if asked != floor else None, allowed, measurements)
+    if choice.level is None:
+        reasons = tuple(
+            replace(reason, hint=reason.hint or _LOWER_HINT, path=reason.path or "trust") for reason in choice.reasons
         )
-        return Confinement(required, None, {}, reason.message, reasons=(reason,))
+        return Confinement(required, None, {}, choice.why, reasons=reasons)
     warnings: tuple[Reason, ...] = ()
-    if lowered:
-        words = f"{entry.id} runs without a boundary although its trust asks for {required}"
+    if choice.lowered_by_flag:
+        words = f"{entry.id} is confined by {choice.level}, less than its trust asks for ({required})"
         warnings = (Reason("sandbox_lowered", words, path="trust"),)
-    return Confinement(
-        required,
-        level,
-        {axis: str(state) for axis, state in measured.axes.items()},
-        measured.reason,
-        lowered,
-        warnings=warnings,
-    )
+    axes: dict[str, str] = {axis: state for axis, state in choice.axes.items()}  # noqa: C416 - widens the keys' type
+    return Confinement(required, level_named(choice.level), axes, choice.why, choice.lowered_by_flag, warnings=warnings)
 
 
 def _file_names(entry: ModelEntry) -> list[tuple[str, str]]:

@@ -26,8 +26,8 @@ from stemsep_envs.host.interpreters import find_interpreters
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home, data_dir, default_registry_path, find_home
 from stemsep_envs.registry.recipes import known_runtimes
-from stemsep_envs.sandbox.hygiene import Hygiene
-from stemsep_envs.sandbox.policy import Level
+from stemsep_envs.sandbox.levels import candidates, measured
+from stemsep_envs.sandbox.policy import Measurement
 
 _LITTLE_SPACE_BYTES = 5 << 30
 """A torch environment takes one to six GiB."""
@@ -49,7 +49,8 @@ def examine_host() -> DoctorReport:
         AcceleratorFacts(accelerator=usable.accelerator, why=usable.why)
         for usable in usable_accelerators(detect(), machine.platform)
     )
-    levels = tuple(map(_level, _levels()))
+    measurements = measured(candidates("container"), home.cache_dir)
+    levels = tuple(_level(name, measurements[name]) for name in measurements)
     home_facts = _home(home)
     return DoctorReport(
         version=__version__,
@@ -70,18 +71,13 @@ def examine_host() -> DoctorReport:
     )
 
 
-def _levels() -> tuple[Level, ...]:
-    return (Hygiene(),)
-
-
-def _level(level: Level) -> LevelFacts:
-    measured = level.measure()
+def _level(name: str, found: Measurement) -> LevelFacts:
     return LevelFacts(
-        level=level.name,
-        available=measured.available,
-        axes={str(axis): str(state) for axis, state in measured.axes.items()},
-        reason=measured.reason,
-        remedy=measured.remedy,
+        level=name,
+        available=found.available,
+        axes={str(axis): str(state) for axis, state in found.axes.items()},
+        reason=found.reason,
+        remedy=found.remedy,
     )
 
 

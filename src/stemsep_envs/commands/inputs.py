@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,42 +64,55 @@ def collect_inputs(named: Sequence[Path], *, recursive: bool, decodes: Iterable[
 
 
 def read_list(text: str, base: Path) -> list[Path]:
-    """Read a list of inputs: one path a line (or NUL-separated), blank lines and ``#`` comments passed over.
+    """Read a list of inputs: one path a line, blank lines and ``#`` comments passed over; or NUL-separated, all taken.
 
-    Relative paths are taken from ``base``.
+    Relative paths are taken from ``base``. A name that begins with ``#`` is written ``./#...``.
     """
+    text = text.removeprefix("\ufeff")
     if "\0" in text:
-        lines = text.split("\0")
-    else:
-        lines = [line.rstrip("\r") for line in text.split("\n") if not line.lstrip().startswith("#")]
-    return [base / line for line in lines if line.strip()]
+        return [base / name for name in text.split("\0") if name]
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    return [base / line for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
 def _tracks_at(path: Path, *, recursive: bool, suffixes: set[str]) -> Iterator[InputTrack]:
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - keeps links as they were named
-    try:
-        if absolute.is_dir():
-            yield from _tracks_in(absolute, recursive=recursive, suffixes=suffixes)
-            return
-        if absolute.is_file():
-            readable = os.access(absolute, os.R_OK)
-            error = None if readable else UsageError(f"cannot read {path}: permission denied", code="input_unreadable")
-        elif absolute.exists():
-            error = UsageError(f"{path} is not a file", hint="name an audio file", code="input_unreadable")
-        else:
-            error = UsageError(f"{path} does not exist", hint="check the path", code="input_missing")
-    except OSError as problem:  # a name too long, a loop of links
-        error = UsageError(f"cannot read {path}: {problem.strerror}", code="input_unreadable")
-    except ValueError:  # an embedded NUL
-        error = UsageError(f"{str(path)!r} is not a path", code="input_missing")
-    yield InputTrack(TrackSource(absolute), error)
+    if os.path.isdir(absolute):  # noqa: PTH112 - Path.is_dir raises for what is no path at all
+        yield from _tracks_in(absolute, recursive=recursive, suffixes=suffixes)
+    else:
+        yield InputTrack(TrackSource(absolute), _problem_with(absolute))
 
 
 def _tracks_in(folder: Path, *, recursive: bool, suffixes: set[str]) -> Iterator[InputTrack]:
-    for current, dirs, files in os.walk(folder):
+    """Walk a folder; links to folders are not followed, so that none is walked twice or for ever."""
+    unreadable: list[OSError] = []
+    for current, dirs, files in os.walk(folder, onerror=unreadable.append):
         dirs[:] = sorted(name for name in dirs if not name.startswith(".")) if recursive else []
         parent = Path(current).relative_to(folder).as_posix()
         for name in sorted(files):
             path = Path(current, name)
-            if not name.startswith(".") and path.suffix[1:].lower() in suffixes and path.is_file():
-                yield InputTrack(TrackSource(path, "" if parent == "." else parent))
+            promising = not name.startswith(".") and path.suffix[1:].lower() in suffixes
+            if promising and (path.is_file() or path.is_symlink()):
+                yield InputTrack(TrackSource(path, "" if parent == "." else parent), _problem_with(path))
+    for error in unreadable:
+        yield InputTrack(TrackSource(Path(error.filename)), _unreadable(Path(error.filename), error.strerror))
+
+
+def _problem_with(path: Path) -> StemsepEnvError | None:
+    """Say why a file cannot be an input, as far as that is plain without opening it."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        what = "is a link to a file that does not exist" if path.is_symlink() else "does not exist"
+        return UsageError(f"{path} {what}", hint="check the path", code="input_missing")
+    except OSError as error:  # a name too long, a loop of links, a folder that may not be entered
+        return _unreadable(path, error.strerror)
+    except ValueError:  # an embedded NUL
+        return UsageError(f"{str(path)!r} is not a path", code="input_missing")
+    if not stat.S_ISREG(mode):
+        return UsageError(f"{path} is not a file", hint="name an audio file", code="input_unreadable")
+    return None if os.access(path, os.R_OK) else _unreadable(path, "permission denied")
+
+
+def _unreadable(path: Path, why: str | None) -> UsageError:
+    return UsageError(f"cannot read {path}: {why or 'unknown reason'}", code="input_unreadable")

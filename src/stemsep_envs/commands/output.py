@@ -17,6 +17,8 @@ _BIT_DEPTHS: dict[AudioFormat, tuple[BitDepth, ...]] = {"wav": ("32f", "16", "24
 """Bit depths of each format that has them, the default first."""
 
 MAX_SAMPLE_RATE = 768_000
+MAX_SECONDS = 1e9
+"""Thirty years of audio; a larger number is a mistake, and so is one that is not a number."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,12 @@ def output_options(
     if bit_depth and depth is None:
         hint = f"bit depths of {chosen}: {', '.join(depths)}" if depths else f"{chosen} has no bit depth; leave it out"
         raise UsageError(f"{chosen} cannot be written with bit depth {bit_depth}", hint=hint)
-    if start_seconds is not None and start_seconds < 0:
+    if start_seconds is not None and not 0 <= start_seconds <= MAX_SECONDS:
         raise UsageError("--start must be 0 or more", hint="seconds from the beginning")
-    if duration_seconds is not None and duration_seconds <= 0:
+    if duration_seconds is not None and not 0 < duration_seconds <= MAX_SECONDS:
         raise UsageError("--duration must be more than 0", hint="seconds to take")
+    if stems is not None and (not stems or not all(stems) or len(set(stems)) != len(stems)):
+        raise UsageError("--stems must name each stem once", hint="for example: --stems vocals,drums")
     return OutputOptions(
         format=chosen,
         bit_depth=depth,

@@ -33,7 +33,7 @@ from stemsep_envs.environments.targets import TargetChoice, choose_target, targe
 from stemsep_envs.errors import BlockedError, Reason, UsageError
 from stemsep_envs.host.accelerators import Accelerators, detect, usable_accelerators
 from stemsep_envs.host.machine import this_machine
-from stemsep_envs.host.paths import Home, data_dir, find_home
+from stemsep_envs.host.paths import Home, data_dir, default_registry_path, find_home, is_shipped
 from stemsep_envs.registry.recipes import Runtime, known_runtimes, load_runtime
 from stemsep_envs.registry.routing import Route, check_recipe, choose_runtime
 from stemsep_envs.registry.settings import resolve_settings
@@ -53,7 +53,7 @@ class PlanOptions:
         offline: Forbid the network.
         confirm_manual_steps: The model's manual steps are done.
         enforcement: ``strict`` refuses; ``warn`` lets what can be overridden pass, and records it.
-        sandbox_level: The least level to confine with.
+        sandbox_level: The level to confine with.
         allow_level: A lower level that is accepted.
         options: Settings that have options of their own: overlap (ratio), segment (seconds), batch_size, shifts, tta,
             precision.
@@ -217,7 +217,14 @@ def _resolve(
         assignments=options.assignments,
         vram_gb=_memory_gb(accelerators, chosen.target),
     )
-    confinement = choose_confinement(entry, recipe, home=home, least=options.sandbox_level, allowed=options.allow_level)
+    confinement = choose_confinement(
+        entry,
+        recipe,
+        home=home,
+        trusted_registry=options.registry_path is None and is_shipped(default_registry_path()),
+        asked=options.sandbox_level,
+        allowed=options.allow_level,
+    )
     steps = checks.manual_steps(entry, recipe, confirmed=options.confirm_manual_steps)
     files = checks.engine_files(entry)
     artifacts = checks.artifacts(entry, home)

@@ -1,24 +1,32 @@
-"""A session's scratch folder: hidden beside the outputs, so that finished stems are renamed into place."""
+"""A session's scratch folder: hidden beside the outputs, so that finished stems are renamed into place.
+
+It is never left behind: what a killed process could not remove, the next session does.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from stemsep_envs.errors import LimitError, UsageError
 from stemsep_envs.host.files import ensure_dir, remove_tree, scratch_dir
-from stemsep_envs.host.locks import hold, is_held
+from stemsep_envs.host.locks import hold
 
 _PREFIX = ".stemsep-env-"
 _HOLD = "hold"
+_NEW_SECONDS = 3600.0
+"""A folder without a hold that is older than this is not about to get one."""
 
 
 @dataclass(frozen=True)
 class Scratch:
-    """A session's two folders: ``work_dir`` is the worker's to write, ``taken_dir`` is ours alone."""
+    """A session's folders: ``work_dir`` is the worker's to write, ``inputs_dir`` its to read; ``taken_dir`` is ours."""
 
     work_dir: Path
+    inputs_dir: Path
     taken_dir: Path
 
 
@@ -33,12 +41,34 @@ def session_scratch(parent: Path) -> Iterator[Scratch]:
     """
     ensure_dir(parent)
     _remove_abandoned(parent)
-    with scratch_dir(parent, _PREFIX) as scratch, hold(scratch / _HOLD):
-        yield Scratch(ensure_dir(scratch / "work"), ensure_dir(scratch / "taken"))
+    with ExitStack() as held:
+        scratch = _held_dir(parent, held)
+        yield Scratch(*(ensure_dir(scratch / name) for name in ("work", "inputs", "taken")))
+
+
+def _held_dir(parent: Path, held: ExitStack) -> Path:
+    """Make a folder and hold it. Another session may find the hold just before it is held, and remove all of it."""
+    while True:
+        with ExitStack() as attempt:
+            scratch = attempt.enter_context(scratch_dir(parent, _PREFIX))
+            try:
+                attempt.enter_context(hold(scratch / _HOLD))
+            except UsageError:
+                if scratch.exists():
+                    raise
+                continue
+            if (scratch / _HOLD).exists():
+                held.enter_context(attempt.pop_all())
+                return scratch
 
 
 def _remove_abandoned(parent: Path) -> None:
     for leftover in parent.glob(f"{_PREFIX}*"):
-        # One without a hold was just made, or its owner died in that instant: it is empty and stays.
-        if (leftover / _HOLD).exists() and not is_held(leftover / _HOLD):
-            remove_tree(leftover)
+        with suppress(OSError, LimitError):  # held, another user's, or removed by someone else meanwhile
+            if leftover.is_symlink() or not leftover.is_dir():
+                continue
+            if (leftover / _HOLD).is_file():
+                with hold(leftover / _HOLD, timeout_seconds=0):
+                    remove_tree(leftover)
+            elif time.time() - leftover.stat().st_mtime > _NEW_SECONDS:
+                remove_tree(leftover)

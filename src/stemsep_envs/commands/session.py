@@ -16,6 +16,7 @@ from pathlib import Path
 from stemsep_envs.commands.output import OutputPlan
 from stemsep_envs.commands.plan import Plan
 from stemsep_envs.commands.scratch import Scratch, session_scratch
+from stemsep_envs.commands.staging import shown_input
 from stemsep_envs.documents.events import Event
 from stemsep_envs.documents.protocol import (
     LoadedModel,
@@ -31,7 +32,7 @@ from stemsep_envs.documents.run import RunInput, RunOutput, RunTrack, TrackTimin
 from stemsep_envs.environments import store
 from stemsep_envs.environments.ensure import Environment
 from stemsep_envs.errors import ModelError, StemsepEnvError
-from stemsep_envs.host.files import ensure_dir, publish, remove_file, remove_tree, sha256_of
+from stemsep_envs.host.files import make_owned_dir, publish, remove_file, remove_tree, sha256_of
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.policy import Policy
 from stemsep_envs.worker.ingest import Ingested, ingest
@@ -118,11 +119,12 @@ class Session:
         began = time.monotonic()
         self._restart_if_dead()
         self._tracks += 1
-        scratch = ensure_dir(self._scratch.work_dir / f"track-{self._tracks}")
+        scratch = make_owned_dir(self._scratch.work_dir / f"track-{self._tracks}")
         try:
             before = source.stat()
             digest = self._hashing.submit(sha256_of, source)
-            result = self._ask(source, names, output, scratch, on_progress, cancelled)
+            with self._shown(source) as shown:
+                result = self._ask(shown, names, output, scratch, on_progress, cancelled)
             taken = self._take(result, names, output, scratch)
             sha256, size_bytes = digest.result()
             warnings = [Finding(code=warning.code, message=warning.message) for warning in result.warnings]
@@ -150,6 +152,23 @@ class Session:
         self._worker.close(politely=politely)
         self._resources.close()
 
+    @contextmanager
+    def _shown(self, source: Path) -> Iterator[Path]:
+        """Yield the path under which the worker sees an input; errors speak of the path that the user knows."""
+        if not self._confined:
+            yield source
+            return
+        with shown_input(source, self._scratch.inputs_dir, self._tracks) as shown:
+            try:
+                yield shown
+            except StemsepEnvError as error:
+                error.message = error.message.replace(str(shown), str(source))
+                raise
+
+    @property
+    def _confined(self) -> bool:
+        return self.plan.level.name != "hygiene"
+
     def _start(self) -> None:
         plan, environment = self.plan, self.environment
         self._on_event(Event(event="step", step="start", message=f"starting {plan.runtime.recipe.id}"))
@@ -159,6 +178,7 @@ class Session:
                 Path(environment.receipt.base_interpreter.path).parents[1],
                 WORKER_DIR,
                 plan.runtime.dir,
+                self._scratch.inputs_dir,
                 *(artifact.path for artifact in plan.artifacts),
             ),
             writable_dir=self._scratch.work_dir,
@@ -254,7 +274,6 @@ class Session:
         self, result: SeparateResult, names: TrackNames, output: OutputPlan, scratch: Path
     ) -> dict[str, Ingested]:
         """Take all stems out of the worker's reach, then put them in place together, or none of them."""
-        confined = self.plan.level.name != "hygiene"
         ours = self._scratch.taken_dir
         pending: dict[str, Future[Ingested]] = {
             stem.stem: self._hashing.submit(
@@ -262,7 +281,7 @@ class Session:
                 scratch / stem.file,
                 ours / stem.file,
                 max_bytes=MAX_STEM_BYTES,
-                confined=confined,
+                confined=self._confined,
             )
             for stem in result.outputs
         }

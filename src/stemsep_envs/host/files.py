@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
+import re
 import secrets
-import shutil
-import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,32 +20,52 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stemsep_envs.errors import LimitError, StemsepEnvError, UsageError
+from stemsep_envs.host.trees import remove_file, remove_tree
+
+__all__ = [
+    "can_clone",
+    "copy_hashed",
+    "ensure_dir",
+    "explain",
+    "explained",
+    "flush_dir",
+    "link_or_copy",
+    "make_owned_dir",
+    "publish",
+    "remove_file",
+    "remove_tree",
+    "scratch_dir",
+    "sha256_of",
+    "touch",
+    "write_atomic",
+]
+
+_log = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 1 << 20
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+_BESIDE = re.compile(r"\.stemsep-env-[0-9a-f]{16}\.tmp")
+_ABANDONED_SECONDS = 3600.0
+"""A temporary file that was not written to for this long has lost its writer."""
+
+_swept: set[Path] = set()
+"""Folders that this process has looked through for abandoned temporary files."""
 
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Give ``path`` the content ``data``, whole or not at all, even through a crash.
 
+    A link that is there is replaced, not followed.
+
     Raises:
         LimitError: The disk is full.
         UsageError: The folder cannot be written.
     """
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.parent / f".{path.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
-        try:
-            with beside.open("xb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            beside.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                beside.unlink()
-            raise
-        flush_dir(path.parent)
+    with explained(path), _beside(path) as stream:
+        stream.write(data)
+        _flush(stream)
+    flush_dir(path.parent)
 
 
 def publish(staged: Path, final: Path) -> None:
@@ -58,12 +78,18 @@ def publish(staged: Path, final: Path) -> None:
         UsageError: The folder cannot be written.
         FileExistsError: ``final`` is a folder with content.
     """
+    ensure_dir(final.parent)
+    if staged.is_dir():
+        try:
+            with explained(final):
+                staged.rename(final)
+        except UsageError as error:
+            if final.is_dir() and any(final.iterdir()):  # systems differ in what they call this
+                raise FileExistsError(errno.EEXIST, "a folder with content is there", str(final)) from error
+            raise
+        flush_dir(final.parent)
+        return
     with explained(final):
-        final.parent.mkdir(parents=True, exist_ok=True)
-        if staged.is_dir():
-            staged.rename(final)
-            flush_dir(final.parent)
-            return
         try:
             staged.replace(final)
         except OSError as error:
@@ -74,16 +100,48 @@ def publish(staged: Path, final: Path) -> None:
             staged.unlink()
 
 
+@contextmanager
+def _beside(path: Path) -> Iterator[BinaryIO]:
+    """Yield a new file beside ``path`` that takes its name at the end of the block, or is gone if the block fails."""
+    ensure_dir(path.parent)
+    _sweep(path.parent)
+    beside = path.parent / f".stemsep-env-{secrets.token_hex(8)}.tmp"
+    try:
+        with beside.open("xb") as stream:
+            yield stream
+        beside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise
+
+
+def _sweep(folder: Path) -> None:
+    """Remove temporary files that killed processes left in a folder; each process looks once."""
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _BESIDE.fullmatch(entry.name) and time.time() - entry.stat().st_mtime > _ABANDONED_SECONDS:
+                remove_file(Path(entry.path))
+
+
+def _flush(stream: BinaryIO) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
 def flush_dir(folder: Path) -> None:
     """Ask the disk to keep a folder's entries; where the platform cannot (Windows), do nothing."""
     if sys.platform == "win32":
         return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with suppress(OSError):  # some network file systems refuse
+    with suppress(OSError):  # some network file systems refuse, and a folder may be written to and not read
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
@@ -96,8 +154,6 @@ def explained(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except FileExistsError:
-        raise
     except OSError as error:
         raise explain(error, path) from error
 
@@ -115,6 +171,9 @@ def explain(error: OSError, path: Path) -> StemsepEnvError:
         errno.EPERM: "permission denied",
         errno.EROFS: "the file system is read-only",
         errno.ENOTDIR: "a part of the path is a file, not a folder",
+        errno.EEXIST: "something is there already",
+        errno.EISDIR: "a folder is there",
+        errno.ENOTEMPTY: "a folder with content is there",
         errno.ENAMETOOLONG: "the name is too long for this file system",
     }
     words = reasons.get(error.errno or 0, error.strerror or str(error))
@@ -123,52 +182,22 @@ def explain(error: OSError, path: Path) -> StemsepEnvError:
 
 @contextmanager
 def scratch_dir(parent: Path, prefix: str) -> Iterator[Path]:
-    """Yield a new private folder under ``parent`` and remove it, with all that is in it, at the end."""
-    with explained(parent):
-        parent.mkdir(parents=True, exist_ok=True)
-        folder = parent / f"{prefix}{os.getpid()}-{secrets.token_hex(4)}"
+    """Yield a new private folder under ``parent`` and remove it, with all that is in it, at the end.
+
+    Raises:
+        UsageError: ``parent`` cannot be made or written.
+    """
+    ensure_dir(parent)
+    folder = parent / f"{prefix}{os.getpid()}-{secrets.token_hex(4)}"
+    with explained(folder):
         folder.mkdir(mode=0o700)
     try:
         yield folder
     finally:
-        remove_tree(folder)
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a folder and all in it, also what is marked read-only; a folder that is not there is fine.
-
-    Links are removed, never followed.
-    """
-    if path.is_symlink():
-        path.unlink()
-        return
-    if not path.exists():
-        return
-    if sys.version_info >= (3, 12):
-        shutil.rmtree(path, onexc=_make_writable_and_retry)
-    else:
-        shutil.rmtree(path, onerror=lambda call, name, info: _make_writable_and_retry(call, name, info[1]))
-
-
-def remove_file(path: Path) -> None:
-    """Remove a file; one that is not there is fine."""
-    with suppress(FileNotFoundError):
-        path.unlink()
-
-
-def _make_writable_and_retry(call: Callable[..., object], name: str, error: BaseException) -> None:
-    if isinstance(error, FileNotFoundError):
-        return  # someone else removed it first
-    if not isinstance(error, PermissionError):
-        raise error
-    parent = Path(name).parent
-    parent.chmod(parent.stat().st_mode | stat.S_IRWXU)
-    if Path(name).is_dir() and not Path(name).is_symlink():
-        Path(name).chmod(stat.S_IRWXU)
-    if call in {os.open, os.scandir, os.listdir, os.lstat}:
-        shutil.rmtree(name)
-    else:
-        call(name)
+        try:
+            remove_tree(folder)
+        except OSError as error:  # what happened in the block matters more
+            _log.warning("cannot remove %s: %s", folder, error.strerror or error)
 
 
 def sha256_of(path: Path, *, check: Callable[[], None] | None = None) -> tuple[str, int]:
@@ -189,31 +218,51 @@ def sha256_of(path: Path, *, check: Callable[[], None] | None = None) -> tuple[s
     return digest.hexdigest(), size
 
 
-def copy_hashed(source: BinaryIO, destination: Path, *, max_bytes: int) -> tuple[str, int]:
+def copy_hashed(source: BinaryIO, destination: Path, *, max_bytes: int, durable: bool = True) -> tuple[str, int]:
     """Copy an open file to ``destination``, whole or not at all; return the SHA-256 and size of what was copied.
+
+    Args:
+        source: What to read, from where it stands.
+        destination: The new file.
+        max_bytes: The most that is taken.
+        durable: Whether to wait until it is on the disk, so that it is whole even after a power cut.
 
     Raises:
         LimitError: The disk is full, or more than ``max_bytes`` came.
         UsageError: The folder cannot be written.
     """
     digest, size = hashlib.sha256(), 0
-    with explained(destination):
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        beside = destination.parent / f".{os.getpid()}.{secrets.token_hex(6)}.tmp"
-        try:
-            with beside.open("xb") as stream:
-                while block := source.read(_CHUNK_BYTES):
-                    size += len(block)
-                    if size > max_bytes:
-                        raise LimitError(f"{destination.name} grew past {max_bytes} bytes", code="output_too_large")
-                    digest.update(block)
-                    stream.write(block)
-            beside.replace(destination)
-        except BaseException:
-            with suppress(OSError):
-                beside.unlink()
-            raise
+    with explained(destination), _beside(destination) as stream:
+        while block := source.read(_CHUNK_BYTES):
+            size += len(block)
+            if size > max_bytes:
+                raise LimitError(f"{destination.name} grew past {max_bytes} bytes", code="output_too_large")
+            digest.update(block)
+            stream.write(block)
+        if durable:
+            _flush(stream)
     return digest.hexdigest(), size
+
+
+def link_or_copy(source: Path, destination: Path, *, copy: bool = False) -> None:
+    """Give a file a second name: by a hard link, else by a copy that everyone may read.
+
+    Args:
+        source: The file, not a link.
+        destination: The new name, in a folder that is there.
+        copy: Do not link.
+
+    Raises:
+        OSError: The source cannot be read.
+        LimitError: No space for a copy.
+    """
+    if not copy:
+        with suppress(OSError):
+            os.link(source, destination)
+            return
+    with source.open("rb") as stream:
+        copy_hashed(stream, destination, max_bytes=sys.maxsize, durable=False)
+    destination.chmod(0o644)
 
 
 def ensure_dir(path: Path) -> Path:
@@ -227,6 +276,20 @@ def ensure_dir(path: Path) -> Path:
             path.mkdir(parents=True, exist_ok=True)
         except FileExistsError:
             raise UsageError(f"{path} is a file, not a folder", hint="name a folder", code="not_a_folder") from None
+    return path
+
+
+def make_owned_dir(path: Path) -> Path:
+    """Make a folder that belongs to whoever owns the folder it lies in, as far as we may give it away.
+
+    Raises:
+        UsageError: It cannot be made.
+    """
+    with explained(path):
+        path.mkdir(mode=0o700)
+        owner = path.parent.stat()
+        if hasattr(os, "chown") and owner.st_uid != path.stat().st_uid:
+            os.chown(path, owner.st_uid, owner.st_gid)
     return path
 
 

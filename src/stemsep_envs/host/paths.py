@@ -90,3 +90,8 @@ def default_registry_path() -> Path:
     """Return the registry file in use: ``$STEMSEP_ENV_REGISTRY``, else the shipped one."""
     named = os.environ.get(REGISTRY_VARIABLE)
     return Path(named).expanduser() if named else data_dir("registry") / "models.v2.source.json"
+
+
+def is_shipped(path: Path) -> bool:
+    """Say whether a file is one that came with the package."""
+    return path.absolute().is_relative_to(data_dir("registry"))
