@@ -1,8 +1,8 @@
 """Starting processes: the one place. Every process gets an explicit command line, environment, folder and deadline.
 
-`run` waits for a tool and collects what it says; `start` hands back a live child for a conversation over its pipes. Both
-put the child in a session of its own, so that an end reaches every process it started, and Ctrl-C reaches it through us
-alone.
+`run` waits for a tool and collects what it says; `start` hands back a live child for a conversation over its pipes.
+Both put the child in a session of its own, so that an end reaches every process it started, and Ctrl-C reaches it
+through us alone. A process that left that session escapes us; those of workers are the sandbox's to find.
 """
 
 from __future__ import annotations
@@ -14,20 +14,27 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from stemsep_envs.errors import LimitError, StemsepEnvError
+from stemsep_envs.host.pipes import Reader, Sink, Stop, Writer
 
 _KEEP_BYTES = 1 << 20
 """Of each stream no more than this is kept: the end, which holds what matters."""
 
-_SECRET = re.compile(r"(?i)(://[^/\s:@]*:)[^@\s/]+(@)|((?:token|password|secret|api[_-]?key)=)[^\s&]+")
+_LAST_WORDS_SECONDS = 2.0
+"""How long the pipes of an ended process are still read: one that it left behind may hold them open for ever."""
+
+_SECRET = re.compile(
+    r"(?ix) (?P<before> ://[^/\s:@]*: | ://) [^\s/]+ (?P<after>@)"  # the password, or the token, of an address
+    r"| (?P<name> [\w-]*(?:token|password|passwd|secret|api[_-]?key|signature)[\w-]*= | --[\w-]*(?:token|password)\s+"
+    r"  | \bauthorization:\s*\w+\s+ | \bbearer\s+) [^\s&'\"]+"
+    r"| \b(?P<kind> hf_|gh[pousr]_|github_pat_) \w{16,}"
+)
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,10 @@ class Completed:
 
 
 def hide_secrets(text: str) -> str:
-    """Replace passwords in URLs and values of token-like arguments by ``***``."""
-    return _SECRET.sub(lambda match: f"{match[1] or match[3]}***{match[2] or ''}", text)
+    """Replace passwords and tokens by ``***``: in addresses, in arguments that are called so, and known kinds."""
+    return _SECRET.sub(
+        lambda match: f"{match['before'] or match['name'] or match['kind']}***{match['after'] or ''}", text
+    )
 
 
 def run(
@@ -72,70 +81,86 @@ def run(
     stdin: bytes = b"",
     on_stderr_line: Callable[[str], None] | None = None,
 ) -> Completed:
-    """Run a command to its end; both streams are drained while it runs.
+    """Run a command to its end; all three streams are served while it runs.
 
     Args:
         command: What to run.
-        timeout_seconds: After this the whole process tree is killed.
-        stdin: What the process reads.
-        on_stderr_line: Called with each line of stderr as it comes (progress).
+        timeout_seconds: After this the whole process group is killed.
+        stdin: What the process reads; it may end without.
+        on_stderr_line: Called on another thread with each line of stderr as it comes (progress). An error it raises is
+            raised here once the command has ended.
 
     Raises:
         LimitError: The deadline passed.
         StemsepEnvError: The program could not be started.
     """
     began = time.monotonic()
-    child = start(command)
-    out, err = bytearray(), bytearray()
-    drains = [
-        threading.Thread(target=_drain, args=(child.stdout, out, None), daemon=True),
-        threading.Thread(target=_drain, args=(child.stderr, err, on_stderr_line), daemon=True),
-    ]
-    for drain in drains:
-        drain.start()
+    out, err = _Kept(None), _Kept(on_stderr_line)
+    child = start(command, on_stdout=out, on_stderr=err)
     try:
-        with suppress(OSError):  # it may end without reading
-            child.stdin.write(stdin)
-            child.stdin.close()
+        child.send(stdin)
+        child.end_input()
         status = child.wait(timeout_seconds)
-    except BaseException:
+        if status is not None:
+            child.drain(_LAST_WORDS_SECONDS)
+    finally:
         child.kill_tree()
-        raise
     if status is None:
-        child.kill_tree()
         raise LimitError(
-            f"{Path(command.argv[0]).name} did not finish within {timeout_seconds:.0f} s",
+            f"{Path(command.argv[0]).name} did not finish within {timeout_seconds:g} s",
             hint=f"to repeat it: {command.shown()}",
             code="deadline",
         )
-    for drain in drains:
-        drain.join(timeout=5)  # a grandchild may hold the pipe open; what it says is not ours
-    child.close()
-    elapsed = time.monotonic() - began
-    return Completed(command, status, out.decode(errors="replace"), err.decode(errors="replace"), elapsed)
+    if err.failure is not None:
+        raise err.failure
+    return Completed(command, status, out.text(), err.text(), time.monotonic() - began)
 
 
-def _drain(stream: IO[bytes], kept: bytearray, on_line: Callable[[str], None] | None) -> None:
-    with suppress(ValueError, OSError):  # closed under us when the child was given up
-        for line in iter(lambda: stream.readline(1 << 16), b""):
-            kept += line
-            if len(kept) > 2 * _KEEP_BYTES:
-                del kept[:-_KEEP_BYTES]
-            if on_line is not None:
-                on_line(line.decode(errors="replace").rstrip("\r\n"))
+class _Kept:
+    """Takes a stream, keeps its end, and tells of its lines."""
+
+    def __init__(self, on_line: Callable[[str], None] | None) -> None:
+        self._kept, self._line = bytearray(), bytearray()
+        self._on_line = on_line
+        self.failure: Exception | None = None
+
+    def __call__(self, block: bytes) -> None:
+        self._kept += block
+        if len(self._kept) > 2 * _KEEP_BYTES:
+            del self._kept[:-_KEEP_BYTES]
+        if self._on_line is not None:
+            *lines, self._line = (self._line + block).split(b"\n")
+            if len(self._line) > _KEEP_BYTES or not block:  # no line is that long; the last may lack its end
+                lines, self._line = [*lines, self._line], bytearray()
+            self._tell(line.decode(errors="replace").rstrip("\r") for line in lines if line or block)
+
+    def _tell(self, lines: Iterable[str]) -> None:
+        try:
+            for line in lines:
+                if self._on_line is not None:
+                    self._on_line(line)
+        except Exception as error:  # noqa: BLE001 - the caller's; handed to the caller's thread
+            self.failure, self._on_line = error, None
+
+    def text(self) -> str:
+        return self._kept[-_KEEP_BYTES:].decode(errors="replace")
 
 
 class Child:
-    """A running process with its three pipes."""
+    """A running process. Its streams are served by threads: what it is sent, and what it says, never makes us wait."""
 
-    def __init__(self, command: Command, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, command: Command, process: subprocess.Popen[bytes], *, on_stdout: Sink, on_stderr: Sink) -> None:
         self.command = command
         self._process = process
+        self._gone = False
         if process.stdin is None or process.stdout is None or process.stderr is None:
             raise TypeError("a child is started with pipes")
-        self.stdin: IO[bytes] = process.stdin
-        self.stdout: IO[bytes] = process.stdout
-        self.stderr: IO[bytes] = process.stderr
+        self._stop = Stop()
+        self._input = Writer(process.stdin, self._stop)
+        self._readers = (
+            Reader(process.stdout, on_stdout, self._stop),
+            Reader(process.stderr, on_stderr, self._stop),
+        )
 
     @property
     def pid(self) -> int:
@@ -144,7 +169,7 @@ class Child:
 
     def poll(self) -> int | None:
         """Return the exit status, or None while it runs."""
-        return self._process.poll()
+        return self._noticed(self._process.poll())
 
     def wait(self, timeout_seconds: float | None) -> int | None:
         """Wait for the end; return the exit status, or None when the time is over first."""
@@ -153,27 +178,61 @@ class Child:
             _sleep_until_end(self.pid, timeout_seconds)
             timeout_seconds = max(0.0, timeout_seconds - (time.monotonic() - began))
         try:
-            return self._process.wait(timeout_seconds)
+            return self._noticed(self._process.wait(timeout_seconds))
         except subprocess.TimeoutExpired:
             return None
 
+    def _noticed(self, status: int | None) -> int | None:
+        """At the first word of its end, kill what is left of its group: later its number may be someone else's."""
+        if status is not None and not self._gone:
+            self._gone = True
+            kill_group(self.pid)
+        return status
+
+    def send(self, data: bytes) -> None:
+        """Have ``data`` written to its input; returns at once, also when the process does not read or is gone."""
+        self._input.send(data)
+
+    def end_input(self) -> None:
+        """Close its input once all that was sent is written."""
+        self._input.send(None)
+
+    def drain(self, timeout_seconds: float) -> bool:
+        """Wait until all that it said was read; False when its output is still held open at the end of the time."""
+        until = time.monotonic() + timeout_seconds
+        for reader in self._readers:
+            reader.join(max(0.0, until - time.monotonic()))
+        return not any(reader.is_alive() for reader in self._readers)
+
     def kill_tree(self) -> None:
-        """Kill the process and all of its process group, and collect it. Harmless when it is gone."""
-        kill_group(self.pid)
-        with suppress(OSError):
-            self._process.kill()
-        self._process.wait()
-        self.close()
+        """Kill the process and its process group, collect it, and let go of its pipes. Harmless when it is gone."""
+        try:
+            if self.poll() is None:
+                kill_group(self.pid)
+                with suppress(OSError):
+                    self._process.kill()
+                self.wait(None)
+                self.drain(_LAST_WORDS_SECONDS)  # when both pipes end, whoever dies with it is gone too
+        finally:
+            self._let_go()
 
-    def close(self) -> None:
-        """Close our ends of the pipes."""
-        for stream in (self.stdin, self.stdout, self.stderr):
-            with suppress(OSError, ValueError):
-                stream.close()
+    def _let_go(self) -> None:
+        self._stop.set()
+        self._input.send(None)
+        threads = (self._input, *self._readers)
+        for thread in threads:
+            thread.join(_LAST_WORDS_SECONDS)
+        if not any(thread.is_alive() for thread in threads):
+            self._stop.close()
 
 
-def start(command: Command) -> Child:
+def start(command: Command, *, on_stdout: Sink | None = None, on_stderr: Sink | None = None) -> Child:
     """Start a process in a session of its own, with pipes on its three streams and no other descriptor of ours.
+
+    Args:
+        command: What to start.
+        on_stdout: Takes what it says, on another thread; by default that is dropped.
+        on_stderr: Likewise.
 
     Raises:
         StemsepEnvError: The program is not there or cannot be run.
@@ -181,6 +240,7 @@ def start(command: Command) -> Child:
     try:
         process = subprocess.Popen(
             command.argv,
+            bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -190,12 +250,17 @@ def start(command: Command) -> Child:
             start_new_session=sys.platform != "win32",
         )
     except OSError as error:
+        what = f"{command.argv[0]} in {command.cwd}" if error.filename == str(command.cwd) else command.argv[0]
         raise StemsepEnvError(
-            f"cannot start {command.argv[0]}: {error.strerror or error}",
+            f"cannot start {what}: {error.strerror or error}",
             hint=f"to repeat it: {command.shown()}",
             code="cannot_start",
         ) from error
-    return Child(command, process)
+    return Child(command, process, on_stdout=on_stdout or _drop, on_stderr=on_stderr or _drop)
+
+
+def _drop(_: bytes) -> None:
+    """Take output that nobody wants."""
 
 
 def _sleep_until_end(pid: int, timeout_seconds: float) -> None:
@@ -203,7 +268,7 @@ def _sleep_until_end(pid: int, timeout_seconds: float) -> None:
 
     With a deadline, Popen only looks every 50 ms whether the child has ended: four tools a build, a fifth of a second.
     """
-    if sys.platform != "linux":
+    if sys.platform != "linux" or not hasattr(os, "pidfd_open"):  # Pythons built against old headers lack it
         return  # Windows waits exactly; macOS has nothing as simple
     try:
         descriptor = os.pidfd_open(pid)
@@ -225,13 +290,38 @@ def kill_group(group_id: int) -> None:
         os.killpg(group_id, signal.SIGKILL)
 
 
-def words_for_status(status: int) -> str:
-    """Say how a process ended: ``exit status 2``, or ``killed by SIGKILL (often: out of memory)``."""
-    if status >= 0:
-        return f"exit status {status}"
+@dataclass(frozen=True)
+class Ending:
+    """How a process ended, in words, and whether a limit (memory, processor time, size of a file) ended it."""
+
+    words: str
+    over_limit: bool
+
+
+_SIGNAL_NOTES = {
+    "SIGKILL": " (often: the system ran out of memory)",
+    "SIGSEGV": " (a crash in native code)",
+    "SIGBUS": " (a crash in native code, or a disk that is full)",
+    "SIGILL": " (a crash in native code: often built for another processor)",
+    "SIGABRT": " (native code gave up)",
+    "SIGXCPU": " (more processor time than allowed)",
+    "SIGXFSZ": " (a larger file than allowed)",
+}
+_LIMIT_SIGNALS = {"SIGKILL", "SIGXCPU", "SIGXFSZ"}
+
+
+def how_it_ended(status: int) -> Ending:
+    """Say how a process ended, from its exit status (negative: the signal; 128 + N: a shell telling of signal N)."""
+    number = -status if status < 0 else status - 128
     try:
-        name = signal.Signals(-status).name
+        name = signal.Signals(number).name
     except ValueError:
-        name = f"signal {-status}"
-    notes = {"SIGKILL": " (often: the system ran out of memory)", "SIGSEGV": " (a crash in native code)"}
-    return f"killed by {name}{notes.get(name, '')}"
+        return Ending(f"exit status {status}" if status >= 0 else f"killed by signal {number}", over_limit=False)
+    note = _SIGNAL_NOTES.get(name, "")
+    words = f"killed by {name}{note}" if status < 0 else f"exit status {status}, which stands for {name}{note}"
+    return Ending(words, name in _LIMIT_SIGNALS)
+
+
+def words_for_status(status: int) -> str:
+    """Say how a process ended: ``exit status 2``, or ``killed by SIGKILL (often: the system ran out of memory)``."""
+    return how_it_ended(status).words
