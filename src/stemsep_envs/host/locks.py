@@ -9,17 +9,19 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from stemsep_envs.errors import LimitError
-from stemsep_envs.host.files import explained
+from stemsep_envs.host.files import ensure_dir, explained
 
-_LOOK_SECONDS = 0.25
-"""How often a waiting process says that it waits and can be interrupted."""
+_LOOK_SECONDS = 0.05
+"""How often a waiting process looks again; in between it can be interrupted."""
 
 
 @contextmanager
 def hold(
     path: Path, *, timeout_seconds: float | None = None, on_wait: Callable[[], None] | None = None
 ) -> Iterator[None]:
-    """Hold the lock named by ``path`` while the block runs. Lock files are left in place: removing one would break it.
+    """Hold the lock named by ``path`` while the block runs. Its file is left in place: removing it would break it.
+
+    A lock is not taken twice: a second `hold` waits, in the same process and thread too.
 
     Args:
         path: The lock's file; its folder is made.
@@ -28,25 +30,19 @@ def hold(
 
     Raises:
         LimitError: The timeout passed.
+        UsageError: The lock's file cannot be made or opened.
     """
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, thread_local=False)
-        waited_seconds = 0.0
-        while True:
-            try:
-                lock.acquire(timeout=0 if waited_seconds == 0 else _LOOK_SECONDS)
-                break
-            except Timeout:
-                if waited_seconds == 0 and on_wait is not None:
-                    on_wait()
-                waited_seconds += _LOOK_SECONDS
-                if timeout_seconds is not None and waited_seconds >= timeout_seconds:
-                    raise LimitError(
-                        f"another process has held {path.name} for {waited_seconds:.0f} s",
-                        hint="wait for it to finish, or end it",
-                        code="lock_timeout",
-                    ) from None
+    ensure_dir(path.parent)
+    lock = FileLock(path, thread_local=False)
+    if not _taken(lock, path, 0):
+        if on_wait is not None:
+            on_wait()
+        if not _taken(lock, path, -1 if timeout_seconds is None else timeout_seconds):
+            raise LimitError(
+                f"another process has held {path.name} for more than {timeout_seconds:g} s",
+                hint="wait for it to finish, or end it",
+                code="lock_timeout",
+            )
     try:
         yield
     finally:
@@ -54,13 +50,21 @@ def hold(
 
 
 def is_held(path: Path) -> bool:
-    """Say whether some living process holds the lock named by ``path``."""
-    if not path.exists():
+    """Say whether some living process holds the lock named by ``path``; no file is made where there is none."""
+    if not path.is_file():
         return False
     lock = FileLock(path, thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+    if not _taken(lock, path, 0):
         return True
     lock.release()
     return False
+
+
+def _taken(lock: FileLock, path: Path, timeout_seconds: float) -> bool:
+    """Take the lock, waiting up to a time (-1: for ever); say whether that worked."""
+    with explained(path):
+        try:
+            lock.acquire(timeout=timeout_seconds, poll_interval=_LOOK_SECONDS)
+        except Timeout:  # which is an OSError too
+            return False
+    return True
