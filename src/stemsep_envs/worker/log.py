@@ -8,19 +8,21 @@ from collections import deque
 
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC: titles, links, clipboard
+    r"|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)?"  # OSC: titles, links, clipboard
     r"|\x1b[@-Z\\-_]"  # other two-character escapes
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"  # control characters but tab and newline
-    r"|[\u202a-\u202e\u2066-\u2069]"  # bidirectional overrides, which make text read as it is not
+    r"|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"  # directions: text that reads as it is not
+    r"|[\ud800-\udfff]"  # halves of characters, which no stream takes
 )
 
 MAX_LINES = 2_000
 MAX_LINE_CHARS = 2_000
 TAIL_LINES = 12
+TAIL_LINE_CHARS = 500
 
 
 def clean(text: str) -> str:
-    """Remove terminal escapes, control characters and bidirectional overrides from text."""
+    """Remove terminal escapes, control characters and marks of text direction from text; newlines and tabs stay."""
     return _ESCAPES.sub("", text)
 
 
@@ -31,19 +33,24 @@ class WorkerLog:
         self._lines: deque[str] = deque(maxlen=MAX_LINES)
         self._guard = threading.Lock()
 
-    def add(self, line: str) -> None:
-        """Keep one line, cleaned and cut to `MAX_LINE_CHARS`."""
-        kept = clean(line[:MAX_LINE_CHARS]).rstrip()
-        with self._guard:
-            self._lines.append(kept)
+    def add(self, text: str) -> None:
+        """Keep one or more lines, each cut to `MAX_LINE_CHARS`."""
+        for line in text.split("\n"):
+            # A progress bar goes back to the start of its line and writes over it: its last state is what one sees.
+            seen = line.rstrip("\r").rpartition("\r")[2]
+            with self._guard:
+                self._lines.append(seen[:MAX_LINE_CHARS])
 
     def text(self) -> str:
-        """Return all that is kept."""
-        with self._guard:
-            return "\n".join(self._lines)
+        """Return all that is kept, cleaned."""
+        return "\n".join(self._cleaned())
 
     def tail(self) -> str:
-        """Return the last `TAIL_LINES` lines that are not blank."""
-        with self._guard:
-            lines = [line for line in self._lines if line.strip()]
+        """Return the last `TAIL_LINES` lines that are not blank, cleaned, each cut to `TAIL_LINE_CHARS`."""
+        lines = [line[:TAIL_LINE_CHARS] for line in self._cleaned() if line]
         return "\n".join(lines[-TAIL_LINES:])
+
+    def _cleaned(self) -> list[str]:
+        with self._guard:
+            lines = list(self._lines)
+        return [clean(line).rstrip() for line in lines]

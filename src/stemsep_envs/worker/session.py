@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import queue
+import secrets
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel
 
 from stemsep_envs.documents.protocol import (
     MAX_LINE_BYTES,
     CancelParams,
-    ErrorObject,
     Incoming,
     InitializeParams,
     InitializeResult,
@@ -26,8 +24,9 @@ from stemsep_envs.documents.protocol import (
     SeparateParams,
     SeparateResult,
 )
-from stemsep_envs.errors import InterruptedRunError, LimitError, ModelError, StemsepEnvError, UsageError
-from stemsep_envs.host.processes import Child, Command, start, words_for_status
+from stemsep_envs.errors import InterruptedRunError, ModelError, StemsepEnvError
+from stemsep_envs.host.processes import Command, Ending, how_it_ended, start
+from stemsep_envs.worker.failures import ended_error, late_error, replied_error, violation_error
 from stemsep_envs.worker.log import WorkerLog, clean
 from stemsep_envs.worker.messages import (
     ProtocolViolation,
@@ -36,12 +35,16 @@ from stemsep_envs.worker.messages import (
     parse_reply,
     request_line,
 )
+from stemsep_envs.worker.streams import EndOfReplies, LogLines, Overlong, Replies
 
 ResultT = TypeVar("ResultT", bound=BaseModel)
 OnProgress = Callable[[ProgressParams], None]
 
 _POLL_SECONDS = 0.1
-"""How often a waiting session looks for a cancellation."""
+"""How often a waiting session looks for a cancellation, a deadline, and whether the worker lives."""
+
+_END_SECONDS = 1.0
+"""How long a worker that closed its side may take to end by itself, so that the cause can be told."""
 
 
 @dataclass(frozen=True)
@@ -56,21 +59,16 @@ class Deadlines:
     shutdown_seconds: float = 5.0
 
 
-@dataclass(frozen=True)
-class _Ended:
-    """The reader's last word: how the stream of replies came to its end."""
-
-    why: Literal["eof", "violation"]
-    words: str = ""
-
-
 class WorkerSession:
     """A conversation with one worker. Use it as a context manager; leaving it ends every process the worker started.
+
+    Not to be shared between threads; only a cancellation comes from another one.
 
     Args:
         command: How to start the worker, as the sandbox prepared it.
         deadlines: How long it may take.
         on_log: Called with each log line of the adapter (level, text), cleaned.
+        explain_end: Says how the worker ended from its exit status; a sandbox may know more than the status tells.
 
     Raises:
         StemsepEnvError: The program could not be started.
@@ -82,16 +80,15 @@ class WorkerSession:
         *,
         deadlines: Deadlines | None = None,
         on_log: Callable[[str, str], None] | None = None,
+        explain_end: Callable[[int], Ending] = how_it_ended,
     ) -> None:
         self.log = WorkerLog()
         self._deadlines = deadlines or Deadlines()
         self._on_log = on_log
-        self._messages: queue.Queue[Incoming | _Ended] = queue.Queue(maxsize=1000)
-        self._next_id = 0
+        self._explain_end = explain_end
+        self._replies = Replies()
         self._closed = False
-        self._child = start(command)
-        threading.Thread(target=_read_replies, args=(self._child, self._messages), daemon=True).start()
-        threading.Thread(target=_read_log, args=(self._child, self.log), daemon=True).start()
+        self._child = start(command, on_stdout=self._replies.feed, on_stderr=LogLines(self.log).feed)
 
     def __enter__(self) -> WorkerSession:
         return self
@@ -110,11 +107,11 @@ class WorkerSession:
         return not self._closed and self._child.poll() is None
 
     def initialize(self) -> InitializeResult:
-        """Open the conversation; see `call` for what is raised."""
+        """Open the conversation; raises as `separate` does."""
         return self._call("initialize", InitializeParams(), InitializeResult, self._deadlines.start_seconds)
 
     def load(self, params: LoadParams) -> LoadResult:
-        """Load the session's model; see `call` for what is raised."""
+        """Load the session's model; raises as `separate` does."""
         return self._call("load", params, LoadResult, self._deadlines.load_seconds)
 
     def separate(
@@ -136,7 +133,7 @@ class WorkerSession:
                 worker's death it is not.
             UsageError: The input is not readable audio, or an option does not fit it.
             LimitError: A deadline passed, or memory or disk ran out.
-            InterruptedRunError: It was cancelled.
+            InterruptedRunError: It was cancelled, whether or not the worker was done by then.
         """
         return self._call(
             "separate",
@@ -153,12 +150,14 @@ class WorkerSession:
         if self._closed:
             return
         self._closed = True
-        if politely and self._child.poll() is None:
-            with suppress(OSError, ValueError):
-                self._child.stdin.write(request_line(self._next_id, "shutdown", None))
-                self._child.stdin.close()
-            self._child.wait(self._deadlines.shutdown_seconds)
-        self._child.kill_tree()
+        self._replies.discard()
+        try:
+            if politely and self._child.poll() is None:
+                self._child.send(request_line(_new_id(), "shutdown", None))
+                self._child.end_input()
+                self._child.wait(self._deadlines.shutdown_seconds)
+        finally:
+            self._child.kill_tree()
 
     def _call(
         self,
@@ -173,64 +172,71 @@ class WorkerSession:
     ) -> ResultT:
         if self._closed:
             raise ModelError("the worker has ended", hint="open a new session", code="worker_ended")
-        request_id = self._next_id
-        self._next_id += 1
-        self._send(request_line(request_id, method, params))
-        waiting = _Waiting(method, silence_seconds, total_seconds)
-        while True:
-            message = self._next_message()
-            if isinstance(message, _Ended):
-                raise self._ended_error(method, message)
-            if message is None:
-                self._look_at_clock(waiting, request_id, cancelled)
-                continue
-            waiting.heard()
-            try:
-                if message.method is not None:
-                    self._notified(message, request_id, on_progress)
-                elif message.id != request_id:
-                    raise ProtocolViolation(f"a reply to request {message.id}, which is not under way")
-                elif message.error is not None:
-                    raise _error_of(message.error)
-                else:
-                    return parse_reply(message.result, result_model)
-            except ProtocolViolation as violation:
-                raise self._ended_error(method, _Ended("violation", str(violation))) from None
-
-    def _send(self, line: bytes) -> None:
-        with suppress(OSError, ValueError):  # a dead worker is reported by the reader, with its cause
-            self._child.stdin.write(line)
-            self._child.stdin.flush()
-
-    def _next_message(self) -> Incoming | _Ended | None:
+        if cancelled is not None and cancelled.is_set():
+            raise InterruptedRunError("cancelled")
+        request = _Request(_new_id(), method, on_progress, cancelled, silence_seconds, total_seconds)
+        line = request_line(request.id, method, params)
         try:
-            return self._messages.get(timeout=_POLL_SECONDS)
-        except queue.Empty:
-            return None
+            self._child.send(line)
+            reply = self._reply_to(request)
+            result = None if reply.error is not None else parse_reply(reply.result, result_model)
+        except ProtocolViolation as violation:
+            self.close(politely=False)
+            raise violation_error(method, str(violation), self.log) from None
+        except BaseException:  # an interruption, or a caller's function failed: the reply would meet the next request
+            self.close(politely=False)
+            raise
+        if request.is_cancelled:
+            raise InterruptedRunError("cancelled")
+        if reply.error is not None:
+            raise replied_error(reply.error)
+        if result is None:
+            raise TypeError("a reply without an error has a result")
+        return result
 
-    def _look_at_clock(self, waiting: _Waiting, request_id: int, cancelled: threading.Event | None) -> None:
-        if cancelled is not None and cancelled.is_set() and waiting.cancel_sent_at is None:
-            waiting.cancel_sent_at = time.monotonic()
-            self._send(notification_line("cancel", CancelParams(id=request_id)))
-        late = waiting.late(self._deadlines.cancel_seconds)
-        if late is None:
-            return
-        self.close(politely=False)
-        if late == "cancel":
-            raise InterruptedRunError("cancelled; the worker did not stop by itself and was ended")
-        limit_seconds = waiting.silence_seconds if late == "silence" else waiting.total_seconds
-        words = "said nothing" if late == "silence" else "was not done"
-        raise LimitError(
-            f"the worker {words} for {limit_seconds:.0f} s during {waiting.method} and was ended",
-            hint=self._tail_hint(),
-            code="deadline",
-        )
+    def _reply_to(self, request: _Request) -> Incoming:
+        """Take what the worker says until it answers.
 
-    def _notified(self, message: Incoming, request_id: int, on_progress: OnProgress | None) -> None:
+        Raises:
+            ProtocolViolation: It said something else.
+            StemsepEnvError: It ended, or was ended.
+        """
+        seen_dead = False
+        while True:
+            received = self._replies.get(_POLL_SECONDS)
+            if isinstance(received, Overlong):
+                raise ProtocolViolation(f"a line of more than {MAX_LINE_BYTES} bytes")
+            if isinstance(received, EndOfReplies) or (received is None and seen_dead):
+                raise self._ended(request)
+            if received is None:
+                # A process it left behind may hold its side open: then no end of replies tells of its death.
+                seen_dead = self._child.poll() is not None
+            else:
+                request.heard()
+                message = parse_line(received)
+                if message.method is None:
+                    if message.id != request.id:
+                        raise ProtocolViolation("a reply to a request that is not under way")
+                    return message
+                self._notified(message, request)
+            self._look_at_clock(request)
+
+    def _look_at_clock(self, request: _Request) -> None:
+        if request.is_cancelled and request.cancel_sent_at is None:
+            request.cancel_sent_at = time.monotonic()
+            self._child.send(notification_line("cancel", CancelParams(id=request.id)))
+        late = request.late(self._deadlines.cancel_seconds)
+        if late is not None:
+            self.close(politely=False)
+            if request.is_cancelled:
+                raise InterruptedRunError("cancelled; the worker did not stop by itself and was ended")
+            raise late_error(late, self.log)
+
+    def _notified(self, message: Incoming, request: _Request) -> None:
         if message.method == "progress":
             progress = parse_reply(message.params, ProgressParams)
-            if progress.id == request_id and on_progress is not None:
-                on_progress(progress)
+            if progress.id == request.id and request.on_progress is not None:
+                request.on_progress(progress)
         elif message.method == "log":
             line = parse_reply(message.params, LogParams)
             self.log.add(f"{line.level}: {line.message}")
@@ -238,94 +244,50 @@ class WorkerSession:
                 self._on_log(clean(line.level), clean(line.message))
         # Other notifications come from a newer worker; there is nothing to do with them.
 
-    def _ended_error(self, method: str, ended: _Ended) -> StemsepEnvError:
-        if ended.why == "violation":
-            self.close(politely=False)
-            return ModelError(
-                f"the worker broke the protocol during {method} and was ended: {clean(ended.words)[:500]}",
-                hint=self._tail_hint(),
-                code="protocol_violation",
-            )
-        status = self._child.wait(2.0)
+    def _ended(self, request: _Request) -> StemsepEnvError:
+        status = self._child.wait(_END_SECONDS)
+        if status is not None:
+            self._child.drain(_END_SECONDS)  # its last words
         self.close(politely=False)
-        if status is None:
-            words, killed = "it closed its side and was ended", False
-        else:
-            words, killed = words_for_status(status), status in {-9, 137}
-        error = LimitError if killed else ModelError
-        code = "worker_killed" if killed else "worker_died"
-        return error(f"the worker died during {method}: {words}", hint=self._tail_hint(), code=code)
-
-    def _tail_hint(self) -> str | None:
-        time.sleep(_POLL_SECONDS)  # its last words may still be on their way
-        tail = self.log.tail()
-        return f"its last words:\n{tail}" if tail else None
+        if request.is_cancelled:
+            return InterruptedRunError("cancelled; the worker ended")
+        return ended_error(request.method, None if status is None else self._explain_end(status), self.log)
 
 
-class _Waiting:
-    """The clock of one request."""
+def _new_id() -> int:
+    """Return an id that a worker cannot know before it is asked, so that no reply can be there before its request."""
+    return secrets.randbits(48)
 
-    def __init__(self, method: str, silence_seconds: float, total_seconds: float | None) -> None:
-        self.method = method
-        self.silence_seconds = silence_seconds
-        self.total_seconds = total_seconds
+
+@dataclass
+class _Request:
+    """A request that waits for its answer, and its clock."""
+
+    id: int
+    method: str
+    on_progress: OnProgress | None
+    cancelled: threading.Event | None
+    silence_seconds: float
+    total_seconds: float | None
+
+    def __post_init__(self) -> None:
         self.cancel_sent_at: float | None = None
         self._began = self._heard_at = time.monotonic()
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self.cancelled is not None and self.cancelled.is_set()
 
     def heard(self) -> None:
         self._heard_at = time.monotonic()
 
-    def late(self, cancel_seconds: float) -> Literal["cancel", "silence", "total"] | None:
+    def late(self, cancel_seconds: float) -> str | None:
+        """Say which deadline has passed, in words; None when none has."""
         now = time.monotonic()
         if self.cancel_sent_at is not None and now - self.cancel_sent_at > cancel_seconds:
-            return "cancel"
+            return "did not stop when it was cancelled"
         if now - self._heard_at > self.silence_seconds:
-            return "silence"
+            return f"said nothing for {self.silence_seconds:g} s during {self.method}"
         if self.total_seconds is not None and now - self._began > self.total_seconds:
-            return "total"
+            return f"was not done with {self.method} within {self.total_seconds:g} s"
         return None
-
-
-def _read_replies(child: Child, messages: queue.Queue[Incoming | _Ended]) -> None:
-    with suppress(OSError, ValueError):  # our end was closed: nobody waits for the rest
-        while line := child.stdout.readline(MAX_LINE_BYTES + 1):
-            try:
-                messages.put(parse_line(line))
-            except ProtocolViolation as violation:
-                messages.put(_Ended("violation", str(violation)))
-                return
-    messages.put(_Ended("eof"))
-
-
-def _read_log(child: Child, log: WorkerLog) -> None:
-    with suppress(OSError, ValueError):
-        while line := child.stderr.readline(1 << 16):
-            log.add(line.decode(errors="replace"))
-
-
-_USAGE_KINDS = {
-    "input_missing",
-    "input_unreadable",
-    "input_empty",
-    "input_channels",
-    "input_nonfinite",
-    "range_empty",
-    "unsupported_format",
-    "unsupported_setting",
-    "output_failed",
-}
-_LIMIT_KINDS = {"no_space", "out_of_memory"}
-
-
-def _error_of(error: ErrorObject) -> StemsepEnvError:
-    """Turn a worker's error reply into ours. Its words are cleaned; its kind only chooses among known codes."""
-    kind, message = error.data.kind, clean(error.message)
-    hint = clean(error.data.hint) if error.data.hint else None
-    if kind == "cancelled":
-        return InterruptedRunError("cancelled")
-    if kind in _USAGE_KINDS:
-        return UsageError(message, hint=hint, code=kind)
-    if kind in _LIMIT_KINDS:
-        return LimitError(message, hint=hint, code=kind)
-    detail = clean(error.data.traceback) if error.data.traceback else None
-    return ModelError(message, hint="\n".join(filter(None, (hint, detail))) or None)
