@@ -1,8 +1,8 @@
 """Where every stem will go, planned before anything runs, so that no two outputs collide on any file system.
 
 A template such as ``{model}/{track}/{stem}.{ext}`` is filled for each input; every part is made safe for Linux, macOS
-and Windows alike, and two tracks whose files would meet (also on file systems that ignore case or Unicode form) each get a
-short hash of their input's path.
+and Windows alike, and two tracks whose files would meet (also on file systems that ignore case or Unicode form) each
+get a short hash of their input's path. So a track's name depends on which tracks it is run with, not on their order.
 """
 
 from __future__ import annotations
@@ -26,8 +26,16 @@ RECORD_EXT = "json"
 MAX_NAME_BYTES = 180
 """Longest name of a file or folder, in UTF-8: below the common limit of 255, with room for a temporary suffix."""
 
-_UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
-_RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)$")
+_SUFFIX_DIGITS = (8, 16, 64)
+"""How much of the hash tells tracks apart: more where less was not enough."""
+
+_DIRECTIONS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_UNSAFE = re.compile(
+    rf'[<>:"/\\|?*\x00-\x1f\x7f-\x9f{_DIRECTIONS}\u2028\u2029\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]'
+)
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$|clock\$)[ ]*")
+_IGNORED = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+"""Beside format characters, what some file systems pass over when they compare names."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class TrackNames:
 
 @dataclass(frozen=True)
 class TrackSource:
-    """An input as far as names go: its path, and its folder below the one that was named (``""`` when it was named itself)."""
+    """An input as far as names go: its path, and its folder below the one that was named (``""``: it was itself)."""
 
     path: Path
     parent: str = ""
@@ -54,14 +62,13 @@ def check_template(template: str) -> None:
     """
     hint = f"fields: {', '.join('{' + field + '}' for field in FIELDS)}; the default is {DEFAULT_TEMPLATE}"
     try:
-        fields = [(name, spec, conversion) for _, name, spec, conversion in string.Formatter().parse(template)]
+        fields = _fields(template)
     except ValueError as error:
         raise UsageError(f"--filename {template!r}: {error}", hint=hint) from None
-    named = [name for name, _, _ in fields if name is not None]
-    for name, spec, conversion in fields:
-        if name is not None and (name not in FIELDS or spec or conversion):
+    for name, plain in fields.items():
+        if name not in FIELDS or not plain:
             raise UsageError(f"--filename {template!r}: {{{name}}} is not a field", hint=hint)
-    if "stem" not in named:
+    if "stem" not in fields:
         raise UsageError(f"--filename {template!r} has no {{stem}}: all stems would be one file", hint=hint)
     parts = template.replace("\\", "/").split("/")
     if template.startswith(("/", "\\")) or ".." in parts or re.match(r"[A-Za-z]:", template):
@@ -91,70 +98,114 @@ def plan_names(
         UsageError: The template is wrong, or no naming keeps the tracks apart.
     """
     check_template(template)
+    words = _distinct(stems)
 
-    def plan(index: int, source: TrackSource, suffix: str) -> TrackNames:
-        values = {"model": model_id, "index": f"{index + 1:03d}", "parent": source.parent}
-        track = _safe_name(source.path.stem, suffix)
+    def plan(index: int, digits: int) -> TrackNames:
+        source = sources[index]
+        filling = _Filling(template, model_id, source, index, short_hash(source.path, digits) if digits else "")
         return TrackNames(
-            {stem: _fill(template, {**values, "track": track, "stem": stem, "ext": ext}, suffix) for stem in stems},
-            _fill(template, {**values, "track": track, "stem": RECORD_STEM, "ext": RECORD_EXT}, suffix),
+            {stem: filling.path(word, ext) for stem, word in words.items()}, filling.path(RECORD_STEM, RECORD_EXT)
         )
 
-    plans = [plan(index, source, "") for index, source in enumerate(sources)]
-    taken = Counter(key for names in plans for key in _keys(names))
-    clashing = {index for index, names in enumerate(plans) if any(taken[key] > 1 for key in _keys(names))}
-    for index in clashing:
-        plans[index] = plan(index, sources[index], short_hash(sources[index].path))
-    taken = Counter(key for names in plans for key in _keys(names))
-    if any(count > 1 for count in taken.values()):
-        raise UsageError(
-            f"--filename {template!r} gives two outputs the same name",
-            hint="use {track} and {stem} in the template",
-        )
+    plans = [plan(index, 0) for index in range(len(sources))]
+    tries = [0] * len(sources)
+    while clashing := _clashing(plans):
+        for index in clashing:
+            if tries[index] == len(_SUFFIX_DIGITS):
+                raise UsageError(
+                    f"--filename {template!r} gives two outputs the same name: {plans[index].record.parent}",
+                    hint="use {track} and {stem} in the template, and name each input once",
+                )
+            plans[index] = plan(index, _SUFFIX_DIGITS[tries[index]])
+            tries[index] += 1
     return plans
 
 
-def short_hash(path: Path) -> str:
-    """Return eight hexadecimal digits that tell inputs of the same name apart."""
-    return hashlib.sha256(str(path).encode("utf-8", "surrogatepass")).hexdigest()[:8]
+def short_hash(path: Path, digits: int = _SUFFIX_DIGITS[0]) -> str:
+    """Return hexadecimal digits that tell inputs of the same name apart."""
+    return hashlib.sha256(str(path).encode("utf-8", "surrogatepass")).hexdigest()[:digits]
 
 
 def comparison_key(path: PurePosixPath) -> str:
-    """Return what a file system that ignores case and Unicode form would take ``path`` for."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", str(path)).casefold())
+    """Return what a file system that ignores case, Unicode form and invisible characters would take ``path`` for."""
+    seen = "".join(char for char in _IGNORED.sub("", str(path)) if unicodedata.category(char) != "Cf")
+    folded = unicodedata.normalize("NFKC", seen).upper().casefold()
+    return unicodedata.normalize("NFKC", folded).casefold()
 
 
-def _keys(names: TrackNames) -> list[str]:
-    return [comparison_key(path) for path in (*names.stems.values(), names.record)]
+def _fields(template: str) -> dict[str, bool]:
+    """Return the fields of a template, and whether each is plain: without conversion or format."""
+    fields: dict[str, bool] = {}
+    for _, name, spec, conversion in string.Formatter().parse(template):
+        if name is not None:
+            fields[name] = fields.get(name, True) and not spec and not conversion
+    return fields
 
 
-def _fill(template: str, values: Mapping[str, str], suffix: str) -> PurePosixPath:
-    parts = []
-    for part in template.replace("\\", "/").split("/"):
-        # {parent} is itself a path; everything else is one name.
-        if part == "{parent}":
-            parts += [_safe_name(piece) for piece in values["parent"].split("/") if piece not in {"", ".", ".."}]
-        elif part not in {"", "."}:
-            parts.append(_safe_name(part.format_map(values), keep_ext=values["ext"] if "{ext}" in part else ""))
-    if suffix and "{track}" not in template:
-        # Without the track's name in it, the template's last part must carry the difference.
-        last = PurePosixPath(parts[-1])
-        parts[-1] = f"{last.stem}-{suffix}{last.suffix}"
-    return PurePosixPath(*parts)
+def _distinct(stems: Sequence[str]) -> dict[str, str]:
+    """Return a word for each stem that is its alone, on any file system: mostly the stem itself."""
+    taken = Counter(comparison_key(PurePosixPath(_safe_name(stem))) for stem in stems)
+    unique = {stem: taken[comparison_key(PurePosixPath(_safe_name(stem)))] == 1 for stem in stems}
+    return {stem: stem if unique[stem] else f"{_safe_name(stem, room=9)}-{short_hash(Path(stem))}" for stem in stems}
 
 
-def _safe_name(text: str, suffix: str = "", keep_ext: str = "") -> str:
-    """Return ``text`` as one name that every common file system takes, ending in ``-suffix`` when one is given."""
+def _clashing(plans: Sequence[TrackNames]) -> set[int]:
+    """Return the tracks of which a file would meet another file, or be where a folder must be."""
+    files = [[comparison_key(path) for path in (*names.stems.values(), names.record)] for names in plans]
+    taken = Counter(key for keys in files for key in keys)
+    folders = {"/".join(parts[:depth]) for key in taken for parts in [key.split("/")] for depth in range(1, len(parts))}
+    return {index for index, keys in enumerate(files) if any(taken[key] > 1 or key in folders for key in keys)}
+
+
+@dataclass(frozen=True)
+class _Filling:
+    """A template being filled for one track."""
+
+    template: str
+    model_id: str
+    source: TrackSource
+    index: int
+    suffix: str
+
+    def path(self, stem: str, ext: str) -> PurePosixPath:
+        suffix = f"-{self.suffix}" if self.suffix else ""
+        in_track = "track" in _fields(self.template)
+        values = {
+            "model": self.model_id,
+            "index": f"{self.index + 1:03d}",
+            "parent": self.source.parent,
+            "track": _safe_name(self.source.path.stem, room=len(suffix)) + suffix,
+            "stem": stem,
+            "ext": ext,
+        }
+        *folders, file = [part for part in self.template.replace("\\", "/").split("/") if part not in {"", "."}]
+        parts: list[str] = []
+        for folder in folders:
+            if folder == "{parent}":  # itself a path; everything else is one name
+                parts += [_safe_name(piece) for piece in self.source.parent.split("/") if piece not in {"", ".", ".."}]
+            else:
+                parts.append(_safe_name(folder.format_map(values)))
+        name = file.format_map(values)
+        if name.lower().endswith(f".{ext}"):
+            name = name[: -len(ext) - 1]
+        # Without the track's name in it, the file's must carry the difference.
+        tail = f".{ext}" if in_track else f"{suffix}.{ext}"
+        return PurePosixPath(*parts, _safe_name(name, room=len(tail)) + tail)
+
+
+def _safe_name(text: str, room: int = 0) -> str:
+    """Return ``text`` as one name that every common file system takes, with ``room`` bytes to spare for an ending."""
     name = _UNSAFE.sub("_", unicodedata.normalize("NFC", text)).rstrip(". ").lstrip(" ")
-    if not name or set(name) <= {"."}:
+    if not name:
         name = "_"
+    if name.startswith("."):
+        name = f"_{name[1:]}"  # nobody looks for hidden outputs
     stem, dot, rest = name.partition(".")
-    if _RESERVED.match(stem):
+    if _RESERVED.fullmatch(stem):
         name = f"{stem}_{dot}{rest}"
-    tail = f"-{suffix}" if suffix else ""
-    limit = MAX_NAME_BYTES - len(tail.encode())
+    limit = MAX_NAME_BYTES - room
     encoded = name.encode()
     if len(encoded) > limit:
-        ending = f"~{hashlib.sha256(encoded).hexdigest()[:8]}" + (f".{keep_ext}" if keep_ext else "")
-        name = encoded[: limit - len(ending.encode())].decode(errors="ignore").rstrip(". ") + ending
-    return name + tail
+        ending = f"~{hashlib.sha256(encoded).hexdigest()[:12]}"
+        name = encoded[: limit - len(ending)].decode(errors="ignore").rstrip(". ") + ending
+    return name
