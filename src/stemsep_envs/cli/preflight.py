@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 @verb
 def command(console: Console, model: str, input_path: Path | None, **options: Any) -> int:
     """Say whether a model will run here, how, and if not why. Nothing is downloaded, built or started."""
-    from stemsep_envs.commands.plan import plan_model, planning_from
+    from stemsep_envs.commands.plan import planning_from
+    from stemsep_envs.commands.preflight import plan_model
 
     plan = plan_model(model, planning_from(options), input_path=input_path)
     report = plan.report

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stemsep_envs.commands.plan import Plan, PlanOptions, plan_model, refuse_if_blocked
+from stemsep_envs.commands.plan import Plan, PlanOptions, refuse_if_blocked
+from stemsep_envs.commands.preflight import plan_model
 from stemsep_envs.commands.session import OnEvent, ignore_event
 from stemsep_envs.documents.ensure import EnsuredModel, EnsureReport
 from stemsep_envs.documents.events import Event

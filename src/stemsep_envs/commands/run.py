@@ -11,7 +11,8 @@ from stemsep_envs.commands.ensure import ensure_planned
 from stemsep_envs.commands.inputs import collect_inputs
 from stemsep_envs.commands.jobs import Job, plan_jobs, run_jobs, settled
 from stemsep_envs.commands.output import OutputPlan
-from stemsep_envs.commands.plan import Plan, PlanOptions, plan_model, refuse_if_blocked
+from stemsep_envs.commands.plan import Plan, PlanOptions, refuse_if_blocked
+from stemsep_envs.commands.preflight import plan_model
 from stemsep_envs.commands.records import (
     RunFrame,
     build_record,
