@@ -149,6 +149,11 @@ def findings_text(kind: str, findings: Iterable[Finding]) -> str:
     return "".join(lines)
 
 
+def pressing(warnings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return the warnings that are worth saying at every run; the others are for preflight."""
+    return tuple(warning for warning in warnings if warning.code != "known_issue")
+
+
 def error_body(error: StemsepEnvError) -> ErrorBody:
     """Return an error as the document that ``--json`` prints."""
     from stemsep_envs.documents.reports import ErrorBody, Finding

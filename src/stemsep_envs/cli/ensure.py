@@ -22,7 +22,7 @@ def command(console: Console, models: tuple[str, ...], **options: Any) -> int:
 
     Models with the same needs share one environment. One that exists is answered at once.
     """
-    from stemsep_envs.cli.console import findings_text
+    from stemsep_envs.cli.console import findings_text, pressing
     from stemsep_envs.cli.remembered import answer_text, remember
     from stemsep_envs.commands.ensure import ensure_models
     from stemsep_envs.commands.plan import PlanOptions, planning_from
@@ -31,7 +31,7 @@ def command(console: Console, models: tuple[str, ...], **options: Any) -> int:
     planning = planning_from(options)
     with shown_events(console, options["event_style"]) as on_event:
         ensured = ensure_models(models, planning, on_event=on_event)
-    warnings = "".join(findings_text("warning", plan.report.warnings) for plan in ensured.plans)
+    warnings = "".join(findings_text("warning", pressing(plan.report.warnings)) for plan in ensured.plans)
     click.echo(warnings, err=True, nl=False)
     if planning == PlanOptions():
         remember(models, ensured, warnings=warnings, asked_at=asked_at)

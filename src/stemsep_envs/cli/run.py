@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from stemsep_envs.cli.console import Console
+from stemsep_envs.cli.console import Console, pressing
 from stemsep_envs.cli.options import complete_model, planning_options, settings_options, verb
 from stemsep_envs.cli.progress import shown_events
 from stemsep_envs.errors import UsageError
@@ -98,7 +98,7 @@ def command(console: Console, model: str, inputs: tuple[Path, ...], **options: A
                     console.line(f"    {path}")
         return 0
     if options["event_style"] is None:
-        console.findings("warning", prepared.plan.report.warnings)
+        console.findings("warning", pressing(prepared.plan.report.warnings))
     with shown_events(console, options["event_style"]) as on_event:
         record = run_prepared(prepared, on_event=on_event)
     if console.json:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.commands.output import OutputPlan
@@ -31,7 +32,7 @@ from stemsep_envs.documents.reports import Finding
 from stemsep_envs.documents.run import RunInput, RunOutput, RunTrack, TrackTimings
 from stemsep_envs.environments import store
 from stemsep_envs.environments.ensure import Environment
-from stemsep_envs.errors import ModelError, StemsepEnvError
+from stemsep_envs.errors import ModelError, StemsepEnvError, UsageError
 from stemsep_envs.host.files import make_owned_dir, publish, remove_file, remove_tree, sha256_of
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.policy import Policy
@@ -121,26 +122,22 @@ class Session:
         self._tracks += 1
         scratch = make_owned_dir(self._scratch.work_dir / f"track-{self._tracks}")
         try:
-            before = source.stat()
-            digest = self._hashing.submit(sha256_of, source)
+            reading = self._hashing.submit(_read_through, source)
             with self._shown(source) as shown:
                 result = self._ask(shown, names, output, scratch, on_progress, cancelled)
+            read = reading.result()
             taken = self._take(result, names, output, scratch)
-            sha256, size_bytes = digest.result()
-            warnings = [Finding(code=warning.code, message=warning.message) for warning in result.warnings]
-            if (source.stat().st_mtime_ns, source.stat().st_size) != (before.st_mtime_ns, before.st_size):
-                warnings.append(Finding(code="input_changed", message="the input was changed while it was being read"))
         finally:
             remove_tree(scratch)
         return RunTrack(
             status="done",
-            input=_input_facts(source, sha256, size_bytes, result),
+            input=_input_facts(source, read, result),
             start_frame=result.range.start_frame,
             frames=result.range.frames,
             outputs=_outputs(result, taken, names, output),
             gain=result.gain,
             gain_reason=result.gain_reason,
-            warnings=tuple(warnings),
+            warnings=_warnings(result, read),
             timings=_timings(result, time.monotonic() - began),
             peak_memory_bytes=result.peak_memory_bytes,
             record=str(names.record),
@@ -331,12 +328,40 @@ def open_planned(
         session.close()
 
 
-def _input_facts(source: Path, sha256: str, size_bytes: int, result: SeparateResult) -> RunInput:
+@dataclass(frozen=True)
+class _Read:
+    """An input read through: its digest and size, and whether it stayed the same meanwhile."""
+
+    sha256: str
+    size_bytes: int
+    changed: bool
+
+
+def _read_through(source: Path) -> _Read:
+    try:
+        before = source.stat()
+        sha256, size_bytes = sha256_of(source)
+        after = source.stat()
+    except OSError as error:
+        code = "input_missing" if isinstance(error, FileNotFoundError) else "input_unreadable"
+        raise UsageError(f"cannot read {source}: {error.strerror}", hint="check the path", code=code) from None
+    changed = (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size)
+    return _Read(sha256, size_bytes, changed)
+
+
+def _warnings(result: SeparateResult, read: _Read) -> tuple[Finding, ...]:
+    warnings = [Finding(code=warning.code, message=warning.message) for warning in result.warnings]
+    if read.changed:
+        warnings.append(Finding(code="input_changed", message="the input was changed while it was being read"))
+    return tuple(warnings)
+
+
+def _input_facts(source: Path, read: _Read, result: SeparateResult) -> RunInput:
     facts = result.input
     return RunInput(
         path=str(source),
-        sha256=sha256,
-        size_bytes=size_bytes,
+        sha256=read.sha256,
+        size_bytes=read.size_bytes,
         container=facts.container,
         subtype=facts.subtype,
         sample_rate=facts.sample_rate,

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from stemsep_envs.commands import ensure
-from stemsep_envs.commands.plan import PlanOptions, plan_model
+from stemsep_envs.commands.plan import PlanOptions
+from stemsep_envs.commands.preflight import plan_model
 from stemsep_envs.host.paths import data_dir
 
 
