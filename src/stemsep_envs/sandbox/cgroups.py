@@ -6,6 +6,7 @@ the hierarchy. Both versions occur. A group left by a killed host is removed by 
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,8 @@ from pathlib import Path
 
 from stemsep_envs.sandbox.launcher.limits import end_groups
 from stemsep_envs.sandbox.policy import Limits
+
+_log = logging.getLogger(__name__)
 
 _ROOT = Path("/sys/fs/cgroup")
 _PREFIX = "stemsep-env-"
@@ -128,13 +131,15 @@ def _made(folder: Path, files: Mapping[str, str]) -> Path | None:
     _sweep(folder.parent)
     try:
         folder.mkdir()
-    except OSError:
+    except OSError as error:
+        _log.debug("no control group at %s: %s", folder, error)
         return None
     try:
         for file, value in files.items():
             if (folder / file).exists():
                 _write(folder / file, value)
-    except OSError:
+    except OSError as error:
+        _log.debug("no limits for control group %s: %s", folder, error)
         folder.rmdir()
         return None
     return folder

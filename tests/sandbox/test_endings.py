@@ -1,0 +1,254 @@
+"""However a worker, its launcher or its host ends: nothing of the worker is left, and the end has its name."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.sandbox.arena import Said, end_processes_with, gone_soon, processes_with
+from tests.sandbox.conftest import HERE, UNPRIVILEGED_UID, python_as
+
+from stemsep_envs.host.files import scratch_dir
+from stemsep_envs.host.processes import Completed, run, start
+from stemsep_envs.sandbox.environ import worker_environ
+from stemsep_envs.sandbox.launch import end_in_words
+from stemsep_envs.sandbox.levels import level_named
+from stemsep_envs.sandbox.policy import LevelName, Limits, Policy
+from stemsep_envs.sandbox.system import interpreter_dirs
+
+DEAF_DAEMON = """
+import os, signal, sys, time
+for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    signal.signal(number, signal.SIG_IGN)
+sleep = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)", sys.argv[1]]
+for again in range(2):
+    if os.fork() == 0:
+        try:
+            os.setsid()
+        except OSError:
+            pass
+        if os.fork() == 0:
+            null = os.open("/dev/null", os.O_RDWR)
+            for descriptor in (0, 1, 2):
+                os.dup2(null, descriptor)
+            os.execve(sys.executable, sleep, os.environ)
+        os._exit(0)
+    os.wait()
+time.sleep(0.2)
+print("ready", flush=True)
+time.sleep(60)
+"""
+"""A worker that ignores polite signals and has left two daemons behind; what hides better is among the attacks."""
+
+GROUPS = Path("/sys/fs/cgroup")
+
+
+@pytest.fixture
+def word() -> Iterator[str]:
+    word = secrets.token_hex(16)
+    yield word
+    end_processes_with(word)
+
+
+@pytest.fixture
+def work() -> Iterator[Path]:
+    with scratch_dir(Path("/tmp"), "stemsep-env-endings-") as folder:
+        folder.chmod(0o755)
+        (folder / "work").mkdir()
+        (folder / "work").chmod(0o777)
+        yield folder / "work"
+
+
+@pytest.fixture(params=("namespaces", "landlock", "hygiene"))
+def any_level(request: pytest.FixtureRequest) -> LevelName:
+    name: LevelName = request.param
+    if name != "hygiene":
+        found = level_named(name).measure()
+        if not found.available and not os.environ.get("CI"):
+            pytest.skip(found.reason)
+    return name
+
+
+def policy(work: Path, **limits: int) -> Policy:
+    return Policy(interpreter_dirs(), work, worker_environ(work, keep_memory=False), Limits(**limits))
+
+
+def worker(code: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-I", "-S", "-c", code, *arguments)
+
+
+def finished(level: LevelName, work: Path, code: str, **limits: int) -> tuple[Completed, str]:
+    with level_named(level).confine(worker(code), policy(work, **limits)) as command:
+        done = run(command, timeout_seconds=60)
+        return done, end_in_words(command, done.status)
+
+
+def groups_left() -> list[Path]:
+    return [path for path in GROUPS.glob("**/stemsep-env-*") if f"-{os.getpid()}-" in path.name]
+
+
+def test_killing_the_tree_leaves_nothing(any_level: LevelName, work: Path, word: str) -> None:
+    mounts = Path("/proc/self/mountinfo").read_text()
+    with level_named(any_level).confine(worker(DEAF_DAEMON, word), policy(work)) as command:
+        said = Said()
+        child = start(command, on_stdout=said)
+        assert said.line() == "ready\n"
+        assert len(processes_with(word)) >= 3
+        child.kill_tree()
+    assert gone_soon(word)
+    assert Path("/proc/self/mountinfo").read_text() == mounts
+    assert groups_left() == []
+
+
+def test_killing_the_launcher_alone_leaves_nothing(any_level: LevelName, work: Path, word: str) -> None:
+    with level_named(any_level).confine(worker(DEAF_DAEMON, word), policy(work)) as command:
+        said = Said()
+        child = start(command, on_stdout=said)
+        assert said.line() == "ready\n"
+        os.kill(child.pid, signal.SIGKILL)
+        assert child.wait(30) == -signal.SIGKILL
+        if any_level != "hygiene":
+            assert gone_soon(word)
+        child.kill_tree()
+    assert gone_soon(word)
+
+
+def test_a_stopped_worker_is_ended(any_level: LevelName, work: Path, word: str) -> None:
+    code = "import os, signal; print('ready', flush=True); os.kill(os.getpid(), signal.SIGSTOP)"
+    with level_named(any_level).confine(worker(code, word), policy(work)) as command:
+        said = Said()
+        child = start(command, on_stdout=said)
+        assert said.line() == "ready\n"
+        child.kill_tree()
+    assert gone_soon(word)
+
+
+def test_killing_the_host_leaves_nothing(any_level: LevelName, user: str, stage: Path, work: Path, word: str) -> None:
+    host = subprocess.Popen(
+        python_as(user, stage, HERE / "host.py", any_level, DEAF_DAEMON, word, str(work)),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert host.stdout is not None
+        said = json.loads(host.stdout.readline())
+        assert said["said"] == "ready\n"
+        # The thread that started it is long gone.
+        time.sleep(0.2)
+        assert len(processes_with(word)) >= 3
+        host.kill()
+        host.wait()
+        assert gone_soon(word)
+        assert gone_soon_folder(f"stemsep-env-{host.pid}-")
+    finally:
+        host.kill()
+        host.wait()
+        if host.stdout is not None:
+            host.stdout.close()
+
+
+def gone_soon_folder(prefix: str) -> bool:
+    deadline = time.monotonic() + 5
+    while list(GROUPS.glob(f"**/{prefix}*")):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_a_worker_cannot_end_its_launcher(level: LevelName, work: Path) -> None:
+    """It signals everything it can name: its parent, its group, and everybody."""
+    code = """
+import os, signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+for target in (os.getppid(), 0):
+    try:
+        os.kill(target, signal.SIGTERM)
+    except OSError:
+        pass
+print("still here", flush=True)
+os._exit(7)
+"""
+    done, _ = finished(level, work, code)
+    assert (done.status, done.stdout) == (7, "still here\n"), done.stderr
+
+
+@pytest.mark.parametrize("status", [0, 1, 3, 119])
+def test_the_exit_status_is_the_workers(any_level: LevelName, work: Path, status: int) -> None:
+    done, _ = finished(any_level, work, f"raise SystemExit({status})")
+    assert done.status == status, done.stderr
+
+
+@pytest.mark.parametrize("status", [122, 123])
+def test_a_worker_cannot_forge_the_launchers_statuses(any_level: LevelName, work: Path, status: int) -> None:
+    done, _ = finished(any_level, work, f"raise SystemExit({status})")
+    assert done.status == 1
+
+
+def test_a_crash_is_told_by_its_signal(any_level: LevelName, work: Path) -> None:
+    done, words = finished(any_level, work, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    # In a process namespace the worker isn't its first process, so the signal kills it there too.
+    assert done.status == -signal.SIGSEGV
+    assert "SIGSEGV" in words
+
+
+def test_too_much_output_is_told(any_level: LevelName, work: Path) -> None:
+    code = "import time\nfor n in range(40): open(f'f{n}', 'wb').write(b'x' * 1000000)\ntime.sleep(60)"
+    done, words = finished(any_level, work, code, output_bytes=10_000_000)
+    assert done.status == 122
+    assert words == "killed: it wrote more than its 10 MB of output"
+
+
+def test_a_large_file_is_told(any_level: LevelName, work: Path) -> None:
+    code = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_DFL); open('f', 'wb').truncate(3000000)"
+    done, words = finished(any_level, work, code, file_bytes=1_000_000)
+    assert done.status == -signal.SIGXFSZ
+    assert words == "killed: it wrote a file larger than 1 MB"
+
+
+def test_death_by_memory_is_told_where_groups_can_be_made(any_level: LevelName, work: Path) -> None:
+    code = "import mmap\nb = mmap.mmap(-1, 1 << 28)\nfor o in range(0, 1 << 28, 4096): b[o] = 1"
+    with level_named(any_level).confine(worker(code), policy(work, memory_bytes=100_000_000)) as command:
+        done = run(command, timeout_seconds=60)
+        words = end_in_words(command, done.status)
+        bounded = command.groups.bounds_memory  # type: ignore[attr-defined]  # of this platform's levels
+    assert done.status != 0
+    if bounded:
+        assert words == "killed: it used more than its 100 MB of memory"
+
+
+def test_what_cannot_be_confined_is_not_run(level: LevelName, work: Path) -> None:
+    missing = Policy((*interpreter_dirs(), Path("/nowhere/at/all")), work, {}, Limits())
+    code = f"open({str(work / 'ran')!r}, 'w')"
+    with level_named(level).confine(worker(code), missing) as command:
+        done = run(command, timeout_seconds=60)
+    if level == "namespaces":
+        assert done.status != 0
+        assert not (work / "ran").exists()
+    else:  # a path that isn't there is a path that can't be reached
+        assert done.status == 0
+
+
+def test_root_is_not_root_inside(level: LevelName, user: str, stage: Path, work: Path) -> None:
+    if user != "root":
+        pytest.skip("it is not root outside")
+    code = "import os; print(os.getuid(), os.getgid(), os.getgroups(), open('/proc/self/status').read())"
+    done, _ = finished(level, work, code)
+    uid, gid, groups, *_ = done.stdout.split(" ", 3)
+    assert int(uid) > 60_000
+    assert (gid, groups[0]) == (uid, "[")
+    for name in ("CapEff", "CapPrm", "CapInh", "CapAmb"):
+        held = next(int(line.split()[1], 16) for line in done.stdout.splitlines() if line.startswith(name))
+        # At the landlock level one may stay, to read below root's home: never more than that one.
+        assert held in ({0} if level == "namespaces" else {0, 1 << 1, 1 << 2}), name
+    assert "NoNewPrivs:\t1" in done.stdout
+    assert "Seccomp:\t2" in done.stdout
+    assert int(uid) != UNPRIVILEGED_UID
