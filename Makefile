@@ -10,6 +10,11 @@ export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
 # A folder of wheels that pip is told to look in holds for uv as well (a CPU build of torch, an air-gapped mirror).
 export UV_FIND_LINKS ?= $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null || $(PYTHON) -m pip config get :env:.find-links 2>/dev/null)
 
+# The system's certificates, where there are any, know the authority of a company's proxy as well.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+export UV_SYSTEM_CERTS ?= 1
+endif
+
 .PHONY: help demo test lint types format generate check-generated bench wheel relock-dev clean
 .DEFAULT_GOAL := help
 
