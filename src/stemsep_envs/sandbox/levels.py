@@ -14,12 +14,14 @@ from pathlib import Path
 from stemsep_envs._version import __version__
 from stemsep_envs.errors import Reason
 from stemsep_envs.host.files import explained, write_atomic
+from stemsep_envs.sandbox.container import Container
 from stemsep_envs.sandbox.hygiene import Hygiene
 from stemsep_envs.sandbox.landlock import Landlock
 from stemsep_envs.sandbox.namespaces import Namespaces
 from stemsep_envs.sandbox.policy import AXES, LEVEL_ORDER, Axis, AxisState, Level, LevelName, Measurement
 
 _MAKERS: Mapping[LevelName, Callable[[], Level]] = {
+    "container": Container,
     "namespaces": Namespaces,
     "landlock": Landlock,
     "hygiene": Hygiene,
