@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+_COLLECT_AFTER = 50_000
+"""Objects made between two looks for garbage. Loading makes a hundred thousand that stay, and by default the collector
+looks through all of them again and again."""
 
 
 def main() -> None:
@@ -14,6 +19,13 @@ def main() -> None:
         code = answer(arguments[1:])
         if code is not None:
             sys.exit(code)
+    import gc
+
+    gc.set_threshold(_COLLECT_AFTER, 20, 20)
+    # What else is installed beside this program has no say in how documents are read; looking for it takes time too.
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "true"
     from stemsep_envs.cli.app import run_app
 
-    sys.exit(run_app(arguments))
+    code = run_app(arguments)
+    gc.freeze()  # the process ends: there is no garbage worth looking for
+    sys.exit(code)

@@ -33,11 +33,19 @@ __all__ = [
 
 
 class Document(BaseModel):
-    """A frozen document that refuses fields it does not know."""
+    """A frozen document that refuses fields it does not know.
+
+    Its schema is built when the first of its kind is read or made: a command touches a few of a hundred models.
+    """
 
     # Fields may begin with "model_", which older pydantic releases warn about.
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="null", protected_namespaces=()
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        ser_json_inf_nan="null",
+        protected_namespaces=(),
+        defer_build=True,
     )
 
 
@@ -49,7 +57,12 @@ class OpenDocument(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="allow", allow_inf_nan=False, ser_json_inf_nan="null", protected_namespaces=()
+        frozen=True,
+        extra="allow",
+        allow_inf_nan=False,
+        ser_json_inf_nan="null",
+        protected_namespaces=(),
+        defer_build=True,
     )
     open_by_design: ClassVar[bool] = False
 

@@ -181,8 +181,8 @@ def _readable_version(value: str) -> str:
     return value
 
 
-class Registry(OpenDocument):
-    """A whole registry file. Read one with `parse_registry`, which also refuses ids that are used twice."""
+class RegistryHead(OpenDocument):
+    """What a registry file says of itself, around its models."""
 
     version: Annotated[Text, Field(pattern=r"^[0-9]+(\.[0-9]+)*$"), AfterValidator(_readable_version)] = Field(
         description="Version of the format, 2.x.", examples=["2.0"]
@@ -190,6 +190,11 @@ class Registry(OpenDocument):
     generated_at: Timestamp = Field(description="When the file was made (RFC 3339).")
     source: RegistrySource | None = Field(None, description="What made it.")
     guide_revision: str | None = Field(None, description="Revision of the guide that recommendations follow.")
+
+
+class Registry(RegistryHead):
+    """A whole registry file. Read one with `parse_registry`, which also refuses ids that are used twice."""
+
     models: tuple[ModelEntry, ...] = Field(description="The models, in the order of the catalogue.")
 
 

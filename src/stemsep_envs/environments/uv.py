@@ -11,10 +11,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version as distribution_version
 from pathlib import Path
-
-from uv import find_uv_bin
 
 from stemsep_envs.errors import BlockedError, BuildError, MismatchError, Reason, StemsepEnvError
 from stemsep_envs.host.files import ensure_dir
@@ -73,11 +70,16 @@ _PASSED = frozenset(
         "UV_EXCLUDE_NEWER",
     }
 )
+_UNREACHABLE = ("Failed to fetch", "error sending request", "Request failed after", "Failed to download")
+"""How uv begins to say that a server does not answer, or answers with an error."""
+
 _PASSED_PREFIX = "UV_INDEX_"  # credentials of named indexes: UV_INDEX_<NAME>_USERNAME and _PASSWORD
 
 
 def version() -> str:
     """Return the version of uv that is called."""
+    from importlib.metadata import version as distribution_version  # noqa: PLC0415 - needed only by builds
+
     return distribution_version("uv")
 
 
@@ -89,6 +91,8 @@ def cache_dir(home: Home) -> Path:
 
 def uv_command(arguments: Sequence[str], *, home: Home, offline: bool) -> Command:
     """Return the command line that calls uv with these arguments, whole enough to repeat it by hand."""
+    from uv import find_uv_bin  # noqa: PLC0415 - needed only by builds
+
     config = _user_config()
     common = ["--cache-dir", str(cache_dir(home)), "--no-progress"]
     common += ["--config-file", str(config)] if config else ["--no-config"]
@@ -160,7 +164,18 @@ def _failure(done: Completed, what: str, *, offline: bool, stdin: str, extra_env
     if offline:
         hint = "what is needed is not in the package cache: run once without --offline"
         return BuildError(f"{what} failed offline: {first}", hint=hint, code="offline", output=words, command=shown)
-    return BuildError(f"{what} failed: {first}", hint="the tool's own words are below", output=words, command=shown)
+    if any(sign in words for sign in _UNREACHABLE):
+        hint = (
+            "check the network and its proxy; mirrors and indexes of your own are configuration (docs/environments.md)"
+        )
+        return BuildError(
+            f"{what} failed: an index cannot be reached or does not answer as one",
+            hint=hint,
+            code="index_unreachable",
+            output=words,
+            command=shown,
+        )
+    return BuildError(f"{what} failed: {first}", hint="the tool's own words are above", output=words, command=shown)
 
 
 def install_python(minor: str, *, into: Path, home: Home, offline: bool) -> None:

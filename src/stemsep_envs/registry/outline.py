@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from stemsep_envs.documents.base import problems_of
 from stemsep_envs.documents.collector import collection_paused
-from stemsep_envs.documents.registry import Registry, parse_registry
+from stemsep_envs.documents.registry import RegistryHead, parse_registry
 from stemsep_envs.documents.registry_values import MODEL_ID_PATTERN
 from stemsep_envs.errors import InvalidDocumentError
 
@@ -79,7 +79,7 @@ def make_outline(data: bytes, *, origin: str) -> Outline:
     try:
         with collection_paused():
             top, lines = _top_level(data)
-        Registry.model_validate({**top, "models": []})
+        RegistryHead.model_validate(top)
     except ValidationError as error:
         raise InvalidDocumentError(origin, problems_of(error)) from None
     except (ValueError, IndexError, RecursionError):
