@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from stemsep_envs.sandbox.launcher.limits import end_groups
+from stemsep_envs.sandbox.launcher.groups import end_groups
 from stemsep_envs.sandbox.policy import Limits
 
 _log = logging.getLogger(__name__)

@@ -10,15 +10,19 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from stemsep_envs.host.files import ensure_dir
 from stemsep_envs.host.processes import Command
+from stemsep_envs.sandbox import launcher
 from stemsep_envs.sandbox.cgroups import Groups, groups_for
 from stemsep_envs.sandbox.launch import common_options, launch, process_limit, resource_limits
 from stemsep_envs.sandbox.launcher.strays import end_strays
 from stemsep_envs.sandbox.policy import AXES, LevelName, Measurement, Policy
 
 NAME: LevelName = "hygiene"
+
+_WINDOWS_LAUNCHER = Path(launcher.__file__).with_name("windows.py")
 
 _SHELL_LIMITS = {
     "core": ("-c", 512),
@@ -51,7 +55,7 @@ class Hygiene:
         """Yield the command in the policy's environment, folder and limits; end its strays afterwards."""
         ensure_dir(policy.writable_dir / "tmp")
         if sys.platform != "linux":
-            yield Command((*_shell_limits(policy), *argv), policy.env, policy.writable_dir)
+            yield Command((*_prefix(policy), *argv), policy.env, policy.writable_dir)
             return
         session = secrets.token_hex(16)
         with groups_for(policy.limits) as groups:
@@ -66,10 +70,16 @@ class Hygiene:
                 end_strays(session)
 
 
-def _shell_limits(policy: Policy) -> tuple[str, ...]:
-    """Return a shell that lowers the limits and becomes the worker; nothing on Windows, which has none of them."""
-    if sys.platform == "win32":
-        return ()
+def _prefix(policy: Policy) -> tuple[str, ...]:
+    """Return what starts the worker where the launcher can't: a Job Object on Windows, a shell's limits elsewhere."""
+    if os.name == "posix":
+        return shell_limits(policy)
+    limits = (str(policy.limits.memory_bytes or 0), str(policy.limits.processes or 0))
+    return (sys.executable, "-I", "-S", str(_WINDOWS_LAUNCHER), str(os.getpid()), *limits, "--")
+
+
+def shell_limits(policy: Policy) -> tuple[str, ...]:
+    """Return a shell that lowers the limits and becomes the worker."""
     steps = [
         f"ulimit {_SHELL_LIMITS[word][0]} {value // _SHELL_LIMITS[word][1]} 2>/dev/null"
         for word, value in resource_limits(policy, Groups()).items()

@@ -14,18 +14,27 @@ from pathlib import Path
 from stemsep_envs._version import __version__
 from stemsep_envs.errors import Reason
 from stemsep_envs.host.files import explained, write_atomic
-from stemsep_envs.sandbox.container import Container
 from stemsep_envs.sandbox.hygiene import Hygiene
-from stemsep_envs.sandbox.landlock import Landlock
-from stemsep_envs.sandbox.namespaces import Namespaces
 from stemsep_envs.sandbox.policy import AXES, LEVEL_ORDER, Axis, AxisState, Level, LevelName, Measurement
 
-_MAKERS: Mapping[LevelName, Callable[[], Level]] = {
-    "container": Container,
-    "namespaces": Namespaces,
-    "landlock": Landlock,
-    "hygiene": Hygiene,
-}
+if sys.platform == "linux":  # what the others are made of can't even be imported elsewhere
+    from stemsep_envs.sandbox.container import Container
+    from stemsep_envs.sandbox.landlock import Landlock
+    from stemsep_envs.sandbox.namespaces import Namespaces
+
+    _BOUNDARIES: Mapping[LevelName, Callable[[], Level]] = {
+        "container": Container,
+        "namespaces": Namespaces,
+        "landlock": Landlock,
+    }
+elif sys.platform == "darwin":
+    from stemsep_envs.sandbox.seatbelt import Seatbelt
+
+    _BOUNDARIES: Mapping[LevelName, Callable[[], Level]] = {"seatbelt": Seatbelt}
+else:
+    _BOUNDARIES: Mapping[LevelName, Callable[[], Level]] = {}
+
+_MAKERS: Mapping[LevelName, Callable[[], Level]] = {**_BOUNDARIES, "hygiene": Hygiene}
 
 _STATES: tuple[AxisState, ...] = ("open", "limited", "held")
 
@@ -39,6 +48,7 @@ PROMISES: Mapping[LevelName, Mapping[Axis, AxisState]] = {
         "memory": "limited",
         "gpu": "limited",
     },
+    "seatbelt": {**dict.fromkeys(AXES, "open"), "files_read": "limited", "files_written": "held", "network": "held"},
     "hygiene": dict.fromkeys(AXES, "open"),
 }
 """The least that must be measured of a level for it to count as one."""

@@ -10,9 +10,9 @@ from typing import Literal, Protocol
 
 from stemsep_envs.host.processes import Command
 
-LevelName = Literal["container", "namespaces", "landlock", "hygiene"]
-LEVEL_ORDER: tuple[LevelName, ...] = ("container", "namespaces", "landlock", "hygiene")
-"""Strongest first."""
+LevelName = Literal["container", "namespaces", "seatbelt", "landlock", "hygiene"]
+LEVEL_ORDER: tuple[LevelName, ...] = ("container", "namespaces", "seatbelt", "landlock", "hygiene")
+"""Strongest first. `seatbelt` is macOS's and `landlock` Linux's: each stands where the other would."""
 
 Axis = Literal["files_read", "files_written", "network", "processes", "system_calls", "memory", "gpu"]
 AXES: tuple[Axis, ...] = ("files_read", "files_written", "network", "processes", "system_calls", "memory", "gpu")

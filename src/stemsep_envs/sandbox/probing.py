@@ -125,7 +125,8 @@ def _seen_outside(canaries: _Canaries, said: Mapping[str, Any]) -> dict[str, boo
         "udp": _was_reached(lambda: canaries.udp.recv(64)),
         "unix": _was_reached(lambda: canaries.unix.recv(64)),
         "signal": canaries.sentinel.poll() is not None,
-        "daemon": _end_daemons(canaries.word),
+        # Where processes can't be looked through, nothing is known of it.
+        "daemon": not Path("/proc/self").exists() or _end_daemons(canaries.word),
         "processes": said.get("processes", {}).get("did", 0) >= 2 * _PROCESSES,
     }
 
@@ -151,9 +152,9 @@ def _end_daemons(word: str) -> bool:
 
 def _axes(happened: Mapping[str, bool], *, whole_tree: bool) -> dict[Axis, AxisState]:
     def state(open_by: tuple[str, ...], limited_by: tuple[str, ...] = ()) -> AxisState:
-        if any(happened[name] for name in open_by):
+        if any(happened.get(name, True) for name in open_by):  # what was not tried is not held
             return "open"
-        return "limited" if any(happened[name] for name in limited_by) else "held"
+        return "limited" if any(happened.get(name, True) for name in limited_by) else "held"
 
     memory = state(("memory",))
     return {
@@ -192,7 +193,7 @@ _MEANINGS = {
 
 
 def _words(happened: Mapping[str, bool]) -> str:
-    through = [words for name, words in _MEANINGS.items() if happened[name]]
+    through = [words for name, words in _MEANINGS.items() if happened.get(name)]
     return "; ".join(through) if through else "every probe was held"
 
 

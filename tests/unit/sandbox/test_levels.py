@@ -16,7 +16,11 @@ FAILED = Measurement.unavailable("bubblewrap is not installed", "install it")
 
 
 def without(*names: LevelName) -> dict[LevelName, Measurement]:
-    return {name: FAILED if name in names else found for name, found in HERE.items() if name != "container"}
+    return {
+        name: FAILED if name in names else found
+        for name, found in HERE.items()
+        if name not in {"container", "seatbelt"}
+    }
 
 
 def test_the_strongest_is_used_even_where_less_would_do() -> None:

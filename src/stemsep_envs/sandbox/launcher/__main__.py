@@ -8,7 +8,17 @@ import sys
 if not __package__:  # run by path; appended, so that nothing there stands before the standard library
     sys.path.append(os.path.abspath(__file__).rsplit(os.sep, 4)[0])
 
-from stemsep_envs.sandbox.launcher import HOST_GONE, SETUP_FAILED, kernel, landlock, limits, root, seccomp, watch
+from stemsep_envs.sandbox.launcher import (
+    HOST_GONE,
+    SETUP_FAILED,
+    groups,
+    kernel,
+    landlock,
+    limits,
+    root,
+    seccomp,
+    watch,
+)
 from stemsep_envs.sandbox.launcher.options import Options, each, one, parse
 from stemsep_envs.sandbox.launcher.strays import SESSION_VARIABLE, end_strays
 
@@ -32,14 +42,14 @@ def main(arguments: list[str]) -> NoReturn:
     if session:
         end_strays(session)
     if status == HOST_GONE << 8:  # else the host reads what the groups counted, and removes them
-        limits.end_groups(each(options, "cgroup"))
+        groups.end_groups(each(options, "cgroup"))
     watch.leave(status, statuses_are_signals=bool(options["bwrap-program"]))
 
 
 def _become_worker(options: Options, command: list[str]) -> NoReturn:
     """Turn this process into the confined worker. The order matters: each step needs what the next one takes away."""
     kernel.close_from(3)
-    limits.join_groups(each(options, "cgroup"))
+    groups.join_groups(each(options, "cgroup"))
     uid = one(options, "uid")
     if uid is not None:
         _stop_being_root(options, int(uid))
