@@ -16,7 +16,10 @@ def main() -> None:
     if arguments[:1] == ["ensure"]:
         from stemsep_envs.cli.remembered import answer
 
-        code = answer(arguments[1:])
+        try:
+            code = answer(arguments[1:])
+        except KeyboardInterrupt:  # while it waited for another process
+            code = 130
         if code is not None:
             sys.exit(code)
     import gc

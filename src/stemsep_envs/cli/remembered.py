@@ -40,31 +40,22 @@ _SETTLED_SECONDS = 2.0
 
 
 def answer(arguments: list[str]) -> int | None:
-    """Print the remembered answer to ``ensure ARGUMENTS`` and return the exit code; None when none holds."""
+    """Print the remembered answer to ``ensure ARGUMENTS`` and return the exit code; None when none holds.
+
+    When another process is finding the same answer, wait for it and look again.
+    """
     as_json = arguments[-1:] == ["--json"]
-    place = _place(arguments[:-1] if as_json else arguments)
+    models = arguments[:-1] if as_json else arguments
+    place = _place(models)
     if place is None:
         return None
-    try:
-        with open(place, encoding="utf-8", errors="surrogateescape", newline="") as stream:  # noqa: PTH123
-            key, facts, used, warnings, text, document, end = stream.read().split(_SECTION)
-    except (OSError, ValueError):
-        return None
-    if end != _END or key != _key() or not _hold(facts.split(_ITEM)):
-        return None
-    for path in used.split(_ITEM):
-        try:
-            os.utime(path)
-        except OSError:
-            continue  # a home that cannot be written: nobody can remove from it either
-    try:
-        sys.stderr.write(warnings)
-        sys.stdout.write((document if as_json else text) + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 1
-    return 0
+    memory = _recall(place)
+    if memory is None:
+        from stemsep_envs.host.turnstile import lead_or_wait
+
+        lead_or_wait(_turnstile(place), lambda: _say_that_it_waits(models))
+        memory = _recall(place)
+    return None if memory is None else _print_answer(memory, as_json=as_json)
 
 
 def remember(models: Sequence[str], ensured: Ensured, *, warnings: str, asked_at: float) -> None:
@@ -129,6 +120,45 @@ def default_home() -> str:
         return os.path.join(user, "Library", "Application Support", "stemsep-env")  # noqa: PTH118
     data = os.environ.get("XDG_DATA_HOME", "").strip() or os.path.join(user, ".local", "share")  # noqa: PTH118
     return os.path.join(data, "stemsep-env")  # noqa: PTH118
+
+
+def _recall(place: str) -> list[str] | None:
+    """Return what is remembered (files to mark as used, warnings, text, JSON) while all its witnesses hold."""
+    try:
+        with open(place, encoding="utf-8", errors="surrogateescape", newline="") as stream:  # noqa: PTH123
+            key, facts, *memory, end = stream.read().split(_SECTION)
+    except (OSError, ValueError):
+        return None
+    return memory if len(memory) == 4 and end == _END and key == _key() and _hold(facts.split(_ITEM)) else None
+
+
+def _print_answer(memory: list[str], *, as_json: bool) -> int:
+    used, warnings, text, document = memory
+    for path in used.split(_ITEM):
+        try:
+            os.utime(path)
+        except OSError:
+            continue  # a home that cannot be written: nobody can remove from it either
+    try:
+        sys.stderr.write(warnings)
+        sys.stdout.write((document if as_json else text) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    return 0
+
+
+def _turnstile(place: str) -> str:
+    """Return the file that the first process to find an answer holds."""
+    cache, name = os.path.split(place)
+    home = os.path.dirname(os.path.dirname(cache))  # noqa: PTH120
+    return os.path.join(home, "holds", f"ensure-{name}")  # noqa: PTH118
+
+
+def _say_that_it_waits(models: Sequence[str]) -> None:
+    sys.stderr.write(f"another process ensures {', '.join(models)}; waiting for it ...\n")
+    sys.stderr.flush()
 
 
 def _place(models: Sequence[str]) -> str | None:

@@ -256,6 +256,41 @@ def _cuts(memory: bytes) -> list[bytes]:
     return [memory[:length] for length in (*range(0, len(memory), 97), len(memory) - 1)]
 
 
+def _ask(home: Path) -> subprocess.Popen[str]:
+    program = "import sys; from stemsep_envs.cli.remembered import answer; sys.exit(answer(['dsp-hpss']) or 0)"
+    env = {**os.environ, "STEMSEP_ENV_HOME": str(home)}
+    return subprocess.Popen(
+        [sys.executable, "-c", program], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there all go together")
+def test_waits_for_whoever_finds_the_same_answer(machine: Machine) -> None:
+    leader = (
+        "import sys, time; from stemsep_envs.cli.remembered import answer; answer(['dsp-hpss']);"
+        "print('leads', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", leader], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout is not None
+        assert first.stdin is not None
+        assert first.stdout.readline() == "leads\n"
+        others = [_ask(machine.root / "home") for _ in range(3)]
+        for other in others:
+            assert other.stderr is not None
+            assert other.stderr.readline() == "another process ensures dsp-hpss; waiting for it ...\n"
+        machine.remember()
+        first.stdin.close()
+    assert [other.communicate()[0] for other in others] == [machine.answer()] * 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there all go together")
+def test_nobody_waits_for_the_dead(machine: Machine) -> None:
+    for _ in range(2):  # each leads, finds no answer, and ends
+        assert _ask(machine.root / "home").communicate(timeout=30) == ("", "")
+
+
 def test_a_damaged_memory_is_no_answer(machine: Machine) -> None:
     machine.remember()
     whole = machine.memory.read_bytes()
