@@ -14,7 +14,7 @@ from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from stemsep_envs.documents.base import Document
-from stemsep_envs.documents.canonical import Sha256
+from stemsep_envs.documents.engine_source import EngineSource, PatchStep
 
 RuntimeId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{1,63}$")]
 VariantId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -121,28 +121,6 @@ class ModelType(Document):
     settings: Mapping[str, SettingDeclaration] = {}
 
 
-class GitSource(Document):
-    """An engine's source: a commit of a git repository. The address obeys git's own configuration (``insteadOf``)."""
-
-    repository: str
-    commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
-    package_dir: str = "."
-
-
-class PatchStep(Document):
-    """One change to an engine file; refuses when the file is not the one it was written for."""
-
-    kind: Literal["replace", "add", "substitute", "diff"]
-    path: str
-    base_sha256: Sha256 | None = None
-    source: str | None = None
-    """For replace, add and diff: a file beside the recipe, or ``artifact:<name>`` of the model."""
-    source_sha256: Sha256 | None = None
-    find: str | None = None
-    replace: str | None = None
-    count: Annotated[int, Field(ge=1)] = 1
-
-
 class Variant(Document):
     """A named set of patches and pins on the runtime."""
 
@@ -184,7 +162,8 @@ class RuntimeRecipe(Document):
     """Settings that every model type of the runtime understands."""
     model_types: Mapping[str, ModelType]
     variants: Mapping[VariantId, Variant] = {}
-    engine: GitSource | None = None
+    engine: EngineSource | None = None
+    """The source tree that models of this runtime run in; None when the packages are all there is."""
     health: Health
 
     def declared_settings(self, model_type: str) -> dict[str, SettingDeclaration]:
