@@ -147,7 +147,22 @@ def input_answer(entry: ModelEntry, recipe: RuntimeRecipe, path: Path | None) ->
         "sample_rate": header.sample_rate,
         "duration_seconds": header.duration_seconds,
     }
-    return InputAnswer(facts, tuple(_channel_reasons(entry, recipe, header.channels)))
+    return InputAnswer(facts, channel_reasons(entry, recipe, header.channels))
+
+
+def channel_reasons(entry: ModelEntry, recipe: RuntimeRecipe, channels: int) -> tuple[Reason, ...]:
+    """Say why the model does not take an input of so many channels; empty when it does."""
+    supports = {1: entry.capabilities.supports_mono, 2: entry.capabilities.supports_stereo}
+    words = {1: "mono", 2: "stereo"}.get(channels, f"{channels} channels")
+    if supports.get(channels) is False:
+        field = "supports_mono" if channels == 1 else "supports_stereo"
+        return (Reason("input_channels", f"{entry.id} does not take {words}", path=f"capabilities.{field}"),)
+    model_type = recipe.model_types.get(entry.runtime.model_type or "")
+    if model_type is None or channels in model_type.channels:
+        return ()
+    accepted = " or ".join(map(str, model_type.channels))
+    hint = f"mix it to {accepted} channels first"
+    return (Reason("input_channels", f"{entry.id} takes {accepted} channels, not {channels}", hint),)
 
 
 def phase_fix_reasons(reference: ModelEntry) -> tuple[Reason, ...]:
@@ -228,20 +243,6 @@ def _bounds(environment: EnvironmentPlan) -> Iterator[Any]:
     for bound in (environment.requirements.python.lower, environment.requirements.python.upper):
         if bound is not None:
             yield bound
-
-
-def _channel_reasons(entry: ModelEntry, recipe: RuntimeRecipe, channels: int) -> Iterator[Reason]:
-    supports = {1: entry.capabilities.supports_mono, 2: entry.capabilities.supports_stereo}
-    words = {1: "mono", 2: "stereo"}.get(channels, f"{channels} channels")
-    if supports.get(channels) is False:
-        field = "supports_mono" if channels == 1 else "supports_stereo"
-        yield Reason("input_channels", f"{entry.id} does not take {words}", path=f"capabilities.{field}")
-        return
-    model_type = recipe.model_types.get(entry.runtime.model_type or "")
-    if model_type is not None and channels not in model_type.channels:
-        accepted = " or ".join(map(str, model_type.channels))
-        hint = f"mix it to {accepted} channels first"
-        yield Reason("input_channels", f"{entry.id} takes {accepted} channels, not {channels}", hint)
 
 
 def _status(name: str, status: Status, reason: str, *origins: object) -> RequirementStatus:

@@ -73,9 +73,13 @@ def separate_recorded(
     cancelled: threading.Event | None = None,
 ) -> RunTrack:
     """Separate one track and write its own record, last; raises as `Session.separate` does."""
-    track = session.separate(job.input.path, job.names, frame.output, on_progress=on_progress, cancelled=cancelled)
-    write_record(frame.output.dir / job.names.record, build_record(frame, (track,), status="done", exit_code=0))
-    return track
+
+    def record(track: RunTrack) -> None:
+        write_record(frame.output.dir / job.names.record, build_record(frame, (track,), status="done", exit_code=0))
+
+    return session.separate(
+        job.input.path, job.names, frame.output, record=record, on_progress=on_progress, cancelled=cancelled
+    )
 
 
 def settled(jobs: Sequence[Job], on_event: OnEvent) -> list[RunTrack]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -149,6 +150,7 @@ def run_prepared(prepared: PreparedRun, *, on_event: OnEvent = ignore_event) -> 
         if all(job.verdict is not None for job in prepared.jobs):
             finished += settled(prepared.jobs, on_event)
         else:
+            _refuse_unwritable(request.output.dir)
             frame = _with_environment(frame, on_event)
             frame = _separate(prepared, frame, finished, on_event)
     except (KeyboardInterrupt, InterruptedRunError) as error:
@@ -160,6 +162,15 @@ def run_prepared(prepared: PreparedRun, *, on_event: OnEvent = ignore_event) -> 
     record = _finish(frame, finished, status="failed" if exit_code else "done", exit_code=exit_code)
     on_event(Event(event="finished", exit_code=exit_code))
     return record
+
+
+def _refuse_unwritable(output_dir: Path) -> None:
+    """Refuse an output folder that plainly cannot be written before an hour goes into building and separating."""
+    there = next(path for path in (output_dir, *output_dir.parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise UsageError(f"{there} is a file, not a folder", hint="name another output folder", code="not_a_folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write to {there}", hint="choose a folder you can write to", code="not_writable")
 
 
 def _with_environment(frame: RunFrame, on_event: OnEvent) -> RunFrame:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from stemsep_envs.commands.checks import channel_reasons
 from stemsep_envs.commands.output import OutputPlan
 from stemsep_envs.commands.plan import Plan
 from stemsep_envs.commands.scratch import Scratch, session_scratch
@@ -96,20 +97,22 @@ class Session:
         names: TrackNames,
         output: OutputPlan,
         *,
+        record: Callable[[RunTrack], None],
         on_progress: Callable[[ProgressParams], None] | None = None,
         cancelled: threading.Event | None = None,
     ) -> RunTrack:
-        """Separate one track and put its stems in place.
+        """Separate one track and put its stems and its record in place, together or not at all.
 
         Args:
             source: The audio file.
             names: Where each stem goes, relative to ``output.dir``.
             output: Where and how to write.
+            record: Writes the track's own record. Where that fails, or is interrupted, the stems are taken away again.
             on_progress: Called with each sign of progress (frames of the input).
             cancelled: Set it from another thread to give the track up.
 
         Returns:
-            The track's part of the record; its own record is not written here.
+            The track's part of the record.
 
         Raises:
             ModelError: The model's code failed or its worker died.
@@ -126,22 +129,27 @@ class Session:
             with self._shown(source) as shown:
                 result = self._ask(shown, names, output, scratch, on_progress, cancelled)
             read = reading.result()
-            taken = self._take(result, names, output, scratch)
+            doubts = self._channel_doubts(result.input.channels)
+            taken = self._take(result, scratch)
+            with _all_or_none() as placed:
+                _place(taken, names, output, placed)
+                track = RunTrack(
+                    status="done",
+                    input=_input_facts(source, read, result),
+                    start_frame=result.range.start_frame,
+                    frames=result.range.frames,
+                    outputs=_outputs(result, taken, names, output),
+                    gain=result.gain,
+                    gain_reason=result.gain_reason,
+                    warnings=(*doubts, *_warnings(result, read)),
+                    timings=_timings(result, time.monotonic() - began),
+                    peak_memory_bytes=result.peak_memory_bytes,
+                    record=str(names.record),
+                )
+                record(track)
         finally:
             remove_tree(scratch)
-        return RunTrack(
-            status="done",
-            input=_input_facts(source, read, result),
-            start_frame=result.range.start_frame,
-            frames=result.range.frames,
-            outputs=_outputs(result, taken, names, output),
-            gain=result.gain,
-            gain_reason=result.gain_reason,
-            warnings=_warnings(result, read),
-            timings=_timings(result, time.monotonic() - began),
-            peak_memory_bytes=result.peak_memory_bytes,
-            record=str(names.record),
-        )
+        return track
 
     def close(self, *, politely: bool = True) -> None:
         """End the worker and everything it started."""
@@ -267,10 +275,15 @@ class Session:
             )
         return result
 
-    def _take(
-        self, result: SeparateResult, names: TrackNames, output: OutputPlan, scratch: Path
-    ) -> dict[str, Ingested]:
-        """Take all stems out of the worker's reach, then put them in place together, or none of them."""
+    def _channel_doubts(self, channels: int) -> tuple[Finding, ...]:
+        """Refuse an input that the registry says the model does not take, whatever its engine did with it."""
+        reasons = channel_reasons(self.plan.entry, self.plan.runtime.recipe, channels)
+        if reasons and self.plan.enforcement == "strict":
+            raise UsageError(reasons[0].message, hint=reasons[0].hint, code=reasons[0].code)
+        return tuple(Finding(code=reason.code, message=reason.message, path=reason.path) for reason in reasons)
+
+    def _take(self, result: SeparateResult, scratch: Path) -> dict[str, Ingested]:
+        """Take all stems out of the worker's reach."""
         ours = self._scratch.taken_dir
         pending: dict[str, Future[Ingested]] = {
             stem.stem: self._hashing.submit(
@@ -282,18 +295,26 @@ class Session:
             )
             for stem in result.outputs
         }
-        taken = {stem: future.result() for stem, future in pending.items()}
-        remove_file(output.dir / names.record)  # a record never stands beside stems it does not tell
-        placed: list[Path] = []
-        try:
-            for stem, ingested in taken.items():
-                publish(ingested.path, output.dir / names.stems[stem])
-                placed.append(output.dir / names.stems[stem])
-        except BaseException:
-            for path in placed:
-                remove_file(path)
-            raise
-        return taken
+        return {stem: future.result() for stem, future in pending.items()}
+
+
+@contextmanager
+def _all_or_none() -> Iterator[list[Path]]:
+    """Yield a list for files that are put in place; all of them are removed again if the block fails."""
+    placed: list[Path] = []
+    try:
+        yield placed
+    except BaseException:
+        for path in placed:
+            remove_file(path)
+        raise
+
+
+def _place(taken: Mapping[str, Ingested], names: TrackNames, output: OutputPlan, placed: list[Path]) -> None:
+    remove_file(output.dir / names.record)  # a record never stands beside stems it does not tell
+    for stem, ingested in taken.items():
+        placed.append(output.dir / names.stems[stem])
+        publish(ingested.path, placed[-1])
 
 
 @contextmanager
