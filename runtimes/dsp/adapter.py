@@ -51,13 +51,13 @@ class Setting(NamedTuple):
     description: str
 
 
-_WINDOW = Setting("window_seconds", 0.093, 0.005, 0.5, "seconds", "Length of the STFT window.")
+_WINDOW = Setting("window_seconds", 0.064, 0.005, 0.5, "seconds", "Length of the STFT window.")
 _OVERLAP = Setting(
     "overlap", 0.75, 0.5, 0.96875, "ratio", "Overlap of STFT windows; the hop is the window divided by a whole number."
 )
 _MEDIANS = (
-    Setting("harmonic_seconds", 0.25, 0.0, 2.0, "seconds", "Length of the median filter along time."),
-    Setting("percussive_hz", 500.0, 0.0, 5000.0, "hertz", "Length of the median filter along frequency."),
+    Setting("harmonic_seconds", 0.4, 0.0, 2.0, "seconds", "Length of the median filter along time."),
+    Setting("percussive_hz", 300.0, 0.0, 5000.0, "hertz", "Length of the median filter along frequency."),
 )
 _MASK_POWER = Setting("mask_power", 2.0, 0.5, 16.0, "exponent", "Exponent of the soft masks; larger is harder.")
 
