@@ -261,5 +261,7 @@ class TestSettings:
 
     def test_the_largest_settings_work(self) -> None:
         audio = noise(4000)
-        stems = separate("hpss", audio, 8000, window_seconds=0.05, percussive_hz=5000, overlap=0.96875)
+        stems = separate(
+            "hpss", audio, 8000, window_seconds=0.05, harmonic_seconds=0.39, percussive_hz=5000, overlap=0.96875
+        )
         assert np.abs(sum(stems.values()) - audio).max() < 2e-6
