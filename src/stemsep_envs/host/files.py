@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedIOBase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +24,7 @@ from stemsep_envs.errors import LimitError, StemsepEnvError, UsageError
 from stemsep_envs.host.trees import remove_file, remove_tree
 
 __all__ = [
+    "blocks_of",
     "can_clone",
     "copy_hashed",
     "ensure_dir",
@@ -42,7 +44,7 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-_CHUNK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 18
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 _BESIDE = re.compile(r"\.stemsep-env-[0-9a-f]{16}\.tmp")
@@ -200,6 +202,13 @@ def scratch_dir(parent: Path, prefix: str) -> Iterator[Path]:
             _log.warning("cannot remove %s: %s", folder, error.strerror or error)
 
 
+def blocks_of(stream: BufferedIOBase) -> Iterator[memoryview]:
+    """Yield what an open file holds, block by block, in one buffer that is filled again: use each before the next."""
+    buffer = memoryview(bytearray(_BLOCK_BYTES))
+    while size := stream.readinto(buffer):
+        yield buffer[:size]
+
+
 def sha256_of(path: Path, *, check: Callable[[], None] | None = None) -> tuple[str, int]:
     """Return the SHA-256 (hexadecimal) and the size in bytes of a file.
 
@@ -210,7 +219,7 @@ def sha256_of(path: Path, *, check: Callable[[], None] | None = None) -> tuple[s
     digest = hashlib.sha256()
     size = 0
     with path.open("rb") as stream:
-        while block := stream.read(_CHUNK_BYTES):
+        for block in blocks_of(stream):
             digest.update(block)
             size += len(block)
             if check is not None:
@@ -218,7 +227,7 @@ def sha256_of(path: Path, *, check: Callable[[], None] | None = None) -> tuple[s
     return digest.hexdigest(), size
 
 
-def copy_hashed(source: BinaryIO, destination: Path, *, max_bytes: int, durable: bool = True) -> tuple[str, int]:
+def copy_hashed(source: BufferedIOBase, destination: Path, *, max_bytes: int, durable: bool = True) -> tuple[str, int]:
     """Copy an open file to ``destination``, whole or not at all; return the SHA-256 and size of what was copied.
 
     Args:
@@ -233,7 +242,7 @@ def copy_hashed(source: BinaryIO, destination: Path, *, max_bytes: int, durable:
     """
     digest, size = hashlib.sha256(), 0
     with explained(destination), _beside(destination) as stream:
-        while block := source.read(_CHUNK_BYTES):
+        for block in blocks_of(source):
             size += len(block)
             if size > max_bytes:
                 raise LimitError(f"{destination.name} grew past {max_bytes} bytes", code="output_too_large")

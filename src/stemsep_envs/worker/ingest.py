@@ -12,12 +12,12 @@ import os
 import stat
 import sys
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from stemsep_envs.documents.canonical import Sha256
 from stemsep_envs.errors import ModelError
-from stemsep_envs.host.files import copy_hashed, explained, remove_tree
+from stemsep_envs.host.files import blocks_of, copy_hashed, explained, remove_tree
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _OPEN_FLAGS = os.O_RDONLY | _NO_LINKS | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -76,7 +76,7 @@ def _open(source: Path) -> int:
         os.close(folder)
 
 
-def _renamed(source: Path, destination: Path, stream: BinaryIO) -> bool:
+def _renamed(source: Path, destination: Path, stream: BufferedReader) -> bool:
     """Rename the open file into place; False where that cannot be, on another file system or on Windows while open."""
     try:
         if sys.platform == "win32":
@@ -100,9 +100,9 @@ def _renamed(source: Path, destination: Path, stream: BinaryIO) -> bool:
     return True
 
 
-def _hashed(stream: BinaryIO) -> tuple[str, int]:
+def _hashed(stream: BufferedReader) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
-    while block := stream.read(1 << 20):
+    for block in blocks_of(stream):
         digest.update(block)
         size += len(block)
     return digest.hexdigest(), size
