@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("preflight")
 @click.argument("model", shell_complete=complete_model)
-@click.argument("input_path", metavar="[INPUT]", required=False, type=click.Path(path_type=Path))
+@click.argument("input_path", metavar="[INPUT]", required=False, type=click.Path(path_type=Path, readable=False))
 @click.option("--phase-fix-reference", metavar="MODEL", help="Check this model as the reference of a phase fix.")
 @settings_options
 @planning_options

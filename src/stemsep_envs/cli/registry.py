@@ -25,6 +25,7 @@ def list_models(console: Console, registry_path: Path | None, runtime: str | Non
     from stemsep_envs.commands.registry import list_registry
 
     report = list_registry(registry_path, runtime=runtime, stem=stem)
+    console.findings("warning", report.warnings)
     if console.json:
         console.document(report)
     else:

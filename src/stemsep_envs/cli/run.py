@@ -18,11 +18,13 @@ from stemsep_envs.errors import UsageError
 
 @click.command("run")
 @click.argument("model", shell_complete=complete_model)
-@click.argument("inputs", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("inputs", nargs=-1, type=click.Path(path_type=Path, readable=False))
 @click.option("-o", "--output", "output_dir", required=True, type=click.Path(), help="Output folder.")
 @click.option("-r", "--recursive", is_flag=True, help="Search folders to the bottom.")
 @click.option(
-    "--from-file", type=click.Path(path_type=Path, allow_dash=True), help="Read inputs from a list (- is stdin)."
+    "--from-file",
+    type=click.Path(path_type=Path, readable=False, allow_dash=True),
+    help="Read inputs from a list (- is stdin).",
 )
 @click.option("--stems", help="Only these stems, separated by commas.")
 @click.option("--format", "audio_format", default="wav", show_default=True, help="wav, flac, mp3, m4a or opus.")

@@ -85,7 +85,7 @@ def choose_confinement(
     required = required_level(entry, recipe, trusted_registry=trusted_registry)
     floor = max(required, allowed or required, key=LEVEL_ORDER.index)
     if asked is not None and LEVEL_ORDER.index(asked) <= LEVEL_ORDER.index(floor):
-        names: tuple[LevelName, ...] = (asked,)
+        names = tuple(name for name in candidates(asked) if name == asked)
     else:
         names = candidates(asked)
     measurements = measured(names, home.cache_dir)

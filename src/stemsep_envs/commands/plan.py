@@ -108,7 +108,7 @@ def planning_from(options: Mapping[str, Any]) -> PlanOptions:
     return PlanOptions(
         registry_path=options.get("registry_path"),
         runtime=options.get("runtime"),
-        target=options.get("target") or "auto",
+        target="auto" if options.get("target") is None else options["target"],
         offline=bool(options.get("offline")),
         confirm_manual_steps=bool(options.get("confirm_manual_steps")),
         enforcement=options.get("enforce") or "strict",

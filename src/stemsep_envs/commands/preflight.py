@@ -235,7 +235,7 @@ def _choose_target(asked: str, requirements: Requirements, accelerators: Acceler
     platform = this_machine().platform
     if asked == "auto":
         return choose_target(requirements, usable_accelerators(accelerators, platform), platform=platform)
-    if "-" not in asked:
+    if asked and "-" not in asked:
         usable = usable_accelerators(accelerators, platform)
         return choose_target(requirements, usable, platform=platform, asked=asked)
     try:

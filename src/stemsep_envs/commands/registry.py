@@ -44,7 +44,8 @@ def list_registry(path: Path | None, *, runtime: str | None = None, stem: str | 
         for model in catalogue.summaries()
         if runtime in {None, model.runtime} and (stem is None or stem in model.stems)
     ]
-    return RegistryListing(path=str(catalogue.path), models=tuple(models))
+    unusable = tuple(Finding(code="invalid", message=each.message, path=each.path) for each in catalogue.problems)
+    return RegistryListing(path=str(catalogue.path), models=tuple(models), warnings=unusable)
 
 
 def show_entry(path: Path | None, model_id: str) -> str:

@@ -28,6 +28,8 @@ class RegistryListing(Document):
     schema_version: Literal[1] = 1
     path: str
     models: tuple[ListedModel, ...]
+    warnings: tuple[Finding, ...] = ()
+    """Entries that cannot be used at all, and are not listed: no readable id, or that of another."""
 
 
 class ValidationReport(Document):

@@ -8,12 +8,13 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stemsep_envs._version import __version__
-from stemsep_envs.errors import Reason
-from stemsep_envs.host.files import explained, write_atomic
+from stemsep_envs.errors import Reason, StemsepEnvError
+from stemsep_envs.host.files import write_atomic
 from stemsep_envs.sandbox.hygiene import Hygiene
 from stemsep_envs.sandbox.policy import AXES, LEVEL_ORDER, Axis, AxisState, Level, LevelName, Measurement
 
@@ -144,7 +145,7 @@ def measured(names: Iterable[LevelName], cache_dir: Path) -> dict[LevelName, Mea
     fresh = {name: value for name, value in found.items() if value.available and name != "hygiene"}
     if fresh.keys() - known.keys():
         everything = {name: asdict(value) for name, value in (known | fresh).items()}
-        with explained(file):
+        with suppress(StemsepEnvError):  # measured again next time
             write_atomic(file, json.dumps({"measured_on": key, "levels": everything}, indent=1).encode())
     return found
 
@@ -156,8 +157,11 @@ def _circumstances() -> dict[str, str]:
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         groups = Path("/proc/self/cgroup").read_text(encoding="utf-8").count("\n")
+        status_lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     except OSError:
-        boot, groups = "", 0
+        boot, groups, status_lines = "", 0, []
+    # Root in a container may do much less than root beside it.
+    rights = [" ".join(line.split()) for line in status_lines if line.startswith(("Cap", "NoNewPrivs:", "Seccomp:"))]
     return {
         "version": __version__,
         "python": sys.executable,
@@ -165,6 +169,7 @@ def _circumstances() -> dict[str, str]:
         "boot": boot,
         "user": str(os.geteuid()) if hasattr(os, "geteuid") else "",
         "groups": str(groups),
+        "rights": ", ".join(rights),
         "bubblewrap": f"{bubblewrap} {status.st_size} {status.st_mtime_ns}" if status else "",
     }
 
