@@ -1,19 +1,24 @@
-"""`env`: the environments of this home."""
+"""`env`: list, show, verify, repair and remove the environments of this home, and free what nobody needs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 
-from stemsep_envs.documents.environment_reports import EnvironmentDetails, EnvironmentListing, ListedEnvironment
+from stemsep_envs.documents.environment_reports import (
+    EnvironmentDetails,
+    RepairedEnvironment,
+    RepairReport,
+    VerifiedEnvironment,
+    VerifyReport,
+)
+from stemsep_envs.documents.events import Event
+from stemsep_envs.environments import repairing, verifying
 from stemsep_envs.environments.store import Stored, find_environments, list_environments, read_receipt
-from stemsep_envs.errors import UsageError
+from stemsep_envs.errors import BlockedError, StemsepEnvError, UsageError
 from stemsep_envs.host.paths import find_home
 
-
-def environment_listing() -> EnvironmentListing:
-    """List all environments, whole and broken, last used first."""
-    home = find_home()
-    return EnvironmentListing(home=str(home.root), environments=tuple(map(_listed, list_environments(home))))
+OnEvent = Callable[[Event], None]
 
 
 def environment_details(prefix: str) -> EnvironmentDetails:
@@ -30,7 +35,7 @@ def environment_details(prefix: str) -> EnvironmentDetails:
         dir=str(stored.dir),
         state="broken" if stored.problem else "whole",
         problem=stored.problem,
-        last_used=_time(stored.last_used_at),
+        last_used=utc_text(stored.last_used_at),
         live_uses=stored.live_uses,
         receipt=stored.receipt or read_receipt(find_home(), stored.digest),
     )
@@ -52,22 +57,77 @@ def named_environment(prefix: str) -> Stored:
     raise UsageError(f"{len(found)} environments begin with {prefix}: {several}", hint="write more of it")
 
 
-def _listed(stored: Stored) -> ListedEnvironment:
-    receipt = stored.receipt
-    return ListedEnvironment(
+def named_environments(prefixes: Sequence[str]) -> tuple[Stored, ...]:
+    """Return the environments that are named, each once; raises as `named_environment` does."""
+    named = {stored.digest: stored for stored in map(named_environment, prefixes)}
+    return tuple(named.values())
+
+
+def verify_environments(prefixes: Sequence[str], *, quick: bool, on_event: OnEvent) -> VerifyReport:
+    """Compare environments with what was built: those that are named, or all.
+
+    Raises:
+        UsageError: One that is named does not exist.
+    """
+    stored = named_environments(prefixes) if prefixes else list_environments(find_home())
+    verified = tuple(_verified(item, quick=quick, on_event=on_event) for item in stored)
+    return VerifyReport(ok=all(item.ok for item in verified), quick=quick, environments=verified)
+
+
+def repair_environments(prefixes: Sequence[str], *, offline: bool, on_event: OnEvent) -> RepairReport:
+    """Verify environments, those that are named or all, and build anew what is not as it was built.
+
+    One that cannot be repaired does not keep the others from it.
+
+    Raises:
+        UsageError: One that is named does not exist.
+    """
+    stored = named_environments(prefixes) if prefixes else list_environments(find_home())
+    repaired = tuple(_repaired(item, offline=offline, on_event=on_event) for item in stored)
+    return RepairReport(ok=all(item.action != "failed" for item in repaired), environments=repaired)
+
+
+def utc_text(seconds: float | None) -> str | None:
+    """Write a time as documents do, or None for none."""
+    return None if seconds is None else f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _verified(stored: Stored, *, quick: bool, on_event: OnEvent) -> VerifiedEnvironment:
+    on_event(Event(event="step", step="verify", message=f"verifying {stored.digest[:12]}"))
+    found = verifying.verify(find_home(), stored.digest, quick=quick)
+    return VerifiedEnvironment(
         digest=stored.digest,
-        state="broken" if stored.problem else "whole",
-        problem=stored.problem,
-        built_for=receipt.built_for if receipt else (),
-        target=receipt.inputs.target if receipt else None,
-        python=receipt.inputs.interpreter.version if receipt else None,
-        size_bytes=receipt.size.bytes if receipt else None,
-        shared_bytes=receipt.size.shared_bytes if receipt else None,
-        created_at=receipt.created_at if receipt else None,
-        last_used=_time(stored.last_used_at),
-        live_uses=stored.live_uses,
+        ok=not found.differences,
+        differences=found.differences,
+        files=found.files,
+        hashed_bytes=found.hashed_bytes,
+        seconds=round(found.seconds, 3),
     )
 
 
-def _time(seconds: float | None) -> str | None:
-    return None if seconds is None else f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+def _repaired(stored: Stored, *, offline: bool, on_event: OnEvent) -> RepairedEnvironment:
+    verified = _verified(stored, quick=False, on_event=on_event)
+    if verified.ok:
+        return RepairedEnvironment(digest=stored.digest, action="none", detail="as it was built", differences=())
+
+    def report(step: str, detail: str) -> None:
+        on_event(Event(event="step", step=step, message=detail))
+
+    on_event(Event(event="step", step="repair", message=f"repairing {stored.digest[:12]}"))
+    try:
+        done = repairing.repair(find_home(), stored.digest, offline=offline, report=report)
+    except BlockedError:
+        raise
+    except StemsepEnvError as error:
+        words = error.message if error.hint is None else f"{error.message}; {error.hint}"
+        return RepairedEnvironment(
+            digest=stored.digest, action="failed", detail=words, differences=verified.differences
+        )
+    if done.receipt is None:
+        detail = f"{done.removed_because}; the next `ensure` builds it"
+        return RepairedEnvironment(
+            digest=stored.digest, action="removed", detail=detail, differences=verified.differences
+        )
+    return RepairedEnvironment(
+        digest=stored.digest, action="rebuilt", detail="built from clean files", differences=verified.differences
+    )

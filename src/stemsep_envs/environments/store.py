@@ -1,9 +1,10 @@
 """The environments of a home: where they are, which are whole, which are in use.
 
-    environments/<digest>/          venv/, lock.txt and receipt.json; appears whole, by one rename
+    environments/<digest>/          venv/, lock.txt, manifest.json, receipt.json; appears whole, by one rename
     environments/<digest>.uses/     a file a live session, locked while it lives; the mtime of ``last-used``
     environments/.building-…        being built, by whoever holds the digest's lock; otherwise left by the dead
-    environments/.removing-…        being removed
+    environments/.removing-…        being removed, or replaced while a session still has it open
+    environments/.copying-…         copies on their way into an environment that shares no file with others any more
     holds/environment-…             the lock of a digest: to build, replace, remove, or begin to use it
 
 Everything here is cheap: whether the files are still as they were built is for ``verify`` to say.
@@ -14,27 +15,40 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import secrets
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.base import parse_json
 from stemsep_envs.documents.environment import LAYOUT, Receipt
-from stemsep_envs.errors import LimitError, StemsepEnvError
+from stemsep_envs.errors import BlockedError, LimitError, Reason, StemsepEnvError
 from stemsep_envs.host import files, locks
 from stemsep_envs.host.paths import Home
 
 _log = logging.getLogger(__name__)
 
 RECEIPT = "receipt.json"
+MANIFEST = "manifest.json"
+DAMAGED = "receipt-of-damaged.json"
 LOCK = "lock.txt"
 BUILDING = ".building-"
 REMOVING = ".removing-"
+COPYING = ".copying-"
 _DIGEST_CHARACTERS = 64
 _HOLD_CHARACTERS = 16
+_USES = ".uses"
+_MARK = re.compile(r"[0-9]+-[0-9a-f]{8}")
+_LOOKS = 3
+_LOOK_AGAIN_SECONDS = 0.02
+
+
+def _nothing() -> None:
+    """Prepare nothing."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +58,11 @@ class Stored:
     Attributes:
         digest: Its name.
         dir: Its folder.
-        receipt: What went in; None when it cannot be read.
+        receipt: What went in, also of one that was found damaged; None when it cannot be read.
         problem: Why it cannot be used, or None when it is whole.
         last_used_at: Seconds since 1970; None when never.
         live_uses: How many sessions use it now.
+        users: Their processes.
     """
 
     digest: str
@@ -56,6 +71,7 @@ class Stored:
     problem: str | None
     last_used_at: float | None
     live_uses: int
+    users: tuple[int, ...] = ()
 
 
 def environment_dir(home: Home, digest: str) -> Path:
@@ -73,7 +89,7 @@ def hold_path(home: Home, digest: str) -> Path:
     return home.holds_dir / f"environment-{digest[:_HOLD_CHARACTERS]}"
 
 
-def problem_with(home: Home, digest: str) -> str | None:
+def problem_with(home: Home, digest: str) -> str | None:  # noqa: PLR0911 - one reason each
     """Say in words why an environment cannot be used, or None when it is whole. A few stats and one small file."""
     folder = environment_dir(home, digest)
     try:
@@ -82,6 +98,8 @@ def problem_with(home: Home, digest: str) -> str | None:
         layout, named = receipt["inputs"]["layout"], receipt["digest"]
         known = (base["size_bytes"], base["mtime_us"])
     except FileNotFoundError:
+        if (folder / DAMAGED).exists():
+            return "files in it are not as they were built"
         return "there is no receipt" if folder.is_dir() else "it was never built"
     except (OSError, ValueError, KeyError, TypeError):
         return "its receipt cannot be read"
@@ -114,6 +132,17 @@ def read_receipt(home: Home, digest: str) -> Receipt:
     return parse_json(data, Receipt, origin=str(path))
 
 
+def read_any_receipt(home: Home, digest: str) -> Receipt:
+    """Return the receipt of an environment, also of one that was found damaged; raises as `read_receipt` does."""
+    try:
+        return read_receipt(home, digest)
+    except StemsepEnvError:
+        path = environment_dir(home, digest) / DAMAGED
+        if not path.is_file():
+            raise
+        return parse_json(path.read_bytes(), Receipt, origin=str(path))
+
+
 def list_environments(home: Home) -> tuple[Stored, ...]:
     """Return every environment of the home, whole or broken, last used first."""
     if not home.environments_dir.is_dir():
@@ -133,16 +162,19 @@ def find_environments(home: Home, prefix: str) -> tuple[Stored, ...]:
 
 
 @contextmanager
-def in_use(home: Home, digest: str) -> Iterator[None]:
+def in_use(home: Home, digest: str, *, prepare: Callable[[], None] = _nothing) -> Iterator[None]:
     """Mark an environment as used while the block runs, so that nobody removes it; the mark dies with this process.
 
     A home that cannot be written has no marks, and nobody can remove from it either.
 
+    Args:
+        home: The home.
+        digest: Which environment.
+        prepare: Called while the environment's lock is held, before the block runs; not in a home that is read-only.
+
     Raises:
         StemsepEnvError: It was removed, or broke, since it was found.
     """
-    uses = _uses_dir(home, digest)
-    mark = uses / f"{os.getpid()}-{secrets.token_hex(4)}"
     if not os.access(home.environments_dir, os.W_OK):
         yield
         return
@@ -151,28 +183,78 @@ def in_use(home: Home, digest: str) -> Iterator[None]:
             problem = problem_with(home, digest)
             if problem is not None:
                 raise StemsepEnvError(f"environment {digest[:12]} cannot be used: {problem}", code="environment_gone")
-            marked.callback(files.remove_file, mark)
-            marked.enter_context(locks.hold(mark))
+            prepare()
+            marked.enter_context(_mark(home, digest))
         files.touch(last_used_path(home, digest))
         yield
         files.touch(last_used_path(home, digest))
 
 
+@contextmanager
+def kept(home: Home, digest: str) -> Iterator[None]:
+    """Keep an environment from being removed while the block looks at it, whole or not; that is no use of it."""
+    if not os.access(home.environments_dir, os.W_OK):
+        yield
+        return
+    with ExitStack() as marked:
+        with locks.hold(hold_path(home, digest)):
+            marked.enter_context(_mark(home, digest))
+        yield
+
+
+@contextmanager
+def _mark(home: Home, digest: str) -> Iterator[None]:
+    mark = _uses_dir(home, digest) / f"{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        with locks.hold(mark):
+            yield
+    finally:
+        files.remove_file(mark)
+
+
+def users(home: Home, digest: str) -> tuple[int, ...]:
+    """Return the processes whose sessions use an environment, one for each session."""
+    return tuple(int(mark.name.partition("-")[0]) for mark in _marks(home, digest) if locks.is_held(mark))
+
+
 def live_uses(home: Home, digest: str) -> int:
     """Count the living sessions that use an environment."""
-    uses = _uses_dir(home, digest)
-    if not uses.is_dir():
-        return 0
-    return sum(1 for mark in uses.iterdir() if mark.name != "last-used" and locks.is_held(mark))
+    return len(users(home, digest))
+
+
+def refuse_if_used(home: Home, digest: str) -> None:
+    """Make sure that no session uses an environment. The caller holds its lock, so that none begins to.
+
+    Raises:
+        BlockedError: One does; says who.
+    """
+    for attempt in range(_LOOKS):  # whoever looks at the mark of a dead session holds it for an instant
+        pids = users(home, digest)
+        if not pids:
+            return
+        if attempt + 1 < _LOOKS:
+            time.sleep(_LOOK_AGAIN_SECONDS)
+    who = ", ".join(f"process {pid}" for pid in sorted(set(pids)))
+    reason = Reason(
+        "environment_in_use", f"environment {digest[:12]} is in use by {who}", hint="end it, or wait until it is done"
+    )
+    raise BlockedError(reason.message, (reason,), hint=reason.hint)
 
 
 def remove(home: Home, digest: str) -> None:
-    """Remove an environment, whole or broken. The caller holds its lock and knows that nobody uses it."""
+    """Remove an environment, whole or broken. The caller holds its lock.
+
+    Its files stay, out of the way, for as long as a session has it open: a damaged one is replaced at once.
+    """
     folder = environment_dir(home, digest)
+    live = live_uses(home, digest)
     if folder.is_dir():  # from one instant to the next it is no longer an environment; then its files go
         aside = home.environments_dir / f"{REMOVING}{digest[:_HOLD_CHARACTERS]}-{secrets.token_hex(4)}"
         files.publish(folder, aside)
-        files.remove_tree(aside)
+        if not live:
+            files.remove_tree(aside)
+    if not live:
+        files.remove_tree(_uses_dir(home, digest))
 
 
 def clear_leftovers(home: Home) -> None:
@@ -183,16 +265,30 @@ def clear_leftovers(home: Home) -> None:
     if not home.environments_dir.is_dir():
         return
     for entry in os.scandir(home.environments_dir):
-        for prefix in (BUILDING, REMOVING):
+        for prefix in (BUILDING, REMOVING, COPYING):
             if entry.name.startswith(prefix):
-                digest = entry.name.removeprefix(prefix).partition("-")[0]
-                try:
-                    with locks.hold(hold_path(home, digest), timeout_seconds=0):
-                        files.remove_tree(Path(entry.path))
-                except LimitError:
-                    continue  # its builder lives
-                except OSError as error:
-                    _log.debug("left for later: %s: %s", entry.path, error)
+                _clear_leftover(home, Path(entry.path), entry.name.removeprefix(prefix).partition("-")[0])
+
+
+def _clear_leftover(home: Home, path: Path, beginning: str) -> None:
+    """Remove a leftover of the environment whose digest begins so, unless its maker lives or a session has it open."""
+    try:
+        with locks.hold(hold_path(home, beginning), timeout_seconds=0):
+            used = home.environments_dir.glob(f"{beginning}*{_USES}")
+            if not any(live_uses(home, folder.name.removesuffix(_USES)) for folder in used):
+                files.remove_tree(path)
+    except LimitError:
+        return  # its builder lives
+    except OSError as error:
+        _log.debug("left for later: %s: %s", path, error)
+
+
+def last_used_at(home: Home, digest: str) -> float | None:
+    """Return when an environment was last used, in seconds since 1970; None when never."""
+    try:
+        return last_used_path(home, digest).stat().st_mtime
+    except OSError:
+        return None
 
 
 def last_used_path(home: Home, digest: str) -> Path:
@@ -201,18 +297,22 @@ def last_used_path(home: Home, digest: str) -> Path:
 
 
 def _uses_dir(home: Home, digest: str) -> Path:
-    return home.environments_dir / f"{digest}.uses"
+    return home.environments_dir / f"{digest}{_USES}"
+
+
+def _marks(home: Home, digest: str) -> list[Path]:
+    try:
+        return [path for path in _uses_dir(home, digest).iterdir() if _MARK.fullmatch(path.name)]
+    except FileNotFoundError:
+        return []
 
 
 def _stored(home: Home, digest: str) -> Stored:
     problem, receipt = problem_with(home, digest), None
     try:
-        receipt = read_receipt(home, digest)
+        receipt = read_any_receipt(home, digest)
     except StemsepEnvError as error:
         problem = problem or error.message
-    try:
-        last_used = (_uses_dir(home, digest) / "last-used").stat().st_mtime
-    except OSError:
-        last_used = None
     folder = environment_dir(home, digest)
-    return Stored(digest, folder, receipt, problem, last_used, live_uses(home, digest))
+    pids = users(home, digest)
+    return Stored(digest, folder, receipt, problem, last_used_at(home, digest), len(pids), pids)

@@ -1,0 +1,261 @@
+"""Sealing a built environment: every file is what the wheels say, and the manifest holds the rest.
+
+uv checks the hash of a wheel when it fetches it, and never again: what was changed in its cache since, it installs. So
+a build hashes what was installed, while the health check imports it, and compares it with the RECORD of every wheel,
+and the RECORDs with those that were seen when the same wheels were installed before. What deviates is never published.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stemsep_envs.documents.canonical import digest_of, digest_of_bytes
+from stemsep_envs.documents.environment import Size
+from stemsep_envs.documents.environment_manifest import Deviation, Manifest, SealedFile, SealedLink
+from stemsep_envs.environments.fingerprints import Hashed, Listed, hash_file, hash_files, list_files, stamp_of
+from stemsep_envs.environments.records import Claim, claims_of, find_records, is_signature
+from stemsep_envs.environments.store import MANIFEST, RECEIPT
+from stemsep_envs.errors import BuildError
+from stemsep_envs.host import files
+
+HAS_MODES = os.name == "posix"
+_SITE = "/site-packages/"
+_NEVER_INSTALLED = stat.S_IWOTH | stat.S_ISUID | stat.S_ISGID
+_INSTALLER_FILES = ("INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json")
+
+
+class Deviating(Exception):  # noqa: N818 - says what the installation is; caught where builds are repeated
+    """What was installed is not what the wheels hold; never reaches a user.
+
+    Attributes:
+        deviations: Every file.
+    """
+
+    def __init__(self, deviations: tuple[Deviation, ...]) -> None:
+        super().__init__(f"{len(deviations)} installed files are not what their wheels hold")
+        self.deviations = deviations
+
+
+@dataclass(frozen=True)
+class Seal:
+    """A sealed environment.
+
+    Attributes:
+        manifest: What its manifest says.
+        manifest_digest: Of the file, for the receipt.
+        contents: For each distribution, the digest of what its RECORD names: the same wherever the wheel is installed.
+        size: What the environment takes.
+    """
+
+    manifest: Manifest
+    manifest_digest: str
+    contents: Mapping[str, str]
+    size: Size
+
+
+@dataclass
+class Sealing:
+    """A build on its way to a seal: what was there before and after the installation.
+
+    Attributes:
+        folder: The staging folder.
+        made: The paths that the builder made before anything was installed.
+        known_contents: For distributions that were installed before from the same wheel: what they held.
+        accepted: Deviations that are the wheels' own.
+    """
+
+    folder: Path
+    made: frozenset[str]
+    known_contents: Mapping[str, str]
+    accepted: frozenset[Deviation]
+    _installed: Listed | None = None
+    _hashing: Future[dict[str, Hashed | OSError]] | None = field(default=None, repr=False)
+
+    @contextmanager
+    def hashing_beside(self) -> Iterator[None]:
+        """Hash what is installed while the block runs.
+
+        Raises:
+            Deviating: The block failed, and something is not what the wheels hold: that is why, for all one knows.
+        """
+        self._installed = list_files(self.folder)
+        with ThreadPoolExecutor(1, thread_name_prefix="seal") as beside:
+            self._hashing = beside.submit(hash_files, self._installed, tuple(self._installed.files()))
+            try:
+                yield
+            except BuildError as error:
+                try:
+                    self._compare()
+                except Deviating as deviating:
+                    raise deviating from error
+                raise
+
+    def finish(self) -> Seal:
+        """Compare what is there with what the wheels say, and write the manifest.
+
+        Raises:
+            Deviating: Something is not what the wheels hold.
+            BuildError: A RECORD cannot be read.
+        """
+        found = self._compare()
+        manifest = _manifest(found)
+        text = manifest.model_dump_json(indent=1).encode() + b"\n"
+        files.write_atomic(self.folder / MANIFEST, text)
+        return Seal(manifest, digest_of_bytes(text), contents_of(found.claims), _size(found.listed))
+
+    def _compare(self) -> _Found:
+        if self._installed is None or self._hashing is None:
+            raise RuntimeError("nothing was hashed")
+        _mend_modes(list_files(self.folder))
+        listed = list_files(self.folder)
+        hashes = _up_to_date(listed, self._hashing.result())
+        claims = _claims(self.folder, listed)
+        strangers = {path for path in self._installed.entries.keys() - self.made if _SITE in path}
+        deviations = tuple(_deviations(self.folder, listed, hashes, claims, strangers))
+        deviations += tuple(_changed_records(listed, hashes, contents_of(claims), self.known_contents))
+        refused = tuple(item for item in deviations if item not in self.accepted)
+        if refused:
+            raise Deviating(refused)
+        return _Found(listed, hashes, claims, deviations)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is installed: its files, their hashes, what RECORDs claim of them, and where that is not so."""
+
+    listed: Listed
+    hashes: Mapping[str, str]
+    claims: Mapping[str, tuple[Claim, ...]]
+    deviations: tuple[Deviation, ...]
+
+
+def begin(folder: Path, *, known_contents: Mapping[str, str], accepted: frozenset[Deviation]) -> Sealing:
+    """Note what is there before anything is installed; the arguments are those of `Sealing`."""
+    return Sealing(folder, frozenset(list_files(folder).entries), known_contents, accepted)
+
+
+def contents_of(claims: Mapping[str, tuple[Claim, ...]]) -> dict[str, str]:
+    """Return the digest of what each distribution's RECORD names, without what installers add."""
+    rows: dict[str, list[list[str]]] = {}
+    for path, several in claims.items():
+        name = path.partition(_SITE)[2]
+        for claim in several:
+            if claim.digest and name and not name.endswith(_INSTALLER_FILES):
+                rows.setdefault(claim.distribution, []).append([name, claim.digest])
+    return {distribution: digest_of(sorted(named)) for distribution, named in rows.items()}
+
+
+def vouched(claims: tuple[Claim, ...], path: Path, sha256: str) -> bool:
+    """Say whether one of the claims is true of a file."""
+    return any(
+        claim.digest == (sha256 if claim.algorithm == "sha256" else hash_file(path, claim.algorithm or ""))
+        for claim in claims
+        if claim.digest
+    )
+
+
+def mode_of(facts_mode: int) -> str:
+    """Return permission bits as the manifest writes them."""
+    return f"{stat.S_IMODE(facts_mode):04o}"
+
+
+def _mend_modes(listed: Listed) -> None:
+    """Take from installed files what no wheel gives them: that everyone may write, or run them as someone else."""
+    for path, facts in listed.entries.items():
+        if stat.S_ISREG(facts.st_mode) and facts.st_mode & _NEVER_INSTALLED and _SITE in path:
+            (listed.root / path).chmod(stat.S_IMODE(facts.st_mode) & ~_NEVER_INSTALLED)
+
+
+def _up_to_date(listed: Listed, hashed: Mapping[str, Hashed | OSError]) -> dict[str, str]:
+    """Return the hash of every file as it is now: anew for what came, or was written to, since it was hashed."""
+    fresh: dict[str, str] = {}
+    again = []
+    for path in listed.files():
+        known = hashed.get(path)
+        if isinstance(known, Hashed) and known.stamp == stamp_of(listed.entries[path]):
+            fresh[path] = known.sha256
+        else:
+            again.append(path)
+    for path, result in hash_files(listed, again).items():
+        if isinstance(result, OSError):
+            raise BuildError(f"an installed file cannot be read: {result}") from result
+        fresh[path] = result.sha256
+    return fresh
+
+
+def _claims(folder: Path, listed: Listed) -> dict[str, tuple[Claim, ...]]:
+    try:
+        return claims_of({path: (folder / path).read_bytes() for path, _ in find_records(listed.files())})
+    except ValueError as error:
+        raise BuildError(f"a package says nothing that can be read of its files: {error}") from None
+
+
+def _deviations(
+    folder: Path,
+    listed: Listed,
+    hashes: Mapping[str, str],
+    claims: Mapping[str, tuple[Claim, ...]],
+    strangers: Collection[str],
+) -> Iterator[Deviation]:
+    for path, several in claims.items():
+        distribution = several[0].distribution
+        if path not in listed.entries:
+            if any(claim.digest for claim in several):
+                yield Deviation(path=path, kind="missing", sha256=None, distribution=distribution)
+        elif path not in hashes or not (_is_open(several) or vouched(several, folder / path, hashes[path])):
+            yield Deviation(path=path, kind="changed", sha256=hashes.get(path), distribution=distribution)
+    records = {path for path, _ in find_records(listed.entries)}
+    for path in sorted(strangers):
+        if path in listed.entries and path not in records and path not in claims and not is_signature(path):
+            yield Deviation(path=path, kind="extra", sha256=hashes.get(path), distribution=None)
+
+
+def _changed_records(
+    listed: Listed, hashes: Mapping[str, str], contents: Mapping[str, str], known: Mapping[str, str]
+) -> Iterator[Deviation]:
+    """Yield the RECORDs that name other files than the same wheel's did before: changed along with what they name."""
+    for path, distribution in find_records(listed.files()):
+        if known.get(distribution, contents.get(distribution)) != contents.get(distribution):
+            yield Deviation(path=path, kind="changed", sha256=hashes[path], distribution=distribution)
+
+
+def _is_open(claims: tuple[Claim, ...]) -> bool:
+    """Say whether no RECORD vouches for a file, as for bytecode that an installer compiled."""
+    return not any(claim.digest for claim in claims)
+
+
+def _manifest(found: _Found) -> Manifest:
+    listed, hashes, claims = found.listed, found.hashes, found.claims
+    deviating = {deviation.path for deviation in found.deviations}
+    modes = {path: mode_of(listed.entries[path].st_mode) for path in hashes} if HAS_MODES else {}
+    common = Counter(modes.values()).most_common(1)[0][0] if modes else None
+    sealed, links = [], []
+    for path, facts in sorted(listed.entries.items()):
+        if stat.S_ISLNK(facts.st_mode):
+            links.append(SealedLink(path=path, target=str((listed.root / path).readlink())))
+            continue
+        if path not in hashes:
+            raise BuildError(f"a package made something that is no file: {path}")
+        vouching = {claim.digest for claim in claims.get(path, ()) if claim.digest}
+        if len(vouching) != 1 or path in deviating:
+            sealed.append(SealedFile(path=path, size_bytes=facts.st_size, sha256=hashes[path]))
+    return Manifest(
+        files=tuple(sealed),
+        links=tuple(links),
+        common_mode=common,
+        modes={path: mode for path, mode in sorted(modes.items()) if mode != common},
+        deviations=found.deviations,
+    )
+
+
+def _size(listed: Listed) -> Size:
+    kept = [facts for path, facts in listed.entries.items() if path not in {MANIFEST, RECEIPT}]
+    shared = sum(facts.st_size for facts in kept if facts.st_nlink > 1)
+    return Size(files=len(kept), bytes=sum(facts.st_size for facts in kept), shared_bytes=shared)
