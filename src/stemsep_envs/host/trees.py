@@ -40,42 +40,64 @@ def remove_tree(path: Path) -> None:
             _remove_dir(path)
 
 
+class _Patience:
+    """Ends when someone makes files as fast as they are removed, or puts other things in their places."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_RACES
+
+    def lose(self, races: int, error: OSError | None = None) -> None:
+        self._left -= races
+        if self._left < 0 or (error is not None and error.errno not in _RACES):
+            raise error or OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+
+
 def _remove_dir(path: Path) -> None:
-    for race in range(_MOST_RACES):
+    patience = _Patience()
+    while True:
         top = _open_dir(path, None)
         try:
-            _empty(top)
+            _empty(top, patience)
         finally:
             os.close(top)
         try:
             path.rmdir()
         except OSError as error:
-            if error.errno not in _RACES or race == _MOST_RACES - 1:
-                raise
+            patience.lose(1, error)
         else:
             return
 
 
-def _empty(top: int) -> None:
+def _empty(top: int, patience: _Patience) -> None:
     """Remove all in an open folder. What lies deeper is moved up first: depth costs neither stack nor descriptors."""
-    raced = 0
-    while folders := _remove_files(top):
+    folders = _remove_files(top)
+    while folders:
+        moved: set[str] = set()
         for folder in folders:
             try:
-                inner = _open_dir(folder, top)
-                try:
-                    for deeper in _remove_files(inner):
-                        _make_writable(deeper, inner)  # a folder that moves has its ".." written
-                        os.rename(deeper, secrets.token_hex(16), src_dir_fd=inner, dst_dir_fd=top)
-                finally:
-                    os.close(inner)
-                os.rmdir(folder, dir_fd=top)
+                moved |= _dissolve(folder, top)
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raced += 1  # someone still makes files in it, or put something else in its place
-                if raced > _MOST_RACES or error.errno not in _RACES:
-                    raise
+                patience.lose(1, error)
+        folders = _remove_files(top)
+        patience.lose(len(set(folders) - moved))
+
+
+def _dissolve(folder: str, top: int) -> set[str]:
+    """Remove a folder below an open one, to which the folders in it are moved; return their new names."""
+    moved: set[str] = set()
+    inner = _open_dir(folder, top)
+    try:
+        for deeper in _remove_files(inner):
+            _make_writable(deeper, inner)  # a folder that moves has its ".." written
+            name = secrets.token_hex(16)
+            os.rename(deeper, name, src_dir_fd=inner, dst_dir_fd=top)
+            moved.add(name)
+    finally:
+        os.close(inner)
+    os.rmdir(folder, dir_fd=top)
+    return moved
 
 
 def _remove_files(folder: int) -> list[str]:
@@ -84,8 +106,12 @@ def _remove_files(folder: int) -> list[str]:
         kinds = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
     for name, is_dir in kinds.items():
         if not is_dir:
-            with suppress(FileNotFoundError):
+            try:
                 os.unlink(name, dir_fd=folder)  # noqa: TID251 - here files are removed
+            except FileNotFoundError:
+                continue
+            except IsADirectoryError:  # it became one
+                kinds[name] = True
     return [name for name, is_dir in kinds.items() if is_dir]
 
 
