@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stemsep_envs.host.processes import Command, words_for_status
+from stemsep_envs.host.processes import Command, how_it_ended, words_for_status
 from stemsep_envs.sandbox import launcher
 from stemsep_envs.sandbox.cgroups import Groups
 from stemsep_envs.sandbox.policy import Limits, Policy
@@ -95,6 +95,15 @@ def end_in_words(command: Command, status: int) -> str:
         -_SIGXFSZ: f"killed: it wrote a file larger than {_megabytes(limits.file_bytes)}",
     }
     return causes.get(status) or words_for_status(status)
+
+
+def is_over_limit(command: Command, status: int) -> bool:
+    """Say whether a limit (memory, output, processor time, size of a file) ended a worker."""
+    if how_it_ended(status).over_limit:
+        return True
+    if not isinstance(command, ConfinedCommand) or status == 0:
+        return False
+    return status == launcher.TOO_MUCH_OUTPUT or command.groups.killed_for_memory()
 
 
 def _megabytes(count: int | None) -> str:
