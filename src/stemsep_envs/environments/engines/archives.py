@@ -27,6 +27,7 @@ from stemsep_envs.errors import BuildError
 
 _UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError)
 _MAX_LINK_BYTES = 4096
+_MAX_PADDING_BYTES = 1 << 20
 _ENCRYPTED = 0x1
 _UNIX = 3
 
@@ -48,6 +49,7 @@ def read_archive(path: Path, *, root: str, caps: Caps, title: str) -> Members:
                 continue
             problem = path_problem(name)
             if problem is not None:
+                found += 1
                 yield Refused(name, problem)
                 continue
             below = name if root == "." else name.removeprefix(f"{root}/")
@@ -79,8 +81,8 @@ def _readable(title: str) -> Iterator[None]:
 def _tar_members(path: Path, caps: Caps) -> Members:
     spent = 0
     with path.open("rb") as packed, _unpacked(packed) as stream:
-        # Padding and long names come beside the content, so the stream may be somewhat larger than the tree.
-        limited = cast("IO[bytes]", io.BufferedReader(_Limited(stream, 2 * caps.bytes)))
+        # Padding and long names come beside the content, so the stream may be larger than the tree.
+        limited = cast("IO[bytes]", io.BufferedReader(_Limited(stream, 2 * caps.bytes + _MAX_PADDING_BYTES)))
         with tarfile.open(fileobj=limited, mode="r|", encoding="utf-8", errors="surrogateescape") as archive:
             for count, entry in enumerate(archive):
                 if count > 2 * caps.files:
@@ -155,7 +157,9 @@ def _zip_members(path: Path, caps: Caps) -> Members:
             else:
                 spent += entry.file_size
                 _refuse_size(entry.file_size, spent, caps)
-                yield Member(entry.filename, archive.read(entry), bool(mode & stat.S_IXUSR), stat.S_ISLNK(mode))
+                is_link = stat.S_ISLNK(mode)
+                executable = bool(mode & stat.S_IXUSR) and not is_link
+                yield Member(entry.filename, archive.read(entry), executable, is_link)
 
 
 def _refuse_size(size: int, spent: int, caps: Caps) -> None:
