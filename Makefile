@@ -15,7 +15,7 @@ ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
 export UV_SYSTEM_CERTS ?= 1
 endif
 
-.PHONY: help demo test lint types format generate check-generated bench wheel relock-dev clean
+.PHONY: help sandbox-deps demo test lint types format generate check-generated bench wheel relock-dev clean
 .DEFAULT_GOAL := help
 
 help:  ## Say what can be made
@@ -33,6 +33,9 @@ $(VENV)/ready: $(BOOT)/ready pyproject.toml requirements-dev.txt
 	$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements-dev.txt
 	$(UV) pip install --quiet --no-deps --python $(BIN)/python --editable .
 	@touch $@
+
+sandbox-deps:  ## Install what the sandbox is made of (bubblewrap), where root and apt are there
+	scripts/sandbox-deps
 
 demo: $(VENV)/ready  ## Make a song, separate it, measure the stems
 	@$(BIN)/python demo/demo.py
