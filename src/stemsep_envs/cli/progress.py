@@ -123,7 +123,7 @@ def _bar() -> Progress:
 
 
 def _json_line(event: Event) -> None:
-    click.echo(json_text(event, indent=None, exclude_none=True), err=True)
+    click.echo(json_text(event, indent=None, without_nulls=True), err=True)
 
 
 def _warn(event: Event) -> None:

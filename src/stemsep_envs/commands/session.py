@@ -395,20 +395,21 @@ def _input_facts(source: Path, read: _Read, result: SeparateResult) -> RunInput:
 def _outputs(
     result: SeparateResult, taken: dict[str, Ingested], names: TrackNames, output: OutputPlan
 ) -> tuple[RunOutput, ...]:
+    facts = {stem.stem: stem for stem in result.outputs}
     return tuple(
         RunOutput(
-            stem=stem.stem,
-            path=str(names.stems[stem.stem]),
-            sha256=taken[stem.stem].sha256,
-            size_bytes=taken[stem.stem].size_bytes,
+            stem=stem,
+            path=str(place),
+            sha256=taken[stem].sha256,
+            size_bytes=taken[stem].size_bytes,
             format=output.options.format,
-            subtype=stem.subtype,
-            sample_rate=stem.sample_rate,
-            channels=stem.channels,
-            frames=stem.frames,
-            peak=stem.peak,
+            subtype=facts[stem].subtype,
+            sample_rate=facts[stem].sample_rate,
+            channels=facts[stem].channels,
+            frames=facts[stem].frames,
+            peak=facts[stem].peak,
         )
-        for stem in result.outputs
+        for stem, place in names.stems.items()
     )
 
 

@@ -112,7 +112,10 @@ class RunInput(Document):
 
 
 class RunOutput(Document):
-    """One stem file, its digest and its shape (``frames`` per channel)."""
+    """One stem file, its digest and its shape (``frames`` per channel).
+
+    ``peak`` is the largest absolute sample value, full scale 1.0, before the track's gain was applied.
+    """
 
     stem: str
     path: str

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 
 
-def json_text(document: BaseModel, *, indent: int | None = 2, exclude_none: bool = False) -> str:
+def json_text(document: BaseModel, *, indent: int | None = 2, without_nulls: bool = False) -> str:
     r"""Return a document as JSON text.
 
     A path is bytes on most systems, and need not be UTF-8; JSON must be. What of a name is not is written as Python
@@ -18,12 +18,13 @@ def json_text(document: BaseModel, *, indent: int | None = 2, exclude_none: bool
     Args:
         document: The document.
         indent: Spaces of each level; None for a single line.
-        exclude_none: Leave out what is null.
+        without_nulls: Leave out those of the document's own fields that are null, but none of what they hold.
     """
+    nulls = {name for name in type(document).model_fields if without_nulls and getattr(document, name) is None}
     try:
-        return document.model_dump_json(indent=indent, exclude_none=exclude_none)
+        return document.model_dump_json(indent=indent, exclude=nulls)
     except PydanticSerializationError:
-        value = _encodable(document.model_dump(mode="json", exclude_none=exclude_none))
+        value = _encodable(document.model_dump(mode="json", exclude=nulls))
         separators = (",", ":") if indent is None else (",", ": ")
         return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, separators=separators)
 
