@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
+from packaging.specifiers import Specifier
+from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import Version
 
 from stemsep_envs.documents.runtime import Accelerator
@@ -86,9 +86,9 @@ class Range:
         """Return the range as PEP 440 text: ``>=2.3,<2.5``."""
         ends = []
         if self.lower is not None:
-            ends.append(f">={self.lower.version}")
+            ends.append(f">={canonicalize_version(self.lower.version)}")
         if self.upper is not None:
-            ends.append(f"<{self.upper.ceiling}")
+            ends.append(f"<{canonicalize_version(self.upper.ceiling)}")
         return ",".join(ends)
 
     def __str__(self) -> str:
@@ -189,14 +189,25 @@ def rocm_build(text: str) -> str:
 
 def normalize(texts: Iterable[str]) -> tuple[str, ...]:
     """Return requirements one line a package (and marker), in normal form: equal sets are equal text."""
-    merged: dict[tuple[str, str], tuple[set[str], SpecifierSet]] = {}
+    merged: dict[tuple[str, str], tuple[set[str], set[str]]] = {}
     for text in texts:
         requirement = Requirement(text)
         key = (canonicalize_name(requirement.name), str(requirement.marker or ""))
-        extras, specifier = merged.get(key, (set(), SpecifierSet()))
-        merged[key] = (extras | requirement.extras, specifier & requirement.specifier)
+        extras, clauses = merged.get(key, (set(), set()))
+        merged[key] = (
+            extras | set(map(canonicalize_name, requirement.extras)),
+            clauses | set(map(_clause, requirement.specifier)),
+        )
     lines = []
-    for (name, marker), (extras, specifier) in sorted(merged.items()):
+    for (name, marker), (extras, clauses) in sorted(merged.items()):
         wanted_extras = f"[{','.join(sorted(extras))}]" if extras else ""
-        lines.append(f"{name}{wanted_extras}{specifier}" + (f" ; {marker}" if marker else ""))
+        lines.append(f"{name}{wanted_extras}{','.join(sorted(clauses))}" + (f" ; {marker}" if marker else ""))
     return tuple(lines)
+
+
+def _clause(specifier: Specifier) -> str:
+    """Return one clause such that equal clauses are equal text: ``>=1.26`` for ``>=1.26.0``, and not for ``~=1.0``."""
+    if specifier.operator == "===":
+        return str(specifier)
+    version = canonicalize_version(specifier.version, strip_trailing_zero=specifier.operator != "~=")
+    return f"{specifier.operator}{version}"
