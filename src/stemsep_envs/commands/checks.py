@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from stemsep_envs.artifacts.blobs import blob_path, has_blob
+from stemsep_envs.commands.engine import PlannedEngine
 from stemsep_envs.documents.preflight import ArtifactStatus, RequirementStatus, Status
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.run import RunArtifact
@@ -80,7 +81,7 @@ def manual_steps(entry: ModelEntry, recipe: RuntimeRecipe, *, confirmed: bool) -
     return Answers(tuple(statuses), tuple(reasons))
 
 
-def engine_files(entry: ModelEntry) -> Answers:
+def engine_files(entry: ModelEntry, engine: PlannedEngine | None, home: Home) -> Answers:
     """Answer for files that the model expects in its engine's source tree."""
     files = entry.requirements.files
     statuses: list[RequirementStatus] = []
@@ -90,9 +91,18 @@ def engine_files(entry: ModelEntry) -> Answers:
         if name in files.provides:
             statuses.append(_status(name, "ok", "the model brings it", f"model {entry.id}: {path}"))
             continue
-        message = f"{name} is expected in the engine's source tree, and this runtime has none"
-        statuses.append(_status(name, "missing", message, f"model {entry.id}: {path}"))
-        reasons.append(Reason("file_missing", message, "choose a runtime with an engine of its own", path))
+        origin = f"model {entry.id}: {path}"
+        has_it = engine.state_of(name, home) if engine else False
+        if has_it:
+            statuses.append(_status(name, "ok", "in the engine's source tree, or put there by the patches", origin))
+            continue
+        if has_it is None:
+            statuses.append(_status(name, "will_fetch", "the engine's source tree is not here yet", origin))
+            continue
+        message = f"{name} is expected in the engine's source tree and is not there"
+        hint = "choose a variant that brings it" if engine else "choose a runtime with an engine of its own"
+        statuses.append(_status(name, "missing", message, origin))
+        reasons.append(Reason("file_missing", message, hint, path))
     return Answers(tuple(statuses), tuple(reasons))
 
 

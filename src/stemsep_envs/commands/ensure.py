@@ -13,6 +13,7 @@ from stemsep_envs.commands.session import OnEvent, ignore_event
 from stemsep_envs.documents.ensure import EnsuredModel, EnsureReport
 from stemsep_envs.documents.events import Event
 from stemsep_envs.environments import store
+from stemsep_envs.environments.engines import store as engines
 from stemsep_envs.environments.ensure import Environment, ensure_environment
 from stemsep_envs.environments.locking import home_lock_path
 from stemsep_envs.host.interpreters import folders_to_watch
@@ -72,13 +73,14 @@ def ensure_models(model_ids: Sequence[str], options: PlanOptions, *, on_event: O
 
 
 def ensure_planned(plan: Plan, *, on_event: OnEvent = ignore_event) -> Environment:
-    """Make sure of the environment of one plan; raises as `ensure_models` does."""
-    return ensure_environment(
-        plan.environment,
-        home=plan.home,
-        offline=plan.offline,
-        report=lambda step, detail: on_event(Event(event="step", step=step, message=detail)),
-    )
+    """Make sure of the engine and environment of one plan; raises as `ensure_models` does."""
+
+    def report(step: str, detail: str) -> None:
+        on_event(Event(event="step", step=step, message=detail))
+
+    if plan.engine is not None:
+        plan.engine.ensure(plan.home, offline=plan.offline, report=report)
+    return ensure_environment(plan.environment, home=plan.home, offline=plan.offline, report=report)
 
 
 def _ensured(plan: Plan, environment: Environment) -> EnsuredModel:
@@ -109,6 +111,9 @@ def _witnesses(registry_path: Path, plans: Sequence[Plan], environments: Sequenc
         elif plan.environment.lock_inputs is not None:
             made.add(home_lock_path(plan.environment.lock_inputs, plan.home))
         made |= {environment.dir / store.RECEIPT, environment.python}
+        if plan.engine is not None:
+            made.add(engines.engine_dir(plan.home, plan.engine.digest) / engines.RECEIPT)
+            read |= set(plan.engine.recipe_files())
         marks.add(store.last_used_path(plan.home, environment.digest))
     searched = set(folders_to_watch(find_home(), os.environ))
     return Witnesses(*(tuple(sorted(paths)) for paths in (read, searched, made, marks)))

@@ -17,7 +17,7 @@ from stemsep_envs.documents.reports import Finding
 from stemsep_envs.documents.run import RunInput, RunTrack
 from stemsep_envs.errors import InterruptedRunError, StemsepEnvError, UsageError
 from stemsep_envs.host.files import sha256_of
-from stemsep_envs.worker.naming import TrackNames
+from stemsep_envs.worker.naming import TrackNames, comparison_key
 
 _MOST_RENAMES = 10_000
 
@@ -42,7 +42,10 @@ def plan_jobs(
         output: Where they go, and what to do about files that are there.
         wanted_digest: The run's settings digest; None while its environment is not known, so that nothing is skipped.
     """
-    return tuple(_decide(track, planned, output, wanted_digest) for track, planned in zip(inputs, names, strict=True))
+    taken = {key for planned in names for key in _keys(planned)}
+    return tuple(
+        _decide(track, planned, output, wanted_digest, taken) for track, planned in zip(inputs, names, strict=True)
+    )
 
 
 def run_jobs(
@@ -123,16 +126,23 @@ def _run_job(session: Session, frame: RunFrame, job: Job, on_event: OnEvent, pla
         return failed_track(job.input.path, error)
 
 
-def _decide(track: InputTrack, names: TrackNames, output: OutputPlan, wanted_digest: str | None) -> Job:
+def _decide(
+    track: InputTrack, names: TrackNames, output: OutputPlan, wanted_digest: str | None, taken: set[str]
+) -> Job:
     if track.error is not None:
         return Job(track, names, failed_track(track.path, track.error))
     there = [place for place in names.stems.values() if (output.dir / place).exists()]
     if not there or output.existing == "overwrite":
         return Job(track, names)
     if output.existing == "rename":
-        return Job(track, _free_names(names, output.dir))
+        return Job(track, _free_names(names, output.dir, taken))
     if output.existing == "skip":
-        earlier = answering_track(output, names, wanted_digest=wanted_digest, input_sha256=sha256_of(track.path)[0])
+        try:
+            digest = sha256_of(track.path)[0]
+        except OSError as error:
+            unreadable = UsageError(f"cannot read {track.path}: {error.strerror}", code="input_unreadable")
+            return Job(track, names, failed_track(track.path, unreadable))
+        earlier = answering_track(output, names, wanted_digest=wanted_digest, input_sha256=digest)
         if earlier is not None:
             return Job(track, names, earlier.model_copy(update={"status": "skipped", "timings": None}))
         why = "was not made by this same request"
@@ -146,14 +156,22 @@ def _decide(track: InputTrack, names: TrackNames, output: OutputPlan, wanted_dig
     return Job(track, names, failed_track(track.path, error))
 
 
-def _free_names(names: TrackNames, output_dir: Path) -> TrackNames:
+def _free_names(names: TrackNames, output_dir: Path, taken: set[str]) -> TrackNames:
+    """Return names that nothing has, neither on the disk nor among what this run plans, and plan them."""
     for number in range(2, _MOST_RENAMES):
         candidate = TrackNames(
             {stem: _numbered(place, number) for stem, place in names.stems.items()}, _numbered(names.record, number)
         )
-        if not any((output_dir / place).exists() for place in (*candidate.stems.values(), candidate.record)):
+        keys = _keys(candidate)
+        there = any((output_dir / place).exists() for place in (*candidate.stems.values(), candidate.record))
+        if not there and taken.isdisjoint(keys):
+            taken |= keys
             return candidate
     raise UsageError(f"{output_dir} holds too many numbered copies of {names.record.parent}", code="output_exists")
+
+
+def _keys(names: TrackNames) -> set[str]:
+    return {comparison_key(place) for place in (*names.stems.values(), names.record)}
 
 
 def _numbered(place: PurePosixPath, number: int) -> PurePosixPath:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stemsep_envs.commands.confinement import Confinement
+from stemsep_envs.commands.engine import PlannedEngine
 from stemsep_envs.documents.preflight import PreflightReport
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.reports import Finding
@@ -83,6 +84,7 @@ class Plan:
     settings: Mapping[str, ResolvedSetting]
     artifacts: tuple[PlannedArtifact, ...]
     stems: tuple[str, ...]
+    engine: PlannedEngine | None
     environment: EnvironmentPlan
     sandbox: Confinement
     level: Level

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from stemsep_envs.commands import checks
 from stemsep_envs.commands.confinement import Confinement, choose_confinement
+from stemsep_envs.commands.engine import PlannedEngine, planned_engine
 from stemsep_envs.commands.plan import Plan, PlannedArtifact, PlanOptions, Preflight
 from stemsep_envs.commands.registry import catalogue_at
 from stemsep_envs.documents.canonical import digest_of
@@ -92,6 +93,7 @@ class _Question:
 class _Answers:
     """Every single answer of preflight."""
 
+    engine: PlannedEngine | None
     environment: EnvironmentPlan
     settings: Settings
     confinement: Confinement
@@ -99,11 +101,13 @@ class _Answers:
     files: checks.Answers
     artifacts: checks.ArtifactAnswers
     header: checks.InputAnswer
+    engine_reasons: tuple[Reason, ...] = ()
 
     def errors(self) -> list[Reason]:
         """Return all reasons against the model."""
         return [
             *self.environment.reasons,
+            *self.engine_reasons,
             *self.settings.errors,
             *self.steps.reasons,
             *self.files.reasons,
@@ -135,9 +139,18 @@ def _accelerators(question: _Question) -> Accelerators:
 
 def _answer(question: _Question, requirements: Requirements, target: Target, memory_gb: float | None) -> _Answers:
     home, entry, options, recipe = question.home, question.entry, question.options, question.runtime.recipe
+    artifacts = checks.artifacts(entry, home)
+    found = {record.name: path for record, path in artifacts.found}
+    engine = planned_engine(question.runtime, entry.runtime.variant, found)
     return _Answers(
+        engine=engine,
         environment=plan_environment(
-            requirements, target, recipe=recipe, locks_dir=question.runtime.locks_dir, home=home
+            requirements,
+            target,
+            recipe=recipe,
+            locks_dir=question.runtime.locks_dir,
+            home=home,
+            engine_digest=engine.digest if engine else None,
         ),
         settings=resolve_settings(
             entry, recipe, options=options.options, assignments=options.assignments, vram_gb=memory_gb
@@ -151,9 +164,10 @@ def _answer(question: _Question, requirements: Requirements, target: Target, mem
             allowed=options.allow_level,
         ),
         steps=checks.manual_steps(entry, recipe, confirmed=options.confirm_manual_steps),
-        files=checks.engine_files(entry),
-        artifacts=checks.artifacts(entry, home),
+        files=checks.engine_files(entry, engine, home),
+        artifacts=artifacts,
         header=checks.input_answer(entry, recipe, question.input_path),
+        engine_reasons=engine.reasons(home, offline=options.offline) if engine else (),
     )
 
 
@@ -191,6 +205,7 @@ def _judge(question: _Question, chosen: TargetChoice, answers: _Answers, reasons
         settings=answers.settings.values,
         artifacts=tuple(PlannedArtifact(record, path) for record, path in answers.artifacts.found),
         stems=entry.stems or recipe.model_types[entry.runtime.model_type or ""].stems or (),
+        engine=answers.engine,
         environment=answers.environment,
         sandbox=answers.confinement,
         level=level,

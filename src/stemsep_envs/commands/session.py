@@ -33,9 +33,12 @@ from stemsep_envs.documents.reports import Finding
 from stemsep_envs.documents.run import RunInput, RunOutput, RunTrack, TrackTimings
 from stemsep_envs.environments import store
 from stemsep_envs.environments.ensure import Environment
+from stemsep_envs.environments.linking import make_private
 from stemsep_envs.errors import ModelError, StemsepEnvError, UsageError
 from stemsep_envs.host.files import make_owned_dir, publish, remove_file, remove_tree, sha256_of
+from stemsep_envs.host.processes import Ending
 from stemsep_envs.sandbox.environ import worker_environ
+from stemsep_envs.sandbox.launch import end_in_words, is_over_limit
 from stemsep_envs.sandbox.policy import Policy
 from stemsep_envs.worker.ingest import Ingested, ingest
 from stemsep_envs.worker.naming import TrackNames
@@ -183,6 +186,7 @@ class Session:
                 Path(environment.receipt.base_interpreter.path).parents[1],
                 WORKER_DIR,
                 plan.runtime.dir,
+                *([plan.engine.tree_dir(plan.home)] if plan.engine else []),
                 self._scratch.inputs_dir,
                 *(artifact.path for artifact in plan.artifacts),
             ),
@@ -192,12 +196,14 @@ class Session:
             gpu=plan.target.accelerator != "cpu",
         )
         adapter = str(plan.runtime.adapter_path)
-        argv = (str(environment.python), "-I", str(ENTRY_PATH), "--adapter", adapter)
+        engine = ("--engine", str(plan.engine.import_dir(plan.home))) if plan.engine else ()
+        argv = (str(environment.python), "-I", "-B", str(ENTRY_PATH), "--adapter", adapter, *engine)
         began = time.monotonic()
         command = self._resources.enter_context(plan.level.confine(argv, policy))
         self._worker = WorkerSession(
             command,
             deadlines=self._deadlines,
+            explain_end=lambda status: Ending(end_in_words(command, status), over_limit=is_over_limit(command, status)),
             on_log=lambda level, text: self._on_event(Event(event="log", level=level, message=text)),
         )
         try:
@@ -299,22 +305,23 @@ class Session:
 
 
 @contextmanager
-def _all_or_none() -> Iterator[list[Path]]:
-    """Yield a list for files that are put in place; all of them are removed again if the block fails."""
-    placed: list[Path] = []
+def _all_or_none() -> Iterator[dict[Path, Path]]:
+    """Yield a place for files that are being put in place (from where, to where); if the block fails, none stays."""
+    placed: dict[Path, Path] = {}
     try:
         yield placed
     except BaseException:
-        for path in placed:
-            remove_file(path)
+        for staged, final in placed.items():
+            if not staged.exists():
+                remove_file(final)
         raise
 
 
-def _place(taken: Mapping[str, Ingested], names: TrackNames, output: OutputPlan, placed: list[Path]) -> None:
+def _place(taken: Mapping[str, Ingested], names: TrackNames, output: OutputPlan, placed: dict[Path, Path]) -> None:
     remove_file(output.dir / names.record)  # a record never stands beside stems it does not tell
     for stem, ingested in taken.items():
-        placed.append(output.dir / names.stems[stem])
-        publish(ingested.path, placed[-1])
+        placed[ingested.path] = final = output.dir / names.stems[stem]
+        publish(ingested.path, final)
 
 
 @contextmanager
@@ -339,7 +346,8 @@ def open_planned(
         ModelError: The worker did not start or the model did not load.
         UsageError: ``scratch_parent`` cannot be written.
     """
-    with store.in_use(plan.home, environment.digest), session_scratch(scratch_parent) as scratch:
+    used = store.in_use(plan.home, environment.digest, prepare=lambda: _make_safe(plan, environment))
+    with used, session_scratch(scratch_parent) as scratch:
         session = Session(plan, environment, scratch, on_event=on_event, deadlines=deadlines)
         try:
             yield session
@@ -375,6 +383,12 @@ def _warnings(result: SeparateResult, read: _Read) -> tuple[Finding, ...]:
     if read.changed:
         warnings.append(Finding(code="input_changed", message="the input was changed while it was being read"))
     return tuple(warnings)
+
+
+def _make_safe(plan: Plan, environment: Environment) -> None:
+    """Keep a worker that could write to its environment from reaching the package cache through it."""
+    if plan.level.name == "hygiene":
+        make_private(plan.home, environment.digest)
 
 
 def _input_facts(source: Path, read: _Read, result: SeparateResult) -> RunInput:

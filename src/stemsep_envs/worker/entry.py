@@ -66,7 +66,10 @@ def main() -> int:
     faulthandler.enable()
     parser = argparse.ArgumentParser(description="Serve a separation model over JSON-RPC on stdin and stdout.")
     parser.add_argument("--adapter", required=True, metavar="PATH", help="the runtime's adapter.py")
+    parser.add_argument("--engine", metavar="PATH", help="the folder that the adapter imports its engine from")
     arguments = parser.parse_args()
+    if arguments.engine is not None:
+        sys.path.insert(0, arguments.engine)
     load_inside()
     service = importlib.import_module("inside.service")
     status: int = service.serve(incoming, outgoing, adapter_path=arguments.adapter)
