@@ -16,6 +16,7 @@ LAYOUT = 1
 """The arrangement of an environment's folder; raised when a program of another layout could not use it."""
 
 LinkMode = Literal["clone", "hardlink", "copy"]
+BuilderName = Literal["uv", "pip"]
 
 
 class InterpreterIdentity(Document):
@@ -64,7 +65,7 @@ class Package(Document):
 class Builder(Document):
     """What built it, and how its files are joined to the package cache."""
 
-    name: Literal["uv"]
+    name: BuilderName
     version: str
     link_mode: LinkMode
     """As found on the built files, not as asked for."""
@@ -100,9 +101,13 @@ class Receipt(Document):
     """The parties whose demands were merged when it was built; others may share it since."""
     base_interpreter: BaseInterpreter
     packages: tuple[Package, ...]
+    source_distributions: Mapping[str, str] = {}
+    """Those of them that may have been built from source where no wheel fits, each with the runtime's reason."""
     builder: Builder
     health: HealthReport
     size: Size
+    manifest: Sha256 | None = None
+    """The digest of ``manifest.json``; None for what was not built here, whose files nobody vouches for."""
     steps_seconds: Mapping[str, float]
     created_at: str
     """UTC, ISO 8601."""

@@ -54,6 +54,11 @@ class Target:
         }
 
 
+def is_accelerator(text: str) -> bool:
+    """Say whether a word names an accelerator: ``cpu``, ``cu128``, ``rocm6.4``, ``xpu``, ``mps``."""
+    return _ACCELERATOR.fullmatch(text) is not None
+
+
 def parse_target(text: object) -> Target:
     """Read ``linux-x86_64-cu128``.
 
@@ -68,7 +73,7 @@ def parse_target(text: object) -> Target:
         )
     platform = next(known for known in PLATFORMS if known == match["platform"])
     accelerator = match["accelerator"]
-    if _ACCELERATOR.fullmatch(accelerator) is None:
+    if not is_accelerator(accelerator):
         raise ValueError(f"{accelerator!r} is not an accelerator: cpu, cuNNN, rocmN.N, xpu or mps")
     if accelerator == "mps" and platform != "macos-arm64":
         raise ValueError("mps exists on macos-arm64 only")

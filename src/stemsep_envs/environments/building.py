@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -15,9 +15,20 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from stemsep_envs._version import __version__
-from stemsep_envs.documents.environment import BaseInterpreter, Builder, EnvironmentInputs, Package, Receipt
+from stemsep_envs.documents.environment import (
+    BaseInterpreter,
+    Builder,
+    BuilderName,
+    EnvironmentInputs,
+    LinkMode,
+    Package,
+    Receipt,
+)
+from stemsep_envs.documents.environment_manifest import Deviation
 from stemsep_envs.documents.lock import Lock
-from stemsep_envs.environments import installing, linking, store, uv
+from stemsep_envs.environments import linking, sealing, store, torch_index, uv, wheels
+from stemsep_envs.environments.builders import TOOLS
+from stemsep_envs.environments.builders.installation import Installation
 from stemsep_envs.environments.health import check_arguments, check_health, import_command
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host import files
@@ -40,6 +51,9 @@ class BuildJob:
         lock_path: Its file.
         health_imports: Modules that must import.
         built_for: The parties that asked.
+        builder: What builds it.
+        source_reasons: Distributions that may be built from source, each with the reason.
+        accepted: Files that are not what their RECORD says, and were no other when they were fetched anew.
     """
 
     title: str
@@ -49,6 +63,9 @@ class BuildJob:
     lock_path: Path
     health_imports: tuple[str, ...]
     built_for: tuple[str, ...]
+    builder: BuilderName = "uv"
+    source_reasons: Mapping[str, str] = field(default_factory=dict)
+    accepted: frozenset[Deviation] = frozenset()
 
 
 @dataclass
@@ -72,6 +89,7 @@ def build(job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, report:
 
     Raises:
         BuildError: The builder or the health check failed; nothing is left.
+        Deviating: What was installed is not what the wheels hold; nothing is left.
         LimitError: No space, or a deadline passed.
     """
     digest = job.inputs.digest
@@ -93,21 +111,31 @@ def build(job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, report:
 def _fill(staging: Path, job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, report: Report) -> Receipt:
     """Build in the staging folder, to the receipt."""
     files.write_atomic(staging / store.LOCK, job.lock.text().encode())
-    link = linking.choose_link_mode(files.ensure_dir(uv.cache_dir(home)), staging)
+    tool = TOOLS[job.builder]
+    link = _link_choice(job, files.ensure_dir(uv.cache_dir(home)), staging)
+    installation = _installation(job, staging, staging / store.LOCK, link.mode, home=home, offline=offline)
     with watch.step("create"):
         report("create", f"Python {job.interpreter.version}")
-        installing.create(staging, job.interpreter.path, home=home, what=job.title)
+        tool.create(installation, home=home)
+    seal_in_making = _begin_seal(staging, job, home=home)
+    from_source = {pin.name: job.source_reasons[pin.name] for pin in job.lock.pins if pin.name in job.source_reasons}
     with watch.step("install"):
-        report("install", f"{len(job.lock.pins)} packages")
-        installing.install(staging, job.lock, link.mode, home=home, offline=offline, what=job.title)
-    with watch.step("check"):
+        notes = "".join(f"; {name} from its source, if need be: {why}" for name, why in from_source.items())
+        report("install", f"{len(job.lock.pins)} packages{notes}")
+        tool.install(installation, home=home)
+    with watch.step("check"), seal_in_making.hashing_beside():
         report("check", ", ".join(job.health_imports))
         checked = check_health(staging, job.health_imports, home=home, what=job.title)
         _refuse_other_interpreter(job, checked.python_version)
         packages = _installed(staging / "venv", job)
-        size = linking.measure(staging)
+    with watch.step("seal"):
+        seal = seal_in_making.finish()
+        wheels.remember(home, job.inputs, job.lock, contents=seal.contents, deviations=seal.manifest.deviations)
     builder = Builder(
-        name="uv", version=uv.version(), link_mode=linking.mode_found(link.mode, size), link_reason=link.why
+        name=job.builder,
+        version=tool.version(job.interpreter.path, home=home),
+        link_mode=linking.mode_found(link.mode, seal.size),
+        link_reason=link.why,
     )
     receipt = Receipt(
         digest=job.inputs.digest,
@@ -120,9 +148,11 @@ def _fill(staging: Path, job: BuildJob, *, home: Home, offline: bool, watch: Sto
             mtime_us=job.interpreter.mtime_ns // 1000,
         ),
         packages=packages,
+        source_distributions=from_source,
         builder=builder,
         health=checked.report,
-        size=size,
+        size=seal.size,
+        manifest=seal.manifest_digest,
         steps_seconds=dict(watch.seconds),
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         created_by=f"stemsep-envs {__version__}",
@@ -131,21 +161,41 @@ def _fill(staging: Path, job: BuildJob, *, home: Home, offline: bool, watch: Sto
     return receipt
 
 
+def _begin_seal(staging: Path, job: BuildJob, *, home: Home) -> sealing.Sealing:
+    """Begin to seal: what will be installed is compared with what its wheels hold, and held before."""
+    known = wheels.recall(home, job.inputs, job.lock)
+    # What is built here from source is another file each time.
+    contents = {name: digest for name, digest in known.contents.items() if name not in job.source_reasons}
+    return sealing.begin(staging, known_contents=contents, accepted=known.deviations | job.accepted)
+
+
 def _repeatable(job: BuildJob, steps: Collection[str], *, home: Home, offline: bool) -> str:
     """Return a shell line that goes through the steps of a failed build again, in a folder of the user's.
 
     The staging folder is gone when the user reads it.
     """
     folder = Path("repeated")
-    commands = [uv.uv_command(installing.create_arguments(folder, job.interpreter.path), home=home, offline=False)]
-    if "install" in steps:
-        mode = linking.choose_link_mode(uv.cache_dir(home), home.environments_dir).mode
-        arguments = installing.install_arguments(folder, job.lock, job.lock_path, mode)
-        commands.append(uv.uv_command(arguments, home=home, offline=offline))
+    mode = _link_choice(job, uv.cache_dir(home), home.environments_dir).mode
+    installation = _installation(job, folder, job.lock_path, mode, home=home, offline=offline)
+    commands = list(TOOLS[job.builder].commands(installation, home=home)[: 2 if "install" in steps else 1])
     if "check" in steps:
         commands.append(import_command(store.python_path(folder), job.health_imports, folder))
         commands.append(uv.uv_command(check_arguments(store.python_path(folder)), home=home, offline=True))
     return " && ".join(command.shown() for command in commands)
+
+
+def _installation(
+    job: BuildJob, folder: Path, lock_path: Path, mode: LinkMode, *, home: Home, offline: bool
+) -> Installation:
+    inputs = job.lock.inputs
+    place = torch_index.find_place(inputs.target, inputs.torch_packages, home=home)
+    return Installation(folder, job.interpreter.path, job.lock, lock_path, place, mode, job.title, offline)
+
+
+def _link_choice(job: BuildJob, cache: Path, environments: Path) -> linking.LinkChoice:
+    if job.builder == "pip":
+        return linking.LinkChoice("copy", "pip unpacks every file anew")
+    return linking.choose_link_mode(cache, environments)
 
 
 def _refuse_other_interpreter(job: BuildJob, version: str) -> None:

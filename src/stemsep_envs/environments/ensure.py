@@ -9,10 +9,11 @@ from pathlib import Path
 
 from stemsep_envs.documents.environment import Receipt
 from stemsep_envs.environments import store, uv
-from stemsep_envs.environments.building import BuildJob, Report, Stopwatch, build
+from stemsep_envs.environments.building import BuildJob, Report, Stopwatch
 from stemsep_envs.environments.locking import FoundLock, resolve_once
 from stemsep_envs.environments.plan import EnvironmentPlan, environment_inputs
 from stemsep_envs.environments.pythons import choose_python
+from stemsep_envs.environments.repairing import build_clean
 from stemsep_envs.errors import BlockedError, BuildError
 from stemsep_envs.host import files, locks
 from stemsep_envs.host.interpreters import Interpreter, find_interpreters, managed_dir
@@ -79,6 +80,8 @@ def ensure_environment(
         lock_path=lock.path,
         health_imports=plan.health_imports,
         built_for=plan.requirements.parties,
+        builder=plan.builder,
+        source_reasons=plan.source_reasons,
     )
     return _build_once(job, home=home, offline=offline, watch=watch, report=report)
 
@@ -98,7 +101,7 @@ def _build_once(job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, r
             held.enter_context(lock)
         if store.problem_with(home, digest) is None:
             return _environment(home, digest, reused=True, watch=watch)
-        receipt = build(job, home=home, offline=offline, watch=watch, report=report)
+        receipt = build_clean(job, home=home, offline=offline, watch=watch, report=report)
     store.clear_leftovers(home)
     folder = store.environment_dir(home, digest)
     return Environment(digest, folder, store.python_path(folder), receipt, reused=False, steps_seconds=watch.seconds)
@@ -133,4 +136,4 @@ def _resolve(plan: EnvironmentPlan, *, home: Home, offline: bool, report: Report
     if plan.lock_inputs is None:
         raise ValueError("a plan without a question has reasons")
     what = plan.title.partition(" for ")[0]
-    return resolve_once(plan.lock_inputs, home=home, what=what, offline=offline, report=report)
+    return resolve_once(plan.lock_inputs, plan.requirements, home=home, what=what, offline=offline, report=report)

@@ -1,4 +1,4 @@
-"""Finding the lock that answers a question, and resolving it where there is none.
+"""Finding the lock that answers a question, and having it resolved, once, where there is none.
 
 A lock is found by the digest of its inputs, never by its name: among those that ship with the runtime, then among those
 resolved on this machine. One whose text was changed is refused, not passed over.
@@ -6,35 +6,20 @@ resolved on this machine. One whose text was changed is refused, not passed over
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from stemsep_envs.documents.lock import Lock, LockInputs, Pin, inputs_digest_of, parse_body, parse_lock
+from stemsep_envs.documents.lock import Lock, LockInputs, inputs_digest_of, parse_lock
 from stemsep_envs.documents.requirements import Requirements
-from stemsep_envs.documents.target import Platform, Target
-from stemsep_envs.environments import torch_index, uv
-from stemsep_envs.errors import BuildError
+from stemsep_envs.documents.target import Target
+from stemsep_envs.environments.resolving import resolve
 from stemsep_envs.host import files, locks
 from stemsep_envs.host.paths import Home
 
-_log = logging.getLogger(__name__)
-
-_RESOLVE_SECONDS = 900.0
 _HEAD_BYTES = 16384
 """A header fits in this: it names what was asked for, not what was found."""
-
-UV_PLATFORMS: dict[Platform, str] = {
-    "linux-x86_64": "x86_64-manylinux_2_28",  # the oldest C library that current torch wheels load on
-    "linux-aarch64": "aarch64-manylinux_2_28",
-    "macos-arm64": "aarch64-apple-darwin",
-    "macos-x86_64": "x86_64-apple-darwin",
-    "windows-x86_64": "x86_64-pc-windows-msvc",
-}
-_RESOLVE_ENV = {"MACOSX_DEPLOYMENT_TARGET": "14.0"}  # torch's wheels for macOS start there
 
 
 @dataclass(frozen=True)
@@ -91,9 +76,17 @@ def home_lock_path(inputs: LockInputs, home: Home) -> Path:
 
 
 def resolve_once(
-    inputs: LockInputs, *, home: Home, what: str, offline: bool, report: Callable[[str, str], None]
+    inputs: LockInputs, asked: Requirements, *, home: Home, what: str, offline: bool, report: Callable[[str, str], None]
 ) -> FoundLock:
     """Resolve a question and keep the answer in the home; of several processes that ask at once, one resolves.
+
+    Args:
+        inputs: The question.
+        asked: The requirements behind it, for saying who asks what cannot be met.
+        home: Where locks are kept.
+        what: What is locked, in words.
+        offline: Use only what the package cache holds.
+        report: Told of what is done.
 
     Raises:
         BuildError: It cannot be resolved.
@@ -107,53 +100,9 @@ def resolve_once(
         if found is not None:
             return found
         report("lock", f"resolving {what}")
-        lock = resolve(inputs, home=home, what=what, offline=offline)
+        lock = resolve(inputs, asked, home=home, what=what, offline=offline)
         files.write_atomic(path, lock.text().encode())
         return FoundLock(lock, path, "home")
-
-
-def resolve(inputs: LockInputs, *, home: Home, what: str, offline: bool = False) -> Lock:
-    """Ask the resolver.
-
-    Args:
-        inputs: The question.
-        home: Whose package cache is used.
-        what: What is locked, in words.
-        offline: Use only what the cache holds.
-
-    Raises:
-        BuildError: There is no answer; the resolver's reasoning is in `BuildError.output`.
-    """
-    arguments = [
-        *("pip", "compile", "-", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"),
-        *("--no-emit-index-url", "--no-emit-find-links"),
-        *("--python-platform", UV_PLATFORMS[inputs.target.platform], "--python-version", inputs.python),
-        *("--resolution", "highest", "--prerelease", "if-necessary-or-explicit"),
-        *wheels_only(inputs),
-        *torch_index.resolve_arguments(inputs.target, inputs.torch_packages),
-    ]
-    done = uv.call_uv(
-        arguments,
-        home=home,
-        what=f"resolving {what} for {inputs.target} on Python {inputs.python}",
-        offline=offline,
-        timeout_seconds=_RESOLVE_SECONDS,
-        stdin="".join(f"{line}\n" for line in inputs.requires),
-        extra_env=_RESOLVE_ENV,
-    )
-    problems: list[str] = []
-    pins = parse_body(done.stdout, problems)
-    if problems:
-        words = f"the resolver's answer for {what} is not a list of pins with hashes: {problems[0]}"
-        raise BuildError(words, output=done.stdout[:4000], command=done.command.shown())
-    ordered = tuple(Pin(pin.name, pin.version, tuple(sorted(pin.hashes))) for pin in pins)
-    return Lock(inputs, f"uv {uv.version()}", time.strftime("%Y-%m-%d", time.gmtime()), ordered)
-
-
-def wheels_only(inputs: LockInputs) -> tuple[str, ...]:
-    """Return the options that forbid building, but for the distributions a runtime lists by name."""
-    allowed = [option for name in inputs.builds for option in ("--no-binary", name)]
-    return ("--only-binary", ":all:", *allowed)
 
 
 def write_if_changed(path: Path, lock: Lock) -> bool:

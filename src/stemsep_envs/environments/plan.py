@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from stemsep_envs.documents.environment import EnvironmentInputs, InterpreterIdentity
+from packaging.utils import canonicalize_name
+
+from stemsep_envs.documents.environment import BuilderName, EnvironmentInputs, InterpreterIdentity
 from stemsep_envs.documents.lock import LockInputs
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments import store
+from stemsep_envs.environments.builders import choose_builder
 from stemsep_envs.environments.locking import FoundLock, find_lock, lock_inputs, shipped_digests
 from stemsep_envs.environments.pythons import PythonChoice, choose_python
 from stemsep_envs.errors import Reason
@@ -40,6 +43,8 @@ class EnvironmentPlan:
         digest: The environment's name; None until interpreter and lock are known.
         state: ``ready`` to use; ``to_build``; ``to_lock`` (resolve first, then build); ``impossible`` (see `reasons`).
         reasons: Why it is impossible; empty otherwise.
+        builder: What builds it, when it has to be built.
+        source_reasons: Distributions that may be built from source, each with the runtime's reason.
     """
 
     runtime_id: str
@@ -53,6 +58,8 @@ class EnvironmentPlan:
     digest: str | None
     state: State
     reasons: tuple[Reason, ...]
+    builder: BuilderName = "uv"
+    source_reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -72,6 +79,7 @@ def plan_environment(  # noqa: PLR0913 - the whole question, once
     home: Home,
     engine_digest: str | None = None,
     python: str | None = None,
+    builder: BuilderName | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> EnvironmentPlan:
     """Say which environment would serve, and whether it is there. Reads; builds and fetches nothing.
@@ -84,10 +92,12 @@ def plan_environment(  # noqa: PLR0913 - the whole question, once
         home: Where environments are.
         engine_digest: The engine's source tree, when the runtime has one.
         python: A minor (``3.11``) that the user insists on.
+        builder: What the user wants it built with.
         environ: Where to look for interpreters (PATH); this process's environment by default.
 
     Raises:
         MismatchError: The lock that serves was changed.
+        UsageError: A builder is named that does not exist.
     """
     shipped = shipped_digests(locks_dir)
     minors = tuple(minor for minor in requirements.python_minors() if python in {None, minor})
@@ -116,6 +126,8 @@ def plan_environment(  # noqa: PLR0913 - the whole question, once
         digest=digest,
         state=_state(home, digest, lock, reasons),
         reasons=reasons,
+        builder=choose_builder(builder, home=home),
+        source_reasons={canonicalize_name(name): why for name, why in recipe.source_distributions.items()},
     )
 
 

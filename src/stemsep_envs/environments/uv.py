@@ -89,13 +89,21 @@ def cache_dir(home: Home) -> Path:
     return Path(named).absolute() if named else home.cache_dir / "uv"
 
 
-def uv_command(arguments: Sequence[str], *, home: Home, offline: bool) -> Command:
-    """Return the command line that calls uv with these arguments, whole enough to repeat it by hand."""
+def uv_command(arguments: Sequence[str], *, home: Home, offline: bool, own_project: bool = False) -> Command:
+    """Return the command line that calls uv with these arguments, whole enough to repeat it by hand.
+
+    Args:
+        arguments: The subcommand and its options.
+        home: Whose cache is used.
+        offline: Forbid the network.
+        own_project: The arguments name a project of ours, whose configuration is to be read beside the user's.
+    """
     from uv import find_uv_bin  # noqa: PLC0415 - needed only by builds
 
     config = _user_config()
     common = ["--cache-dir", str(cache_dir(home)), "--no-progress"]
-    common += ["--config-file", str(config)] if config else ["--no-config"]
+    if not own_project:
+        common += ["--config-file", str(config)] if config else ["--no-config"]
     if offline or _wants_offline():
         common.append("--offline")
     return Command((find_uv_bin(), *arguments, *common), uv_environment(os.environ), ensure_dir(home.root))
@@ -114,7 +122,7 @@ def uv_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return passed
 
 
-def call_uv(
+def call_uv(  # noqa: PLR0913 - what a call is made of
     arguments: Sequence[str],
     *,
     home: Home,
@@ -123,6 +131,7 @@ def call_uv(
     timeout_seconds: float,
     stdin: str = "",
     extra_env: Mapping[str, str] | None = None,
+    own_project: bool = False,
 ) -> Completed:
     """Call uv and wait for it.
 
@@ -134,13 +143,14 @@ def call_uv(
         timeout_seconds: After this it is killed.
         stdin: What it reads.
         extra_env: More variables, which are shown in the command to repeat.
+        own_project: See `uv_command`.
 
     Raises:
         BuildError: uv failed; its own words and the command to repeat it are carried.
         MismatchError: A file does not have the hash that is locked.
         LimitError: The time is over.
     """
-    command = uv_command(arguments, home=home, offline=offline)
+    command = uv_command(arguments, home=home, offline=offline, own_project=own_project)
     if extra_env:
         command = Command(command.argv, {**command.env, **extra_env}, command.cwd)
     done = run(command, timeout_seconds=timeout_seconds, stdin=stdin.encode())

@@ -7,27 +7,70 @@ from pathlib import Path
 import pytest
 
 from stemsep_envs.documents.target import parse_target
-from stemsep_envs.environments.torch_index import VARIABLE, resolve_arguments
+from stemsep_envs.environments.torch_index import (
+    VARIABLE,
+    Place,
+    find_place,
+    pip_arguments,
+    uv_arguments,
+)
+from stemsep_envs.errors import InvalidDocumentError
+from stemsep_envs.host.paths import Home
+
+MIRROR = "https://mirror.example.org/whl"
+
+
+def place(target: str, home: Path, **variables: str) -> Place:
+    return find_place(parse_target(target), ("torch",), home=Home(home), environ=variables)
 
 
 @pytest.mark.parametrize(
-    ("target", "place", "arguments"),
+    ("target", "variables", "kind", "address"),
     [
-        ("linux-x86_64-cu128", "", ("--torch-backend", "cu128")),
-        ("linux-x86_64-cpu", "", ("--torch-backend", "cpu")),
-        ("macos-arm64-mps", "", ()),
-        ("linux-x86_64-cu128", "none", ()),
-        (
-            "linux-x86_64-cu128",
-            "https://mirror.example.org/whl/",
-            ("--index", "https://mirror.example.org/whl/cu128", "--index-strategy", "unsafe-best-match"),
-        ),
-        ("linux-x86_64-cu128", "/srv/wheels", ("--find-links", str(Path("/srv/wheels").absolute()))),
+        ("linux-x86_64-cu128", {}, "builtin", ""),
+        ("macos-arm64-mps", {}, "ordinary", ""),
+        ("macos-arm64-mps", {VARIABLE: MIRROR}, "index", f"{MIRROR}/cpu"),
+        ("linux-x86_64-cu128", {VARIABLE: "none"}, "ordinary", ""),
+        ("linux-x86_64-cu128", {VARIABLE: f"{MIRROR}/"}, "index", f"{MIRROR}/cu128"),
+        ("linux-x86_64-rocm6.4", {f"{VARIABLE}_ROCM6_4": f"{MIRROR}/amd"}, "index", f"{MIRROR}/amd"),
+        ("linux-x86_64-cu128", {f"{VARIABLE}_ROCM6_4": MIRROR, VARIABLE: "none"}, "ordinary", ""),
+        ("linux-x86_64-xpu", {f"{VARIABLE}_XPU": "none", VARIABLE: MIRROR}, "ordinary", ""),
     ],
 )
-def test_places(target: str, place: str, arguments: tuple[str, ...]) -> None:
-    assert resolve_arguments(parse_target(target), ("torch",), {VARIABLE: place}) == arguments
+def test_variables(tmp_path: Path, target: str, variables: dict[str, str], kind: str, address: str) -> None:
+    found = place(target, tmp_path, **variables)
+    assert (found.kind, found.address) == (kind, address)
 
 
-def test_without_torch_packages_there_is_nothing_to_look_for() -> None:
-    assert resolve_arguments(parse_target("linux-x86_64-cu128"), (), {VARIABLE: "https://mirror.example.org"}) == ()
+def test_the_configuration_holds_where_no_variable_does(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(f'[torch_index]\nbase = "{MIRROR}"\n"rocm6.4" = "none"\n')
+    assert place("linux-x86_64-cu118", tmp_path).address == f"{MIRROR}/cu118"
+    assert place("linux-x86_64-rocm6.4", tmp_path).kind == "ordinary"
+    assert place("linux-x86_64-cu118", tmp_path, **{VARIABLE: "none"}).named_by == f"${VARIABLE}"
+
+
+@pytest.mark.parametrize("text", ["torch_index = 3", '[torch_index]\ncu12x = "a"', '[torch_index]\ncpu = " "', "["])
+def test_a_wrong_configuration_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.toml").write_text(text)
+    with pytest.raises(InvalidDocumentError):
+        place("linux-x86_64-cpu", tmp_path)
+
+
+def test_a_folder_may_hold_one_folder_an_accelerator(tmp_path: Path) -> None:
+    assert place("linux-x86_64-cpu", tmp_path, **{VARIABLE: str(tmp_path)}).address == str(tmp_path)
+    (tmp_path / "cpu").mkdir()
+    assert place("linux-x86_64-cpu", tmp_path, **{VARIABLE: str(tmp_path)}).address == str(tmp_path / "cpu")
+
+
+def test_without_torch_packages_there_is_nothing_to_look_for(tmp_path: Path) -> None:
+    found = find_place(parse_target("linux-x86_64-cu128"), (), home=Home(tmp_path), environ={VARIABLE: MIRROR})
+    assert found.kind == "ordinary"
+
+
+def test_options_of_the_tools() -> None:
+    target = parse_target("linux-x86_64-cu128")
+    assert uv_arguments(Place("builtin"), target) == ("--torch-backend", "cu128")
+    assert uv_arguments(Place("folder", "/srv"), target) == pip_arguments(Place("folder", "/srv"))
+    assert uv_arguments(Place("index", MIRROR), target)[:2] == ("--index", MIRROR)
+    assert pip_arguments(Place("index", MIRROR)) == ("--extra-index-url", MIRROR)
+    assert uv_arguments(Place("ordinary"), target) == pip_arguments(Place("ordinary")) == ()

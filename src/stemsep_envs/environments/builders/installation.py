@@ -1,0 +1,40 @@
+"""What a builder is to install."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemsep_envs.documents.environment import LinkMode
+from stemsep_envs.documents.lock import Lock
+from stemsep_envs.environments.torch_index import Place
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A lock on its way into a folder.
+
+    Attributes:
+        folder: The environment's folder; ``venv`` is made in it.
+        interpreter: The Python it is made from.
+        lock: What is locked.
+        lock_path: A file with its text.
+        place: Where the torch packages come from.
+        link_mode: How files are to be joined to the package cache, by builders that have one.
+        what: What is built, in words.
+        offline: Forbid the network.
+    """
+
+    folder: Path
+    interpreter: Path
+    lock: Lock
+    lock_path: Path
+    place: Place
+    link_mode: LinkMode
+    what: str
+    offline: bool
+
+    @property
+    def wheels_alone(self) -> tuple[str, ...]:
+        """The distributions that must come as wheels: all but those that the runtime lists by name."""
+        return tuple(pin.name for pin in self.lock.pins if pin.name not in self.lock.inputs.builds)

@@ -1,0 +1,199 @@
+"""Building with the standard library's ``venv`` and ``pip --require-hashes``: for hosts where uv must not build.
+
+The pip is that of the base interpreter; where it has none, the one that came with it (``ensurepip``), in a throw-away
+folder. It works on the environment from outside, so that the environment holds what is locked and no pip.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from packaging.version import Version
+
+from stemsep_envs.documents.lock import Lock, Pin
+from stemsep_envs.environments import store, torch_index
+from stemsep_envs.environments.builders.installation import Installation
+from stemsep_envs.environments.builders.moving import make_movable
+from stemsep_envs.errors import BuildError, MismatchError, StemsepEnvError
+from stemsep_envs.host import files
+from stemsep_envs.host.paths import Home
+from stemsep_envs.host.processes import Command, Completed, hide_secrets, run, words_for_status
+
+_CREATE_SECONDS = 120.0
+_INSTALL_SECONDS = 7200.0
+_ASK_SECONDS = 120.0
+_OUTPUT_CHARACTERS = 6000
+_OLDEST = Version("22.3")
+"""The first pip that can work on another interpreter's environment."""
+
+_PASSED = frozenset(
+    {
+        *("PATH", "HOME", "USERPROFILE", "SYSTEMROOT", "SYSTEMDRIVE", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA"),
+        *("TMPDIR", "TEMP", "TMP", "LANG", "LC_ALL", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "LD_LIBRARY_PATH"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC"),
+        *("PIP_CONFIG_FILE", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_PROXY"),
+        *("PIP_CERT", "PIP_CLIENT_CERT", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT", "PIP_TIMEOUT", "PIP_RETRIES"),
+        *("PIP_KEYRING_PROVIDER", "PIP_CACHE_DIR"),
+    }
+)
+"""What says how to reach packages passes; what would change which are installed, and where, does not."""
+
+_SAME_MEANING = {
+    "UV_DEFAULT_INDEX": "PIP_INDEX_URL",
+    "UV_FIND_LINKS": "PIP_FIND_LINKS",
+    "SSL_CERT_FILE": "PIP_CERT",
+}
+"""The lock was resolved by uv: what it was told of the way to packages holds for pip too, unless pip was told more."""
+
+
+def version(interpreter: Path, *, home: Home) -> str:
+    """Return pip's version."""
+    with _pip(interpreter, home) as (_, found):
+        return found
+
+
+def create(job: Installation, *, home: Home) -> None:
+    """Make ``venv``; see `builders.Tool.create`."""
+    what = f"creating the environment of {job.what}"
+    done = run(_create_command(job, home), timeout_seconds=_CREATE_SECONDS)
+    if done.status != 0:
+        raise _failure(done, what)
+
+
+def install(job: Installation, *, home: Home) -> None:
+    """Install what is locked; see `builders.Tool.install`."""
+    if job.place.kind == "builtin" and any("+" in pin.version for pin in job.lock.pins):
+        raise BuildError(
+            f"{job.what} cannot be installed by pip: it does not know where builds of torch for "
+            f"{job.lock.inputs.target.accelerator} come from",
+            hint=f"set {torch_index.VARIABLE} to the base address of their indexes, or build with uv",
+            code="torch_index_unknown",
+        )
+    with _pip(job.interpreter, home) as (pip, _):
+        done = run(_install_command(job, pip, home), timeout_seconds=_INSTALL_SECONDS)
+        if done.status != 0:
+            missing = _missing_pins(job, pip, home) if job.offline else ()
+            raise _failure(done, f"installing {job.what}", missing=missing)
+    make_movable(job.folder / "venv")
+
+
+def commands(job: Installation, *, home: Home) -> tuple[Command, ...]:
+    """Return the commands to repeat by hand; see `builders.Tool.commands`."""
+    return (_create_command(job, home), _install_command(job, (str(job.interpreter), "-m", "pip"), home))
+
+
+def pip_environment(environ: Mapping[str, str], home: Home) -> dict[str, str]:
+    """Return what of this process's environment pip gets."""
+    passed = {name: value for name, value in environ.items() if name.upper() in _PASSED}
+    for theirs, ours in _SAME_MEANING.items():
+        if environ.get(theirs):
+            passed.setdefault(ours, environ[theirs].replace(",", " "))
+    if "PIP_FIND_LINKS" in passed:  # pip runs in another folder: a relative path would mean another place there
+        places = passed["PIP_FIND_LINKS"].split()
+        passed["PIP_FIND_LINKS"] = " ".join(
+            place if "://" in place else str(Path(place).absolute()) for place in places
+        )
+    passed.setdefault("PIP_CACHE_DIR", str(home.cache_dir / "pip"))
+    return passed
+
+
+@contextmanager
+def _pip(interpreter: Path, home: Home) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the command that begins a call of pip, and its version; a pip made for this is gone afterwards."""
+    own = (str(interpreter), "-I", "-m", "pip")
+    found = _version_of(own, home)
+    if found is not None:
+        yield own, found
+        return
+    with files.scratch_dir(files.ensure_dir(home.cache_dir), "pip-") as scratch:
+        venv = scratch / "venv"
+        made = run(_command((str(interpreter), "-I", "-m", "venv", str(venv)), home), timeout_seconds=_CREATE_SECONDS)
+        tool = (str(venv / ("Scripts" if os.name == "nt" else "bin") / "python"), "-I", "-m", "pip")
+        found = _version_of(tool, home) if made.status == 0 else None
+        if found is None:
+            raise BuildError(
+                f"{interpreter} has no pip {_OLDEST} or newer, and cannot make one",
+                hint="install pip (or ensurepip, which some systems package apart) for it, or build with uv",
+                code="pip_missing",
+                output=hide_secrets((made.stderr or made.stdout).strip()[-_OUTPUT_CHARACTERS:]),
+                command=made.command.shown(),
+            )
+        yield tool, found
+
+
+def _version_of(pip: tuple[str, ...], home: Home) -> str | None:
+    try:
+        done = run(_command((*pip, "--version"), home), timeout_seconds=_ASK_SECONDS)
+    except StemsepEnvError:
+        return None
+    match = re.match(r"pip (\d+(?:\.\d+)*)", done.stdout) if done.status == 0 else None
+    return match[1] if match and Version(match[1]) >= _OLDEST else None
+
+
+def _create_command(job: Installation, home: Home) -> Command:
+    return _command((str(job.interpreter), "-I", "-m", "venv", "--without-pip", str(job.folder / "venv")), home)
+
+
+def _install_command(job: Installation, pip: tuple[str, ...], home: Home) -> Command:
+    return _command(
+        (
+            *_install_options(job, pip),
+            *("--quiet", "--no-compile", "--no-warn-script-location"),
+            *("--only-binary", ",".join(job.wheels_alone) or ":none:"),
+            *("--requirement", str(job.lock_path)),
+        ),
+        home,
+    )
+
+
+def _install_options(job: Installation, pip: tuple[str, ...]) -> tuple[str, ...]:
+    return (
+        *(*pip, "--python", str(store.python_path(job.folder)), "install", "--require-hashes", "--no-deps"),
+        *("--no-input", "--disable-pip-version-check"),
+        *torch_index.pip_arguments(job.place),
+        *(("--no-index",) if job.offline else ()),
+    )
+
+
+def _missing_pins(job: Installation, pip: tuple[str, ...], home: Home) -> tuple[Pin, ...]:
+    """Return the distributions that are in no folder pip was told of; it stops at the first, so each is asked alone."""
+    missing = []
+    with files.scratch_dir(job.folder, "asking-") as scratch:
+        for pin in job.lock.pins:
+            alone = Lock(job.lock.inputs, job.lock.resolver, job.lock.resolved_on, (pin,))
+            files.write_atomic(scratch / "one.txt", alone.body.encode())
+            options = (*_install_options(job, pip), "--dry-run", "--ignore-installed", "--quiet")
+            command = _command((*options, "--requirement", str(scratch / "one.txt")), home)
+            if run(command, timeout_seconds=_ASK_SECONDS).status != 0:
+                missing.append(pin)
+    return tuple(missing)
+
+
+def _command(argv: tuple[str, ...], home: Home) -> Command:
+    return Command(argv, pip_environment(os.environ, home), files.ensure_dir(home.root))
+
+
+def _failure(done: Completed, what: str, *, missing: tuple[Pin, ...] = ()) -> StemsepEnvError:
+    words = hide_secrets((done.stderr.strip() or done.stdout.strip())[-_OUTPUT_CHARACTERS:])
+    shown = done.command.shown()
+    if "DO NOT MATCH THE HASHES" in words:
+        return MismatchError(
+            f"{what} failed: a file that was fetched is not the one that is locked\n{words}",
+            hint=f"the index serves another file, or something between changed it; to repeat it: {shown}",
+            code="hash_mismatch",
+        )
+    if missing:
+        return BuildError(
+            f"{what} failed offline: {len(missing)} packages are in no folder of wheels",
+            hint="offline, pip installs from folders alone (PIP_FIND_LINKS); uv also from its cache",
+            code="offline",
+            output=f"missing: {', '.join(f'{pin.name} {pin.version}' for pin in missing)}",
+            command=shown,
+        )
+    first = next((line for line in words.splitlines() if line.lower().startswith("error")), None)
+    first = first or (words.splitlines()[0].strip() if words else words_for_status(done.status))
+    return BuildError(f"{what} failed: {first}", hint="the tool's own words are above", output=words, command=shown)

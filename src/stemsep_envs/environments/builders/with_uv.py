@@ -1,0 +1,124 @@
+"""Building with uv, the default: some hundred milliseconds from a warm cache, files shared with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stemsep_envs.documents.lock import Lock, Pin
+from stemsep_envs.environments import store, torch_index, uv
+from stemsep_envs.environments.builders.installation import Installation
+from stemsep_envs.errors import BuildError
+from stemsep_envs.host.paths import Home
+from stemsep_envs.host.processes import Command
+
+_CREATE_SECONDS = 120.0
+_INSTALL_SECONDS = 7200.0
+_ASK_SECONDS = 60.0
+
+
+def version(_: Path, *, home: Home) -> str:  # noqa: ARG001 - the interface's
+    """Return uv's version."""
+    return uv.version()
+
+
+def create(job: Installation, *, home: Home) -> None:
+    """Make ``venv``; see `builders.Tool.create`."""
+    uv.call_uv(
+        _create_arguments(job),
+        home=home,
+        what=f"creating the environment of {job.what}",
+        offline=False,
+        timeout_seconds=_CREATE_SECONDS,
+    )
+
+
+def install(job: Installation, *, home: Home) -> None:
+    """Install what is locked; see `builders.Tool.install`."""
+    try:
+        uv.call_uv(
+            _install_arguments(job),
+            home=home,
+            what=f"installing {job.what}",
+            offline=job.offline,
+            timeout_seconds=_INSTALL_SECONDS,
+        )
+    except BuildError as error:
+        missing = missing_pins(job, home=home) if error.code == "offline" else ()
+        if not missing:
+            raise
+        raise BuildError(
+            f"{job.what} cannot be built offline: {len(missing)} of {len(job.lock.pins)} packages are not in the cache",
+            hint="build it once with the network, or bring the package cache along",
+            code="offline",
+            output=f"missing: {', '.join(f'{pin.name} {pin.version}' for pin in missing)}",
+            command=error.command,
+        ) from None
+
+
+def commands(job: Installation, *, home: Home) -> tuple[Command, ...]:
+    """Return the commands to repeat by hand; see `builders.Tool.commands`."""
+    return (
+        uv.uv_command(_create_arguments(job), home=home, offline=False),
+        uv.uv_command(_install_arguments(job), home=home, offline=job.offline),
+    )
+
+
+def missing_pins(job: Installation, *, home: Home, python: Path | None = None) -> tuple[Pin, ...]:
+    """Return the distributions of a lock that cannot be installed without the network; nothing is installed.
+
+    The installer stops at the first it misses, so each is asked for alone.
+
+    Args:
+        job: What is to be installed.
+        home: Whose package cache is looked in.
+        python: The interpreter to ask for, when the environment's own does not exist yet.
+    """
+    inputs = job.lock.inputs
+    missing = []
+    for pin in job.lock.pins:
+        alone = Lock(inputs, job.lock.resolver, job.lock.resolved_on, (pin,))
+        arguments = (
+            *("pip", "install", "--dry-run", "--no-deps", "--reinstall", "--break-system-packages"),
+            *("--require-hashes", "--python", str(python or store.python_path(job.folder))),
+            *torch_index.uv_arguments(job.place, inputs.target),
+            *("--requirements", "-"),
+        )
+        try:
+            done = uv.call_uv(
+                arguments,
+                home=home,
+                what=f"looking for {pin.name}",
+                offline=True,
+                timeout_seconds=_ASK_SECONDS,
+                stdin=alone.body,
+            )
+        except BuildError:
+            missing.append(pin)
+        else:
+            if "Would download" in done.stderr:  # its description is here, its file is not
+                missing.append(pin)
+    return tuple(missing)
+
+
+def _create_arguments(job: Installation) -> tuple[str, ...]:
+    venv = str(job.folder / "venv")
+    return ("venv", "--quiet", "--relocatable", "--no-project", "--python", str(job.interpreter), venv)
+
+
+def _install_arguments(job: Installation) -> tuple[str, ...]:
+    inputs = job.lock.inputs
+    # Every version and file is pinned, so which index has it does not matter: a torch index that also carries other
+    # packages must not hide them.
+    any_index = ("--index-strategy", "unsafe-best-match") if inputs.torch_packages else ()
+    if inputs.builds:  # those may be wheels too, where the index has one that fits
+        wheels = tuple(option for name in job.wheels_alone for option in ("--only-binary", name))
+    else:
+        wheels = ("--only-binary", ":all:")
+    place = torch_index.uv_arguments(job.place, inputs.target)
+    return (
+        *("pip", "sync", "--quiet", "--require-hashes", "--link-mode", job.link_mode),
+        *("--python", str(store.python_path(job.folder))),
+        *wheels,
+        *(place if "--index-strategy" in place else (*place, *any_index)),
+        str(job.lock_path),
+    )

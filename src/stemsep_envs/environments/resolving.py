@@ -1,0 +1,139 @@
+"""Asking the resolver: from a question to the lock that answers it, for any target, from any host."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemsep_envs.documents.lock import Lock, LockInputs, Pin, parse_body
+from stemsep_envs.documents.requirements import Requirements
+from stemsep_envs.documents.target import Platform
+from stemsep_envs.environments import torch_index, uv
+from stemsep_envs.environments.explaining import is_unsatisfiable, unsatisfiable
+from stemsep_envs.environments.torch_builds import find_builds
+from stemsep_envs.errors import BuildError
+from stemsep_envs.host import files
+from stemsep_envs.host.paths import Home
+
+_SECONDS = 900.0
+
+UV_PLATFORMS: dict[Platform, str] = {
+    "linux-x86_64": "x86_64-manylinux_2_28",  # the oldest C library that current torch wheels load on
+    "linux-aarch64": "aarch64-manylinux_2_28",
+    "macos-arm64": "aarch64-apple-darwin",
+    "macos-x86_64": "x86_64-apple-darwin",
+    "windows-x86_64": "x86_64-pc-windows-msvc",
+}
+_ENV = {"MACOSX_DEPLOYMENT_TARGET": "14.0"}  # torch's wheels for macOS start there
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """A question on its way, and where the torch family comes from."""
+
+    inputs: LockInputs
+    place: torch_index.Place
+    what: str
+    home: Home
+    offline: bool
+    scratch: Path
+    before: tuple[str, ...]
+    """Pins of an earlier answer, which are kept where they still serve."""
+
+
+def resolve(
+    inputs: LockInputs,
+    asked: Requirements,
+    *,
+    home: Home,
+    what: str,
+    offline: bool = False,
+    previous: Lock | None = None,
+) -> Lock:
+    """Ask the resolver.
+
+    Args:
+        inputs: The question.
+        asked: The requirements behind it, for saying who asks what cannot be met.
+        home: Whose package cache and configuration are used.
+        what: What is locked, in words.
+        offline: Use only what the cache holds.
+        previous: An earlier answer, whose versions are kept where they still serve.
+
+    Raises:
+        BuildError: There is no answer; the resolver's reasoning is in `BuildError.output`.
+        MismatchError: What an index serves is not what it promises.
+        InvalidDocumentError: The home's configuration is wrong.
+    """
+    place = torch_index.find_place(inputs.target, inputs.torch_packages, home=home)
+    before = tuple(f"{pin.name}=={pin.version}" for pin in previous.pins) if previous else ()
+    title = f"{what} for {inputs.target} on Python {inputs.python}"
+    with files.scratch_dir(files.ensure_dir(home.cache_dir), "resolving-") as scratch:
+        try:
+            return _resolve(_Asking(inputs, place, title, home, offline, scratch, before))
+        except BuildError as error:
+            if is_unsatisfiable(error.output):
+                raise unsatisfiable(error, asked, inputs, what=title) from None
+            raise
+
+
+def wheels_only(inputs: LockInputs) -> tuple[str, ...]:
+    """Return the options that forbid building, but for the distributions a runtime lists by name."""
+    allowed = [option for name in inputs.builds for option in ("--no-binary", name)]
+    return ("--only-binary", ":all:", *allowed)
+
+
+def _resolve(asking: _Asking) -> Lock:
+    if not asking.place.separate:
+        return _compile(asking, ())
+    kept = tuple(line for line in asking.before if line.partition("==")[0] in torch_index.FAMILY)
+    if kept:
+        with suppress(BuildError):  # they no longer serve: find others
+            return _compile(asking, kept)
+    builds = find_builds(
+        asking.inputs,
+        asking.place,
+        home=asking.home,
+        what=asking.what,
+        offline=asking.offline,
+        scratch=asking.scratch,
+    )
+    return _compile(asking, builds)
+
+
+def _compile(asking: _Asking, builds: tuple[str, ...]) -> Lock:
+    """Resolve with these builds of the torch family."""
+    inputs, before = asking.inputs, asking.before
+    bound, answer = asking.scratch / "builds.txt", asking.scratch / "answer.txt"
+    for path, lines in ((bound, builds), (answer, before)):
+        if lines:
+            files.write_atomic(path, "".join(f"{line}\n" for line in lines).encode())
+    arguments = (
+        *("pip", "compile", "-", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"),
+        *("--no-emit-index-url", "--no-emit-find-links"),
+        *("--python-platform", UV_PLATFORMS[inputs.target.platform], "--python-version", inputs.python),
+        *("--resolution", "highest", "--prerelease", "if-necessary-or-explicit"),
+        *wheels_only(inputs),
+        *torch_index.uv_arguments(asking.place, inputs.target),
+        *(("--constraints", str(bound)) if builds else ()),
+        *(("--output-file", str(answer)) if before else ()),
+    )
+    done = uv.call_uv(
+        arguments,
+        home=asking.home,
+        what=f"resolving {asking.what}",
+        offline=asking.offline,
+        timeout_seconds=_SECONDS,
+        stdin="".join(f"{line}\n" for line in inputs.requires),
+        extra_env=_ENV,
+    )
+    text = answer.read_text("utf-8") if before else done.stdout
+    problems: list[str] = []
+    pins = parse_body(text, problems)
+    if problems:
+        words = f"the resolver's answer for {asking.what} is not a list of pins with hashes: {problems[0]}"
+        raise BuildError(words, output=text[:4000], command=done.command.shown())
+    ordered = tuple(Pin(pin.name, pin.version, tuple(sorted(pin.hashes))) for pin in pins)
+    return Lock(inputs, f"uv {uv.version()}", time.strftime("%Y-%m-%d", time.gmtime()), ordered)

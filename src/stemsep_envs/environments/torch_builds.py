@@ -1,0 +1,101 @@
+"""Which builds of the torch family answer a question, when they come from an index or a folder of their own.
+
+The ordinary index carries torch too, in newer releases and for another accelerator. Given both, a resolver takes the
+newer and the wrong one. Only uv's project commands can say that some distributions come from one index and from nowhere
+else, also where nobody asks for them directly: so the question is put as a throw-away project first, and the builds it
+finds bind the real resolution (`locking.resolve`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+from stemsep_envs.documents.lock import LockInputs
+from stemsep_envs.documents.target import Platform
+from stemsep_envs.environments import uv
+from stemsep_envs.environments.torch_index import FAMILY, Place
+from stemsep_envs.errors import BuildError
+from stemsep_envs.host import files
+from stemsep_envs.host.paths import Home
+
+_SECONDS = 900.0
+_MARKERS: dict[Platform, str] = {
+    "linux-x86_64": "sys_platform == 'linux' and platform_machine == 'x86_64'",
+    "linux-aarch64": "sys_platform == 'linux' and platform_machine == 'aarch64'",
+    "macos-arm64": "sys_platform == 'darwin' and platform_machine == 'arm64'",
+    "macos-x86_64": "sys_platform == 'darwin' and platform_machine == 'x86_64'",
+    "windows-x86_64": "sys_platform == 'win32' and platform_machine == 'AMD64'",
+}
+_PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[^\s;]+)")
+
+
+def find_builds(
+    inputs: LockInputs, place: Place, *, home: Home, what: str, offline: bool, scratch: Path
+) -> tuple[str, ...]:
+    """Return the exact builds (``torch==2.7.1+cu118``) that meet a question from a place of their own.
+
+    Args:
+        inputs: The question.
+        place: Where the family comes from; `Place.separate` holds.
+        home: Whose package cache is used.
+        what: What is locked, in words.
+        offline: Use only what the cache holds.
+        scratch: A folder to work in.
+
+    Raises:
+        BuildError: No builds there meet the question; the resolver's reasoning is in `BuildError.output`.
+    """
+    files.write_atomic(scratch / "pyproject.toml", project_text(inputs, place).encode())
+    wheels = ["--no-build", *(option for name in inputs.builds for option in ("--no-binary-package", name))]
+    common = ("--project", str(scratch), "--python", sys.executable, "--no-python-downloads")
+    uv.call_uv(
+        ("lock", *common, *wheels),
+        home=home,
+        what=f"choosing the builds of torch for {what}",
+        offline=offline,
+        timeout_seconds=_SECONDS,
+        own_project=True,
+    )
+    done = uv.call_uv(
+        (*("export", "--frozen", "--no-hashes", "--no-header", "--no-annotate", "--no-emit-project"), *common),
+        home=home,
+        what=f"reading the builds of torch for {what}",
+        offline=True,
+        timeout_seconds=_SECONDS,
+        own_project=True,
+    )
+    pins = tuple(match[0] for match in _PIN.finditer(done.stdout) if match["name"] in FAMILY)
+    if not pins:
+        raise BuildError(f"{place.address} has no torch for {what}", hint=f"it is named by {place.named_by}")
+    return pins
+
+
+def project_text(inputs: LockInputs, place: Place) -> str:
+    """Return the project that asks the question with the torch family bound to one place."""
+    major, minor = map(int, inputs.python.split("."))
+    marker = (
+        f"{_MARKERS[inputs.target.platform]} and python_full_version >= '{inputs.python}' "
+        f"and python_full_version < '{major}.{minor + 1}'"
+    )
+    lines = [
+        "[project]",
+        'name = "requirements"',
+        'version = "0"',
+        'requires-python = ">=3.8"',  # the marker below says it exactly, whatever interpreter is here
+        f"dependencies = {json.dumps(inputs.requires)}",
+        "[tool.uv]",
+        f"environments = {json.dumps([marker])}",
+        f"constraint-dependencies = {json.dumps(FAMILY)}",  # bare names: what makes the sources hold for them too
+        'index-strategy = "unsafe-best-match"',
+        "[tool.uv.workspace]",  # so that no project above is looked for
+        "[[tool.uv.index]]",
+        'name = "torch"',
+        f"url = {json.dumps(place.address)}",
+        f"format = {json.dumps('flat' if place.kind == 'folder' else 'simple')}",
+        "[tool.uv.sources]",
+        *(f'{name} = {{ index = "torch" }}' for name in FAMILY),
+    ]
+    return "\n".join(lines) + "\n"

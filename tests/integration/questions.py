@@ -1,0 +1,59 @@
+"""Recipes, plans and locks of made-up engines, for tests that resolve and build for real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from stemsep_envs.documents.base import validate
+from stemsep_envs.documents.lock import Lock
+from stemsep_envs.documents.requirements import Requirements
+from stemsep_envs.documents.runtime import RuntimeRecipe
+from stemsep_envs.documents.target import Target, parse_target
+from stemsep_envs.environments.locking import lock_inputs
+from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
+from stemsep_envs.environments.plan import EnvironmentPlan, plan_environment
+from stemsep_envs.environments.resolving import resolve
+from stemsep_envs.host.machine import this_machine
+from stemsep_envs.host.paths import Home
+
+
+def make_recipe(**changes: Any) -> RuntimeRecipe:
+    """Return a recipe of an engine that needs torch; keyword arguments replace what it says."""
+    document: dict[str, Any] = {
+        "id": "engine",
+        "title": "An engine",
+        "description": "For tests.",
+        "python": {"min": "3.10", "max": "3.13"},
+        "accelerators": ["cpu", "cuda", "rocm", "mps", "xpu"],
+        "packages": [],
+        "torch": {"min": "2.3"},
+        "decodes": ["wav"],
+        "encodes": ["wav"],
+        "model_types": {"plain": {}},
+        "health": {"imports": ["torch"]},
+    }
+    return validate({**document, **changes}, RuntimeRecipe, origin="a recipe")
+
+
+def ask(recipe: RuntimeRecipe, **model: Any) -> Requirements:
+    """Merge what a recipe and a model ask for."""
+    return merge(recipe, [*runtime_demands(recipe), model_demand("song-model", **model)])
+
+
+def lock_for(target: str | Target, requirements: Requirements, home: Home, *, python: str = "3.11") -> Lock:
+    """Resolve."""
+    place = parse_target(target)
+    return resolve(lock_inputs(requirements, place, python), requirements, home=home, what="engine")
+
+
+def plan_here(recipe: RuntimeRecipe, home: Home, *, accelerator: str = "cpu", **options: Any) -> EnvironmentPlan:
+    """Plan an environment of this machine."""
+    model = options.pop("model", {})
+    target = Target(this_machine().platform, accelerator)
+    return plan_environment(ask(recipe, **model), target, recipe=recipe, locks_dir=Path("none"), home=home, **options)
+
+
+def versions(lock: Lock) -> dict[str, str]:
+    """Return what is locked, by name."""
+    return {pin.name: pin.version for pin in lock.pins}
