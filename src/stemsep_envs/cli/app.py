@@ -20,6 +20,7 @@ _VERBS = {
     "run": ("run", "Separate audio with a model."),
     "ensure": ("ensure", "Build or reuse a model's environment."),
     "preflight": ("preflight", "Say whether a model will run here, how, and if not why."),
+    "lock": ("lock", "Resolve what models need, for any target, to versions and hashes."),
     "env": ("env", "List, show and tend built environments."),
     "registry": ("registry", "List, show and check the models."),
     "doctor": ("doctor", "Say what this machine offers and what to do for more."),

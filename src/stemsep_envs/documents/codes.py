@@ -63,6 +63,10 @@ CODES: dict[str, Code] = {
     "meaning_unknown": Code("The registry gives overlap a meaning that is not known here.", "warning"),
     # Environments.
     "build_failed": Code("Resolving or building failed; the tool's own words follow."),
+    "lock_missing": Code("There is no lock for a target and Python that locks are shipped for."),
+    "lock_inputs_changed": Code("A lock answers another question than is asked now."),
+    "lock_outdated": Code("The resolver finds other versions now than a lock names."),
+    "lock_stale": Code("Locks must be made again; which, and why, is listed."),
     "unsatisfiable": Code("No versions meet all that is asked for; who asks, and the resolver's chain, are given."),
     "index_unreachable": Code("A package index, or the index of torch's builds, does not answer as one."),
     "torch_index_unknown": Code("The builder does not know where builds of torch for the accelerator come from."),

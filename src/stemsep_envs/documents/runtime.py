@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from stemsep_envs.documents.base import Document
 from stemsep_envs.documents.engine_source import EngineSource, PatchStep
+from stemsep_envs.documents.target import Target
 
 RuntimeId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{1,63}$")]
 VariantId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -138,6 +139,14 @@ class Health(Document):
     imports: tuple[str, ...]
 
 
+class ShippedLocks(Document):
+    """For which targets and Pythons locks ship with the runtime; for others they are resolved on first use."""
+
+    targets: tuple[Target, ...] = ()
+    pythons: tuple[Annotated[str, StringConstraints(pattern=r"^3\.[0-9]{1,2}$")], ...] = ()
+    """Minors, such as ``3.11``; empty for all that the runtime admits."""
+
+
 class RuntimeRecipe(Document):
     """A whole ``runtime.toml``."""
 
@@ -165,6 +174,7 @@ class RuntimeRecipe(Document):
     engine: EngineSource | None = None
     """The source tree that models of this runtime run in; None when the packages are all there is."""
     health: Health
+    locks: ShippedLocks = ShippedLocks()
 
     def declared_settings(self, model_type: str) -> dict[str, SettingDeclaration]:
         """Return the settings of a model type: the runtime's own, then those of the type."""

@@ -12,12 +12,21 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
+from stemsep_envs.documents.configuration import Configuration
 from stemsep_envs.documents.doctor import DoctorReport
 from stemsep_envs.documents.dry_run import DryRunReport
 from stemsep_envs.documents.ensure import EnsureReport
 from stemsep_envs.documents.environment import Receipt
-from stemsep_envs.documents.environment_reports import EnvironmentDetails, EnvironmentListing
+from stemsep_envs.documents.environment_manifest import Manifest
+from stemsep_envs.documents.environment_reports import (
+    CollectionReport,
+    EnvironmentDetails,
+    EnvironmentListing,
+    RepairReport,
+    VerifyReport,
+)
 from stemsep_envs.documents.events import Event
+from stemsep_envs.documents.lock_reports import LockReport
 from stemsep_envs.documents.preflight import PreflightReport
 from stemsep_envs.documents.protocol import (
     CancelParams,
@@ -42,6 +51,7 @@ DIALECT = GenerateJsonSchema.schema_dialect
 READ: Mapping[str, type[BaseModel]] = {
     "models.v2": Registry,
     "runtime": RuntimeRecipe,
+    "config": Configuration,
     "worker.initialize.result": InitializeResult,
     "worker.load.result": LoadResult,
     "worker.separate.result": SeparateResult,
@@ -61,7 +71,12 @@ WRITTEN: Mapping[str, type[BaseModel]] = {
     "doctor": DoctorReport,
     "env.list": EnvironmentListing,
     "env.show": EnvironmentDetails,
+    "env.verify": VerifyReport,
+    "env.repair": RepairReport,
+    "env.gc": CollectionReport,
     "receipt": Receipt,
+    "lock": LockReport,
+    "manifest": Manifest,
     "registry.list": RegistryListing,
     "registry.validate": ValidationReport,
     "worker.initialize.params": InitializeParams,
