@@ -139,8 +139,8 @@ def _decide(
     if output.existing == "skip":
         try:
             digest = sha256_of(track.path)[0]
-        except OSError as error:
-            unreadable = UsageError(f"cannot read {track.path}: {error.strerror}", code="input_unreadable")
+        except OSError as problem:
+            unreadable = UsageError(f"cannot read {track.path}: {problem.strerror}", code="input_unreadable")
             return Job(track, names, failed_track(track.path, unreadable))
         earlier = answering_track(output, names, wanted_digest=wanted_digest, input_sha256=digest)
         if earlier is not None:
