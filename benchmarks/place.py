@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from uv import find_uv_bin
 
+from benchmarks.measure import timed
+
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = "dsp-hpss"
 SONG_SECONDS = 10
@@ -69,8 +71,7 @@ class Place:
 
     def ensure(self, model: str = MODEL, **variables: str) -> None:
         """Build what is missing, and have it remembered."""
-        env = {**self.env, **variables}
-        subprocess.run([self.tool, "ensure", model], env=env, capture_output=True, check=True)
+        timed([self.tool, "ensure", model], {**self.env, **variables})
 
     def song(self, seconds: int = SONG_SECONDS, name: str = "song") -> Path:
         """Return a stereo file: chords and clicks over noise, 16 bits."""

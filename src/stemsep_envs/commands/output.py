@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from stemsep_envs.documents.protocol import AudioFormat, BitDepth
+from stemsep_envs.documents.audio import AudioFormat, BitDepth
 from stemsep_envs.documents.run import OutputOptions
 from stemsep_envs.errors import UsageError
 from stemsep_envs.worker.naming import DEFAULT_TEMPLATE, check_template

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
+from stemsep_envs.documents.audio import AudioFormat, BitDepth
 from stemsep_envs.documents.base import Document
 from stemsep_envs.documents.runtime import SettingValue
 
@@ -22,8 +23,6 @@ MAX_LINE_BYTES = 1 << 20
 """A longer line ends the session: a worker has nothing to say that needs more."""
 
 Method = Literal["initialize", "load", "separate", "shutdown"]
-AudioFormat = Literal["wav", "flac", "mp3", "m4a", "opus"]
-BitDepth = Literal["16", "24", "32f"]
 
 Text = Annotated[str, StringConstraints(max_length=64_000)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]

@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from stemsep_envs.documents.audio import AudioFormat, BitDepth
 from stemsep_envs.documents.base import Document
 from stemsep_envs.documents.canonical import Sha256
-from stemsep_envs.documents.protocol import AudioFormat, BitDepth
 from stemsep_envs.documents.reports import Finding
 from stemsep_envs.documents.runtime import SettingValue
 from stemsep_envs.documents.target import Target

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from stemsep_envs.errors import LimitError
 from stemsep_envs.host.files import ensure_dir, explained
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 _LOOK_SECONDS = 0.05
 """How often a waiting process looks again; in between it can be interrupted."""
@@ -33,7 +35,7 @@ def hold(
         UsageError: The lock's file cannot be made or opened.
     """
     ensure_dir(path.parent)
-    lock = FileLock(path, thread_local=False)
+    lock = _lock(path)
     if not _taken(lock, path, 0):
         if on_wait is not None:
             on_wait()
@@ -53,15 +55,23 @@ def is_held(path: Path) -> bool:
     """Say whether some living process holds the lock named by ``path``; no file is made where there is none."""
     if not path.is_file():
         return False
-    lock = FileLock(path, thread_local=False)
+    lock = _lock(path)
     if not _taken(lock, path, 0):
         return True
     lock.release()
     return False
 
 
+def _lock(path: Path) -> FileLock:
+    from filelock import FileLock  # noqa: PLC0415 - takes longer to load than most commands that lock nothing have
+
+    return FileLock(path, thread_local=False)
+
+
 def _taken(lock: FileLock, path: Path, timeout_seconds: float) -> bool:
     """Take the lock, waiting up to a time (-1: for ever); say whether that worked."""
+    from filelock import Timeout  # noqa: PLC0415 - see above
+
     with explained(path):
         try:
             lock.acquire(timeout=timeout_seconds, poll_interval=_LOOK_SECONDS)

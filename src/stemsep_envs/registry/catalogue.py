@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from stemsep_envs.documents.registry import ModelEntry, parse_entry
@@ -144,6 +143,8 @@ def unknown_model(model_id: str, known: tuple[str, ...]) -> UsageError:
 
 def nearest(model_id: str, known: tuple[str, ...], count: int = 3) -> tuple[str, ...]:
     """Return the known ids most like ``model_id``, best first: those that hold its words, then those spelled alike."""
+    from difflib import get_close_matches  # noqa: PLC0415 - needed only for what is not found
+
     wanted = model_id.strip().lower().replace("_", "-").replace(" ", "-")
     words = [word for word in wanted.split("-") if word]
     holding = [known_id for known_id in known if words and all(word in known_id for word in words)]

@@ -13,7 +13,6 @@ import os
 import secrets
 import shutil
 import sys
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -221,6 +220,8 @@ def _import_image(engine: Engine, system: System) -> None:
 def _image(system: System) -> bytes:
     """Return an archive of the links that the system's root has (``/lib`` → ``usr/lib``) and nothing else."""
     data = io.BytesIO()
+    import tarfile  # noqa: PLC0415 - every command loads this module, and few make images
+
     with tarfile.open(fileobj=data, mode="w") as archive:
         for path, target in system.links:
             link = tarfile.TarInfo(str(path).lstrip("/"))

@@ -17,10 +17,12 @@ from typing import Any
 from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host.files import ensure_dir, scratch_dir, write_atomic
 from stemsep_envs.host.processes import Child, Command, Completed, run, start
-from stemsep_envs.sandbox import probe
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.policy import Axis, AxisState, Level, Limits, Measurement, Policy
 from stemsep_envs.sandbox.system import interpreter_dirs
+
+_PROBE_PATH = Path(__file__).with_name("probe.py")
+"""Run as a program; never imported here."""
 
 _PROBE_SECONDS = 20.0
 _MEMORY_BYTES = 128 << 20
@@ -67,12 +69,12 @@ def measure(level: Level) -> Measurement:
     with _canaries() as canaries:
         work = ensure_dir(canaries.scratch / "work")
         policy = Policy(
-            readable=(*interpreter_dirs(), Path(probe.__file__), canaries.readable),
+            readable=(*interpreter_dirs(), _PROBE_PATH, canaries.readable),
             writable_dir=work,
             env=worker_environ(work, keep_memory=False),
             limits=Limits(memory_bytes=_MEMORY_BYTES, processes=_PROCESSES),
         )
-        argv = (sys.executable, "-I", "-S", str(probe.__file__), json.dumps(canaries.places()))
+        argv = (sys.executable, "-I", "-S", str(_PROBE_PATH), json.dumps(canaries.places()))
         with ExitStack() as stack:
             try:
                 command = stack.enter_context(level.confine(argv, policy))
