@@ -250,7 +250,7 @@ def start(command: Command, *, on_stdout: Sink | None = None, on_stderr: Sink | 
             start_new_session=sys.platform != "win32",
         )
     except OSError as error:
-        what = f"{command.argv[0]} in {command.cwd}" if error.filename == str(command.cwd) else command.argv[0]
+        what = f"{command.argv[0]} in {command.cwd}" if str(error.filename) == str(command.cwd) else command.argv[0]
         raise StemsepEnvError(
             f"cannot start {what}: {error.strerror or error}",
             hint=f"to repeat it: {command.shown()}",
