@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from stemsep_envs._version import __version__
-from stemsep_envs.cli.console import Console
+from stemsep_envs.cli.console import Console, give_up
 from stemsep_envs.errors import InterruptedRunError, StemsepEnvError, UsageError
 
 _VERBS = {
@@ -65,11 +65,14 @@ def run_app(arguments: list[str]) -> int:
     _mend_streams()
     console = Console(json="--json" in arguments)
     with suppress(ValueError):  # not in the main thread: someone else handles signals
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup, or a shell with a job behind it, set it
+                signal.signal(number, _interrupt)
     try:
         return _run(arguments, console)
-    except BrokenPipeError:
-        _give_up_streams()
+    except BrokenPipeError:  # whoever read our output has gone; there is nobody left to tell
+        give_up(1)
+        give_up(2)
         return 1
     except StemsepEnvError as error:  # even an error could not be told on standard output
         return console.failure(error)
@@ -96,6 +99,13 @@ def _run(arguments: list[str], console: Console) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _interrupt(_: int, __: object) -> None:
+    """Interrupt what is being done, once: a second signal would interrupt the cleaning up."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def _mend_streams() -> None:
     """Make printing safe: on streams that were closed by whoever started us, and of names that are no text."""
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
@@ -110,11 +120,3 @@ def _mend_streams() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         as_it_was = os.name == "posix" and sys.stdout.encoding.lower() == "utf-8"
         sys.stdout.reconfigure(errors="surrogateescape" if as_it_was else "backslashreplace")
-
-
-def _give_up_streams() -> None:
-    """Whoever read our output has gone; there is nobody left to tell, and nothing to flush at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for descriptor in (1, 2):
-        with suppress(OSError):
-            os.dup2(nowhere, descriptor)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
 import secrets
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -126,11 +128,20 @@ class Console:
             raise
         except OSError as error:
             self.json = False  # there is no telling it there
+            give_up(1)
             raise LimitError(
                 f"cannot write to standard output: {error.strerror}",
                 hint="what was asked for is done; only telling of it failed",
                 code="no_output",
             ) from None
+
+
+def give_up(descriptor: int) -> None:
+    """Let what is still to be written to a standard stream go nowhere, so that no flush at exit fails again."""
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
 
 
 def visible(text: str) -> str:
