@@ -22,7 +22,7 @@ DEMO_DIR = CHECKOUT / ".demo"
 SONG_DIR = DEMO_DIR / "song"
 STEMS_DIR = DEMO_DIR / "stems"
 
-CHECKS = {
+CHECKS: dict[str, dict[str, tuple[str, ...]]] = {
     "dsp-hpss": {"percussive": ("drums",), "harmonic": ("bass", "lead")},
     "dsp-centre-side": {"centre": ("bass", "lead")},
 }
