@@ -39,7 +39,8 @@ def main() -> int:
     show_ensure(model)
     print("\n2. A song: drums, a bass and a sung-like lead")
     facts = json.loads(call(python, CHECKOUT / "demo" / "song.py", str(SONG_DIR)))
-    print(f"   {SONG_DIR / 'mix.wav'} ({facts['frames'] / facts['sample_rate']:.0f} s, {facts['sample_rate']} Hz stereo)")
+    seconds = facts["frames"] / facts["sample_rate"]
+    print(f"   {SONG_DIR / 'mix.wav'} ({seconds:.0f} s, {facts['sample_rate']} Hz stereo)")
     print("\n3. Separated, and compared with the sources (SI-SDR in dB, higher is better)")
     for name, stems in CHECKS.items():
         record = separate(name, SONG_DIR / "mix.wav", STEMS_DIR, existing="overwrite", on_event=show_step)
@@ -78,8 +79,8 @@ def show_run(record: RunRecord) -> None:
     session, timings = record.timings, track.timings
     print(
         f"   preflight {session.preflight_seconds:.2f} s, environment {session.environment_seconds:.2f} s, "
-        f"start {session.start_seconds:.2f} s, load {session.load_seconds:.2f} s, decode {timings.decode_seconds:.2f} s, "
-        f"separate {timings.separate_seconds:.2f} s, encode {timings.encode_seconds:.2f} s, "
+        f"start {session.start_seconds:.2f} s, load {session.load_seconds:.2f} s, "
+        f"decode {timings.decode_seconds:.2f} s, separate {timings.separate_seconds:.2f} s, encode {timings.encode_seconds:.2f} s, "
         f"ours {timings.overhead_seconds:.3f} s"
     )
 
