@@ -111,7 +111,8 @@ def _problem_with(path: Path) -> StemsepEnvError | None:
         return UsageError(f"{str(path)!r} is not a path", code="input_missing")
     if not stat.S_ISREG(mode):
         return UsageError(f"{path} is not a file", hint="name an audio file", code="input_unreadable")
-    return None if os.access(path, os.R_OK) else _unreadable(path, "permission denied")
+    readable = os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
+    return None if readable else _unreadable(path, "permission denied")
 
 
 def _unreadable(path: Path, why: str | None) -> UsageError:

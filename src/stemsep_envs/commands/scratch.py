@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from stemsep_envs.errors import LimitError, UsageError
+from stemsep_envs.errors import StemsepEnvError, UsageError
 from stemsep_envs.host.files import ensure_dir, remove_tree, scratch_dir
 from stemsep_envs.host.locks import hold
 
@@ -64,7 +64,7 @@ def _held_dir(parent: Path, held: ExitStack) -> Path:
 
 def _remove_abandoned(parent: Path) -> None:
     for leftover in parent.glob(f"{_PREFIX}*"):
-        with suppress(OSError, LimitError):  # held, another user's, or removed by someone else meanwhile
+        with suppress(OSError, StemsepEnvError):  # held, another user's, or removed by someone else meanwhile
             if leftover.is_symlink() or not leftover.is_dir():
                 continue
             if (leftover / _HOLD).is_file():
