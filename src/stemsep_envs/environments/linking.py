@@ -1,21 +1,29 @@
 """How the files of an environment are joined to the package cache: by clones, hard links, or copies.
 
 Clones (copy on write) share the disk and nothing else: always best. Hard links share the file itself, so whoever can
-write in the environment can change the cache and every other environment; they are used only because a worker sees
-its environment read-only (sandbox levels landlock, namespaces, container), and a receipt says so. Copies share
-nothing and cost the disk. ``$STEMSEP_ENV_LINK_MODE`` overrides.
+write in the environment can change the cache and every other environment; they serve workers that see their environment
+read-only (sandbox levels landlock, namespaces, container). Before a worker that could write to it is started, such an
+environment is given files of its own (`make_private`). Copies share nothing and cost the disk.
+``$STEMSEP_ENV_LINK_MODE`` overrides.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
+import stat
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from stemsep_envs.documents.environment import LinkMode, Size
+from stemsep_envs.documents.environment import LinkMode, Receipt, Size
+from stemsep_envs.environments import store
+from stemsep_envs.environments.fingerprints import list_files
 from stemsep_envs.errors import UsageError
 from stemsep_envs.host import files
+from stemsep_envs.host.paths import Home
 
 VARIABLE = "STEMSEP_ENV_LINK_MODE"
 
@@ -46,25 +54,9 @@ def choose_link_mode(cache: Path, environments: Path) -> LinkChoice:
         return LinkChoice(
             "clone", "the file system clones files: shared on the disk, and not writable through one another"
         )
+    if sys.platform == "win32":
+        return LinkChoice("copy", "no sandbox of this platform shows workers their environment read-only")
     return LinkChoice("hardlink", "the file system cannot clone; workers see the environment read-only")
-
-
-def measure(environment: Path) -> Size:
-    """Count the files of an environment and their bytes, and which of them are hard links to elsewhere."""
-    count = total = shared = 0
-    pending = [str(environment)]
-    while pending:
-        with os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(entry.path)
-                    continue
-                info = entry.stat(follow_symlinks=False)
-                count += 1
-                total += info.st_size
-                if info.st_nlink > 1:
-                    shared += info.st_size
-    return Size(files=count, bytes=total, shared_bytes=shared)
 
 
 def mode_found(asked: LinkMode, size: Size) -> LinkMode:
@@ -72,3 +64,50 @@ def mode_found(asked: LinkMode, size: Size) -> LinkMode:
     if size.shared_bytes:
         return "hardlink"
     return "copy" if asked == "hardlink" else asked
+
+
+def make_private(home: Home, digest: str) -> bool:
+    """Give an environment files of its own in place of hard links; say whether there was anything to do.
+
+    The caller holds the environment's lock. Each file is replaced whole, by an equal one: whoever uses the environment
+    meanwhile sees no difference, and a killed call leaves it whole, with some of its files private.
+
+    Raises:
+        LimitError: No space.
+        StemsepEnvError: There is no such environment.
+    """
+    receipt = store.read_receipt(home, digest)
+    if receipt.builder.link_mode != "hardlink":
+        return False
+    folder = store.environment_dir(home, digest)
+    aside = home.environments_dir / f"{store.COPYING}{digest[:16]}-{secrets.token_hex(4)}"
+    try:
+        for number, path in enumerate(_linked(folder)):
+            _replace_by_copy(path, aside / str(number))
+    finally:
+        files.remove_tree(aside)
+    private = _private_receipt(receipt)
+    files.write_atomic(folder / store.RECEIPT, private.model_dump_json(indent=1).encode() + b"\n")
+    return True
+
+
+def _linked(folder: Path) -> Iterator[Path]:
+    for path, facts in list_files(folder).entries.items():
+        if stat.S_ISREG(facts.st_mode) and facts.st_nlink > 1:
+            yield folder / path
+
+
+def _replace_by_copy(path: Path, beside: Path) -> None:
+    with path.open("rb") as stream:
+        facts = os.fstat(stream.fileno())
+        files.copy_hashed(stream, beside, max_bytes=sys.maxsize, durable=False)
+    beside.chmod(stat.S_IMODE(facts.st_mode))
+    os.utime(beside, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # bytecode is valid for a source of that time
+    files.publish(beside, path)
+
+
+def _private_receipt(receipt: Receipt) -> Receipt:
+    why = "its files were copied for a worker that no sandbox keeps from writing to them"
+    builder = receipt.builder.model_copy(update={"link_mode": "copy", "link_reason": why})
+    size = receipt.size.model_copy(update={"shared_bytes": 0})
+    return receipt.model_copy(update={"builder": builder, "size": size})

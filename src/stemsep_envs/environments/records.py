@@ -80,5 +80,5 @@ def _claim(row: list[str], distribution: str) -> Claim:
     size_bytes = int(size) if size.isdecimal() else None
     if algorithm not in STRONG_ALGORITHMS:
         return Claim(distribution, None, None, size_bytes)
-    digest = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).hex()
+    digest = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).hex()
     return Claim(distribution, algorithm, digest, size_bytes)

@@ -162,7 +162,7 @@ def find_environments(home: Home, prefix: str) -> tuple[Stored, ...]:
 
 
 @contextmanager
-def in_use(home: Home, digest: str, *, prepare: Callable[[], None] = _nothing) -> Iterator[None]:
+def in_use(home: Home, digest: str, *, prepare: Callable[[], object] = _nothing) -> Iterator[None]:
     """Mark an environment as used while the block runs, so that nobody removes it; the mark dies with this process.
 
     A home that cannot be written has no marks, and nobody can remove from it either.
