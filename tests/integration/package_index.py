@@ -81,7 +81,8 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
         archive.writestr("{module}.py", "built_from_source = True\\n")
         archive.writestr(INFO + "/METADATA", METADATA)
         archive.writestr(INFO + "/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
-        archive.writestr(INFO + "/RECORD", "{module}.py,,\\n" + INFO + "/METADATA,,\\n" + INFO + "/WHEEL,,\\n" + INFO + "/RECORD,,\\n")
+        names = ["{module}.py", INFO + "/METADATA", INFO + "/WHEEL", INFO + "/RECORD"]
+        archive.writestr(INFO + "/RECORD", "".join(name + ",,\\n" for name in names))
     return name
 '''
 
@@ -129,9 +130,9 @@ def served(root: Path) -> Iterator[Server]:
             if self.command == "GET":
                 self.wfile.write(body)
 
-        do_HEAD = do_GET
+        do_HEAD = do_GET  # noqa: N815 - the base class calls it so
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - likewise
             """Say nothing."""
 
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
