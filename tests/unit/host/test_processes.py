@@ -128,10 +128,13 @@ print(pid)
 def test_a_daemon_that_holds_the_pipes_does_not_hold_us() -> None:
     code = """
 import os, time
+reading, writing = os.pipe()
 if os.fork() == 0:
     os.setsid()
     print(os.getpid(), flush=True)
+    os.write(writing, b"x")
     time.sleep(60)
+os.read(reading, 1)
 """
     before = open_descriptors()
     done = run(python(code), timeout_seconds=60)
