@@ -14,7 +14,7 @@ from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock, Pylock
 
 from stemsep_envs.documents.lock import Lock
 from stemsep_envs.environments import torch_index, uv
-from stemsep_envs.environments.resolving import UV_PLATFORMS, wheels_only
+from stemsep_envs.environments.resolving import RESOLVE_ENV, target_arguments, wheels_only
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host.paths import Home
 
@@ -43,7 +43,7 @@ def export_pylock(lock: Lock, *, home: Home, what: str, offline: bool) -> str:
     done = uv.call_uv(
         (
             *("pip", "compile", "-", "--quiet", "--no-deps", "--format", "pylock.toml", "--no-header"),
-            *("--python-platform", UV_PLATFORMS[inputs.target.platform], "--python-version", inputs.python),
+            *target_arguments(inputs),
             *wheels_only(inputs),
             *torch_index.uv_arguments(place, inputs.target),
         ),
@@ -52,7 +52,7 @@ def export_pylock(lock: Lock, *, home: Home, what: str, offline: bool) -> str:
         offline=offline,
         timeout_seconds=_SECONDS,
         stdin="".join(f"{pin.name}=={pin.version}\n" for pin in lock.pins),
-        extra_env={"MACOSX_DEPLOYMENT_TARGET": "14.0"},
+        extra_env=RESOLVE_ENV,
     )
     try:
         return _written(_checked(Pylock.from_dict(tomllib.loads(done.stdout)), lock, what), lock)

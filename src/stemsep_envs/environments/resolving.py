@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ UV_PLATFORMS: dict[Platform, str] = {
     "macos-x86_64": "x86_64-apple-darwin",
     "windows-x86_64": "x86_64-pc-windows-msvc",
 }
-_ENV = {"MACOSX_DEPLOYMENT_TARGET": "14.0"}  # torch's wheels for macOS start there
+RESOLVE_ENV = {"MACOSX_DEPLOYMENT_TARGET": "14.0"}  # torch's wheels for macOS start there
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,15 @@ def resolve(
             raise
 
 
+def target_arguments(inputs: LockInputs) -> tuple[str, ...]:
+    """Return the options that make uv answer for a target and a Python, whatever is here.
+
+    It is given our own interpreter to build with, or it would look for one through every wrapper on the PATH.
+    """
+    platform = UV_PLATFORMS[inputs.target.platform]
+    return ("--python-platform", platform, "--python-version", inputs.python, "--python", sys.executable)
+
+
 def wheels_only(inputs: LockInputs) -> tuple[str, ...]:
     """Return the options that forbid building, but for the distributions a runtime lists by name."""
     allowed = [option for name in inputs.builds for option in ("--no-binary", name)]
@@ -113,7 +123,7 @@ def _compile(asking: _Asking, builds: tuple[str, ...]) -> Lock:
     arguments = (
         *("pip", "compile", "-", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"),
         *("--no-emit-index-url", "--no-emit-find-links"),
-        *("--python-platform", UV_PLATFORMS[inputs.target.platform], "--python-version", inputs.python),
+        *target_arguments(inputs),
         *("--resolution", "highest", "--prerelease", "if-necessary-or-explicit"),
         *wheels_only(inputs),
         *torch_index.uv_arguments(asking.place, inputs.target),
@@ -127,7 +137,7 @@ def _compile(asking: _Asking, builds: tuple[str, ...]) -> Lock:
         offline=asking.offline,
         timeout_seconds=_SECONDS,
         stdin="".join(f"{line}\n" for line in inputs.requires),
-        extra_env=_ENV,
+        extra_env=RESOLVE_ENV,
     )
     text = answer.read_text("utf-8") if before else done.stdout
     problems: list[str] = []
