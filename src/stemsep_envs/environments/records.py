@@ -14,7 +14,9 @@ from packaging.utils import canonicalize_name
 STRONG_ALGORITHMS = ("sha256", "sha384", "sha512")
 """What a RECORD may vouch with; a weaker hash vouches for nothing."""
 
-_RECORD = re.compile(r"(?P<site>.+)/(?P<name>[^/-]+)-[^/]+\.dist-info/RECORD")
+_RECORD = re.compile(r"(?P<site>.+/site-packages)/(?P<name>[^/-]+)-[^/]+\.dist-info/RECORD")
+"""Those of what is installed; some distributions carry others within, with RECORDs that say nothing of this place."""
+
 _SIGNATURES = (".dist-info/RECORD.jws", ".dist-info/RECORD.p7s")
 
 

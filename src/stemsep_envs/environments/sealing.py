@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stemsep_envs.documents.canonical import digest_of, digest_of_bytes
+from stemsep_envs.documents.canonical import digest_of_bytes
 from stemsep_envs.documents.environment import Size
 from stemsep_envs.documents.environment_manifest import Deviation, Manifest, SealedFile, SealedLink
 from stemsep_envs.environments.fingerprints import Hashed, Listed, hash_file, hash_files, list_files, stamp_of
@@ -29,6 +29,9 @@ HAS_MODES = os.name == "posix"
 _SITE = "/site-packages/"
 _NEVER_INSTALLED = stat.S_IWOTH | stat.S_ISUID | stat.S_ISGID
 _INSTALLER_FILES = ("INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json")
+
+
+_Claims = dict[str, tuple[Claim, ...]]
 
 
 class Deviating(Exception):  # noqa: N818 - says what the installation is; caught where builds are repeated
@@ -77,6 +80,7 @@ class Sealing:
     accepted: frozenset[Deviation]
     _installed: Listed | None = None
     _hashing: Future[dict[str, Hashed | OSError]] | None = field(default=None, repr=False)
+    _claiming: Future[_Claims] | None = field(default=None, repr=False)
 
     @contextmanager
     def hashing_beside(self) -> Iterator[None]:
@@ -85,8 +89,9 @@ class Sealing:
         Raises:
             Deviating: The block failed, and something is not what the wheels hold: that is why, for all one knows.
         """
-        self._installed = list_files(self.folder)
+        self._installed = _mended(list_files(self.folder))
         with ThreadPoolExecutor(1, thread_name_prefix="seal") as beside:
+            self._claiming = beside.submit(_claims, self.folder, self._installed)
             self._hashing = beside.submit(hash_files, self._installed, tuple(self._installed.files()))
             try:
                 yield
@@ -108,22 +113,24 @@ class Sealing:
         manifest = _manifest(found)
         text = manifest.model_dump_json(indent=1).encode() + b"\n"
         files.write_atomic(self.folder / MANIFEST, text)
-        return Seal(manifest, digest_of_bytes(text), contents_of(found.claims), _size(found.listed))
+        return Seal(manifest, digest_of_bytes(text), found.contents, _size(found.listed))
 
     def _compare(self) -> _Found:
-        if self._installed is None or self._hashing is None:
+        if self._installed is None or self._hashing is None or self._claiming is None:
             raise RuntimeError("nothing was hashed")
-        _mend_modes(list_files(self.folder))
         listed = list_files(self.folder)
         hashes = _up_to_date(listed, self._hashing.result())
-        claims = _claims(self.folder, listed)
+        claims = self._claiming.result()
+        if _record_stamps(listed) != _record_stamps(self._installed):
+            claims = _claims(self.folder, listed)
         strangers = {path for path in self._installed.entries.keys() - self.made if _SITE in path}
         deviations = tuple(_deviations(self.folder, listed, hashes, claims, strangers))
-        deviations += tuple(_changed_records(listed, hashes, contents_of(claims), self.known_contents))
+        contents = contents_of(claims)
+        deviations += tuple(_changed_records(listed, hashes, contents, self.known_contents))
         refused = tuple(item for item in deviations if item not in self.accepted)
         if refused:
             raise Deviating(refused)
-        return _Found(listed, hashes, claims, deviations)
+        return _Found(listed, hashes, claims, contents, deviations)
 
 
 @dataclass(frozen=True)
@@ -133,6 +140,7 @@ class _Found:
     listed: Listed
     hashes: Mapping[str, str]
     claims: Mapping[str, tuple[Claim, ...]]
+    contents: Mapping[str, str]
     deviations: tuple[Deviation, ...]
 
 
@@ -143,19 +151,19 @@ def begin(folder: Path, *, known_contents: Mapping[str, str], accepted: frozense
 
 def contents_of(claims: Mapping[str, tuple[Claim, ...]]) -> dict[str, str]:
     """Return the digest of what each distribution's RECORD names, without what installers add."""
-    rows: dict[str, list[list[str]]] = {}
+    rows: dict[str, list[str]] = {}
     for path, several in claims.items():
         name = path.partition(_SITE)[2]
         for claim in several:
             if claim.digest and name and not name.endswith(_INSTALLER_FILES):
-                rows.setdefault(claim.distribution, []).append([name, claim.digest])
-    return {distribution: digest_of(sorted(named)) for distribution, named in rows.items()}
+                rows.setdefault(claim.distribution, []).append(f"{claim.digest} {name}")
+    return {distribution: digest_of_bytes("\n".join(sorted(named)).encode()) for distribution, named in rows.items()}
 
 
-def vouched(claims: tuple[Claim, ...], path: Path, sha256: str) -> bool:
-    """Say whether one of the claims is true of a file."""
+def vouched(claims: tuple[Claim, ...], root: Path, path: str, sha256: str) -> bool:
+    """Say whether one of the claims is true of a file of an environment."""
     return any(
-        claim.digest == (sha256 if claim.algorithm == "sha256" else hash_file(path, claim.algorithm or ""))
+        claim.digest == (sha256 if claim.algorithm == "sha256" else hash_file(root / path, claim.algorithm or ""))
         for claim in claims
         if claim.digest
     )
@@ -166,11 +174,16 @@ def mode_of(facts_mode: int) -> str:
     return f"{stat.S_IMODE(facts_mode):04o}"
 
 
-def _mend_modes(listed: Listed) -> None:
+def _mended(listed: Listed) -> Listed:
     """Take from installed files what no wheel gives them: that everyone may write, or run them as someone else."""
-    for path, facts in listed.entries.items():
-        if stat.S_ISREG(facts.st_mode) and facts.st_mode & _NEVER_INSTALLED and _SITE in path:
-            (listed.root / path).chmod(stat.S_IMODE(facts.st_mode) & ~_NEVER_INSTALLED)
+    odd = [
+        path
+        for path, facts in listed.entries.items()
+        if facts.st_mode & _NEVER_INSTALLED and stat.S_ISREG(facts.st_mode) and _SITE in path
+    ]
+    for path in odd:
+        (listed.root / path).chmod(stat.S_IMODE(listed.entries[path].st_mode) & ~_NEVER_INSTALLED)
+    return list_files(listed.root) if odd else listed
 
 
 def _up_to_date(listed: Listed, hashed: Mapping[str, Hashed | OSError]) -> dict[str, str]:
@@ -190,7 +203,11 @@ def _up_to_date(listed: Listed, hashed: Mapping[str, Hashed | OSError]) -> dict[
     return fresh
 
 
-def _claims(folder: Path, listed: Listed) -> dict[str, tuple[Claim, ...]]:
+def _record_stamps(listed: Listed) -> dict[str, tuple[int, ...]]:
+    return {path: stamp_of(listed.entries[path]) for path, _ in find_records(listed.entries)}
+
+
+def _claims(folder: Path, listed: Listed) -> _Claims:
     try:
         return claims_of({path: (folder / path).read_bytes() for path, _ in find_records(listed.files())})
     except ValueError as error:
@@ -209,7 +226,7 @@ def _deviations(
         if path not in listed.entries:
             if any(claim.digest for claim in several):
                 yield Deviation(path=path, kind="missing", sha256=None, distribution=distribution)
-        elif path not in hashes or not (_is_open(several) or vouched(several, folder / path, hashes[path])):
+        elif path not in hashes or not (_is_open(several) or vouched(several, folder, path, hashes[path])):
             yield Deviation(path=path, kind="changed", sha256=hashes.get(path), distribution=distribution)
     records = {path for path, _ in find_records(listed.entries)}
     for path in sorted(strangers):

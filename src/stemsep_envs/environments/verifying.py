@@ -124,7 +124,7 @@ def _differences(
     for path, hashed in hash_files(listed, to_hash, on_bytes=count).items():
         if isinstance(hashed, OSError):
             yield _difference(path, "changed", f"cannot be read: {hashed.strerror}")
-        elif not _is_expected(listed.root / path, hashed, expected[path]):
+        elif not _is_expected(listed.root, path, hashed, expected[path]):
             yield _difference(path, "changed", "other content of the same size")
 
 
@@ -258,10 +258,10 @@ def _sealed_at_ns(listed: Listed) -> int:
     return listed.entries[store.MANIFEST].st_mtime_ns
 
 
-def _is_expected(path: Path, hashed: Hashed, expected: _Expected) -> bool:
+def _is_expected(root: Path, path: str, hashed: Hashed, expected: _Expected) -> bool:
     if expected.sha256 is not None:
         return hashed.sha256 == expected.sha256
-    return vouched(expected.claims, path, hashed.sha256)
+    return vouched(expected.claims, root, path, hashed.sha256)
 
 
 def _kind(facts: os.stat_result) -> str:
