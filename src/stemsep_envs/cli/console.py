@@ -236,6 +236,6 @@ def _write_bug_report(error: BaseException) -> str | None:
 def _quietly(make: object) -> Path | None:
     try:
         made = make() if callable(make) else None
-    except StemsepEnvError:
+    except Exception:  # noqa: BLE001 - perhaps the very bug that is to be reported
         return None
     return made if isinstance(made, Path) else None

@@ -40,6 +40,7 @@ def examine_host() -> DoctorReport:
         BlockedError: Nothing can run on this platform.
     """
     home = find_home()
+    home_facts = _home(home)  # first, since looking at the rest keeps what it finds there
     machine = this_machine()
     interpreters = tuple(
         InterpreterFacts(path=str(found.path), version=found.version, implementation=found.implementation)
@@ -51,7 +52,6 @@ def examine_host() -> DoctorReport:
     )
     measurements = measured(candidates("container"), home.cache_dir)
     levels = tuple(_level(name, measurements[name]) for name in measurements)
-    home_facts = _home(home)
     return DoctorReport(
         version=__version__,
         python=platform.python_version(),

@@ -63,17 +63,28 @@ def find_home() -> Home:
     """Return the home that ``$STEMSEP_ENV_HOME`` names, or the platform's data folder.
 
     Raises:
-        UsageError: The variable holds a relative path.
+        UsageError: The variable holds a relative path, or there is none and the user has no folder.
     """
     named = os.environ.get(HOME_VARIABLE)
     if named:
-        root = Path(named).expanduser()
+        root = _expanded(named)
         if not root.is_absolute():
             raise UsageError(f"{HOME_VARIABLE}={named} is not an absolute path", hint="write the whole path")
         return Home(root)
     from platformdirs import user_data_path  # noqa: PLC0415 - start-up time: not needed where the variable is set
 
-    return Home(user_data_path("stemsep-env", appauthor=False))
+    try:
+        root = user_data_path("stemsep-env", appauthor=False)
+    except RuntimeError:
+        root = Path("~")
+    if not root.is_absolute():  # neither HOME nor an entry for the user, as in containers; older releases say "~"
+        raise UsageError("this user has no home folder", hint=f"set {HOME_VARIABLE} to a folder to keep things in")
+    return Home(root)
+
+
+def _expanded(named: str) -> Path:
+    """Return a path with ``~`` written out where that is a user's folder; `Path.expanduser` fails where it is none."""
+    return Path(os.path.expanduser(named))  # noqa: PTH111
 
 
 def data_dir(name: str) -> Path:
@@ -89,7 +100,7 @@ def data_dir(name: str) -> Path:
 def default_registry_path() -> Path:
     """Return the registry file in use: ``$STEMSEP_ENV_REGISTRY``, else the shipped one."""
     named = os.environ.get(REGISTRY_VARIABLE)
-    return Path(named).expanduser() if named else data_dir("registry") / "models.v2.source.json"
+    return _expanded(named) if named else data_dir("registry") / "models.v2.source.json"
 
 
 def is_shipped(path: Path) -> bool:
