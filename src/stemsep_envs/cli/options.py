@@ -50,6 +50,7 @@ def planning_options(function: Verb) -> Verb:
             "--target", default="auto", show_default=True, help="PLATFORM-ACCELERATOR, such as linux-x86_64-cu128."
         ),
         click.option("--offline", is_flag=True, help="Make no network call; say what is missing."),
+        click.option("--builder", type=click.Choice(["uv", "pip"]), help="What builds environments (default: uv)."),
         click.option("--confirm-manual-steps", is_flag=True, help="The model's manual steps are done."),
         click.option(
             "--enforce",

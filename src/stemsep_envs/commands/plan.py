@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from stemsep_envs.commands.confinement import Confinement
 from stemsep_envs.commands.engine import PlannedEngine
+from stemsep_envs.documents.environment import BuilderName
 from stemsep_envs.documents.preflight import PreflightReport
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.reports import Finding
@@ -41,6 +42,7 @@ class PlanOptions:
             precision.
         assignments: ``name=value`` for the engine's own settings.
         phase_fix_reference: A model to take the phase from.
+        builder: What builds an environment that has to be built.
     """
 
     registry_path: Path | None = None
@@ -54,6 +56,7 @@ class PlanOptions:
     options: Mapping[str, SettingValue] = field(default_factory=dict)
     assignments: tuple[str, ...] = ()
     phase_fix_reference: str | None = None
+    builder: BuilderName | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ def planning_from(options: Mapping[str, Any]) -> PlanOptions:
         options={name: options[name] for name in names if options.get(name) is not None},
         assignments=tuple(options.get("assignments") or ()),
         phase_fix_reference=options.get("phase_fix_reference"),
+        builder=options.get("builder"),
     )
 
 

@@ -151,6 +151,7 @@ def _answer(question: _Question, requirements: Requirements, target: Target, mem
             locks_dir=question.runtime.locks_dir,
             home=home,
             engine_digest=engine.digest if engine else None,
+            builder=options.builder,
         ),
         settings=resolve_settings(
             entry, recipe, options=options.options, assignments=options.assignments, vram_gb=memory_gb

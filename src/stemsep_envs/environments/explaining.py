@@ -36,7 +36,7 @@ def unsatisfiable(error: BuildError, asked: Requirements, inputs: LockInputs, *,
     words = f"{what} cannot be resolved: "
     words += f"nothing meets {_joined(sides)}" if sides else "no versions meet all that is asked for"
     hint = "the chain that makes it so is above; change one of its ends, or choose another runtime or target"
-    if "no wheels" in error.output or "source distribution" in error.output:
+    if "wheels" in error.output:
         allowed = f" ({', '.join(inputs.builds)})" if inputs.builds else ""
         hint += f". Only wheels are installed, but for what a runtime lists under source_distributions{allowed}"
     return BuildError(words, hint=hint, code="unsatisfiable", output=error.output, command=error.command)
