@@ -46,7 +46,7 @@ class Stop:
         if sys.platform != "win32" and not self.is_set:
             poll = select.poll()
             poll.register(descriptor, event)
-            poll.register(self._reading, 0)
+            poll.register(self._reading, _READABLE)
             poll.poll()
         return not self.is_set
 
