@@ -128,6 +128,7 @@ CODES: dict[str, Code] = {
     "sandbox_level_missing": Code("The sandbox level that the model needs is not to be had on this machine."),
     "sandbox_lowered": Code("The worker is confined less than the model's trust asks for, as was allowed.", "warning"),
     # Everything else.
+    "no_output": Code("The result could not be written to standard output, most often because a disk is full."),
     "usage": Code("The command, its options or its arguments are wrong."),
     "invalid_document": Code("A document breaks its schema; every problem is listed."),
     "invalid": Code("One problem of an invalid document."),
