@@ -21,7 +21,12 @@ from stemsep_envs.host.paths import Home
 
 pytestmark = [pytest.mark.integration]
 
-NUMPY: dict[str, object] = {"torch": None, "packages": [], "health": {"imports": ["numpy"]}, "python": {"min": "3.10", "max": "3.12"}}
+NUMPY: dict[str, object] = {
+    "torch": None,
+    "packages": [],
+    "health": {"imports": ["numpy"]},
+    "python": {"min": "3.10", "max": "3.12"},
+}
 
 
 def test_neuraloperator_1_and_torch_2_3_are_refused_with_the_chain(

@@ -92,6 +92,7 @@ CODES: dict[str, Code] = {
     "unknown_engine": Code("There is no engine of this digest."),
     # Inputs and outputs.
     "no_inputs": Code("The folders that were named hold no audio."),
+    "list_unreadable": Code("The list of inputs that --from-file names cannot be read."),
     "input_missing": Code("An input does not exist."),
     "input_unreadable": Code("An input cannot be opened or is not audio."),
     "input_empty": Code("An input holds no samples."),
