@@ -128,6 +128,16 @@ def test_a_failure_while_overwriting_keeps_what_was_there(run: Run, cli: Cli, so
     assert stamp(cli.cwd / "out" / "dsp-hpss") == before
 
 
+@pytest.mark.parametrize("existing", ["skip", "overwrite", "rename", "error"])
+def test_a_file_stands_where_a_folder_would(run: Run, cli: Cli, existing: str) -> None:
+    (cli.cwd / "out").mkdir()
+    (cli.cwd / "out" / "dsp-hpss").write_text("precious")
+    done = run("--existing", existing)
+    assert done.code == 2
+    assert done.track()["error"]["code"] in {"not_writable", "not_a_folder"}
+    assert (cli.cwd / "out" / "dsp-hpss").read_text() == "precious"
+
+
 def test_rename_keeps_both(run: Run, cli: Cli) -> None:
     run()
     before = stamp(cli.cwd / "out" / "dsp-hpss")

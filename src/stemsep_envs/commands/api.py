@@ -19,7 +19,7 @@ from stemsep_envs.commands.output import Existing, output_options, output_plan
 from stemsep_envs.commands.plan import PlanOptions, refuse_if_blocked
 from stemsep_envs.commands.preflight import plan_model
 from stemsep_envs.commands.records import frame_of
-from stemsep_envs.commands.run import RunRequest, chosen_stems, run
+from stemsep_envs.commands.run import RunRequest, chosen_stems, refuse_unwritable, run
 from stemsep_envs.commands.session import OnEvent, ignore_event, open_planned
 from stemsep_envs.commands.session import Session as LoadedSession
 from stemsep_envs.documents.ensure import EnsureReport
@@ -181,13 +181,17 @@ class Session:
             What was done: for each stem its path below ``output_dir``, digest and shape (``frames``, ``channels``).
 
         Raises:
-            UsageError: The input is not readable audio or does not fit the model; stems are there already.
+            UsageError: The input is not readable audio or does not fit the model; stems are there already; the session
+                is closed.
             ModelError: The model's code failed or its worker died. The session stays usable.
             LimitError: A deadline passed, or memory or disk ran out.
             InterruptedRunError: It was cancelled.
         """
         source = Path(os.path.abspath(input))  # noqa: PTH100 - keeps links as they were named
+        if source.is_dir():
+            raise UsageError(f"{source} is a folder", hint="name the files in it, one by one", code="input_unreadable")
         plan = output_plan(Path(output_dir), output or output_options(), existing="overwrite" if overwrite else "error")
+        refuse_unwritable(plan.dir)
         stems = chosen_stems(self._loaded.plan, plan.options.stems)
         (names,) = plan_names(self._loaded.plan.entry.id, [TrackSource(source)], stems, plan.options.format)
         (track,) = collect_inputs([source], recursive=False, decodes=self._loaded.plan.runtime.recipe.decodes)

@@ -150,7 +150,7 @@ def run_prepared(prepared: PreparedRun, *, on_event: OnEvent = ignore_event) -> 
         if all(job.verdict is not None for job in prepared.jobs):
             finished += settled(prepared.jobs, on_event)
         else:
-            _refuse_unwritable(request.output.dir)
+            refuse_unwritable(request.output.dir)
             frame = _with_environment(frame, on_event)
             frame = _separate(prepared, frame, finished, on_event)
     except (KeyboardInterrupt, InterruptedRunError) as error:
@@ -164,8 +164,12 @@ def run_prepared(prepared: PreparedRun, *, on_event: OnEvent = ignore_event) -> 
     return record
 
 
-def _refuse_unwritable(output_dir: Path) -> None:
-    """Refuse an output folder that plainly cannot be written before an hour goes into building and separating."""
+def refuse_unwritable(output_dir: Path) -> None:
+    """Refuse an output folder that plainly cannot be written before an hour goes into building and separating.
+
+    Raises:
+        UsageError: It is no folder, or cannot be written.
+    """
     there = next(path for path in (output_dir, *output_dir.parents) if os.path.lexists(path))
     if not there.is_dir():
         raise UsageError(f"{there} is a file, not a folder", hint="name another output folder", code="not_a_folder")

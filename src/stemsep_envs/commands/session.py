@@ -35,7 +35,7 @@ from stemsep_envs.environments import store
 from stemsep_envs.environments.ensure import Environment
 from stemsep_envs.environments.linking import make_private
 from stemsep_envs.errors import ModelError, StemsepEnvError, UsageError
-from stemsep_envs.host.files import make_owned_dir, publish, remove_file, remove_tree, sha256_of
+from stemsep_envs.host.files import ensure_dir, make_owned_dir, publish, remove_file, remove_tree, sha256_of
 from stemsep_envs.host.processes import Ending
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.launch import end_in_words, is_over_limit
@@ -81,6 +81,7 @@ class Session:
         self._hashing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="hash")
         self._tracks = 0
         self._crashes = 0
+        self._closed = False
         self._resources = ExitStack()
         self._start()
 
@@ -124,6 +125,8 @@ class Session:
             InterruptedRunError: It was cancelled.
         """
         began = time.monotonic()
+        if self._closed:
+            raise UsageError("the session is closed", hint="open a new one", code="worker_ended")
         self._restart_if_dead()
         self._tracks += 1
         scratch = make_owned_dir(self._scratch.work_dir / f"track-{self._tracks}")
@@ -155,7 +158,8 @@ class Session:
         return track
 
     def close(self, *, politely: bool = True) -> None:
-        """End the worker and everything it started."""
+        """End the worker and everything it started; nothing can be separated any more."""
+        self._closed = True
         self._hashing.shutdown(wait=False, cancel_futures=True)
         self._worker.close(politely=politely)
         self._resources.close()
@@ -184,6 +188,7 @@ class Session:
             readable=(
                 environment.dir,
                 Path(environment.receipt.base_interpreter.path).parents[1],
+                *_adopted_dirs(environment),
                 WORKER_DIR,
                 plan.runtime.dir,
                 *([plan.engine.tree_dir(plan.home)] if plan.engine else []),
@@ -318,6 +323,7 @@ def _all_or_none() -> Iterator[dict[Path, Path]]:
 
 
 def _place(taken: Mapping[str, Ingested], names: TrackNames, output: OutputPlan, placed: dict[Path, Path]) -> None:
+    ensure_dir((output.dir / names.record).parent)
     remove_file(output.dir / names.record)  # a record never stands beside stems it does not tell
     for stem, ingested in taken.items():
         placed[ingested.path] = final = output.dir / names.stems[stem]
@@ -437,3 +443,9 @@ def _timings(result: SeparateResult, total_seconds: float) -> TrackTimings:
         overhead_seconds=max(0.0, total_seconds - worker.total_seconds),
         total_seconds=total_seconds,
     )
+
+
+def _adopted_dirs(environment: Environment) -> tuple[Path, ...]:
+    """Return what a worker reads of an interpreter that was adopted: its distributions, and libraries beside them."""
+    adopted = environment.receipt.adopted
+    return (Path(adopted.prefix), *map(Path, adopted.site_dirs)) if adopted is not None else ()
