@@ -1,0 +1,102 @@
+"""The single questions of preflight that no shipped runtime raises: variants that do steps, files by hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stemsep_envs.artifacts.blobs import blob_path
+from stemsep_envs.commands import checks
+from stemsep_envs.documents.base import validate
+from stemsep_envs.documents.registry import ModelEntry
+from stemsep_envs.documents.runtime import RuntimeRecipe
+from stemsep_envs.host.paths import Home, data_dir
+from stemsep_envs.registry.recipes import load_runtime
+
+Entry = Callable[..., ModelEntry]
+
+STEPS = ["Replace the attention file.", "Write to the author."]
+
+
+def with_variant(recipe: RuntimeRecipe) -> RuntimeRecipe:
+    document = {
+        **recipe.model_dump(mode="json", exclude_unset=True),
+        "variants": {"own": {"description": "Its own files.", "performs": STEPS[:1]}},
+    }
+    return validate(document, RuntimeRecipe, origin="a recipe")
+
+
+def test_steps_that_the_patches_of_a_variant_do_are_not_asked_for(entry: Entry, recipe: RuntimeRecipe) -> None:
+    model = entry(requirements__manual_steps=STEPS, runtime__variant="own")
+    answers = checks.manual_steps(model, with_variant(recipe), confirmed=False)
+    assert [status.status for status in answers.statuses] == ["ok", "missing"]
+    assert "patches of variant own" in answers.statuses[0].reason
+    assert [reason.path for reason in answers.reasons] == ["requirements.manual_steps[1]"]
+    confirmed = checks.manual_steps(model, with_variant(recipe), confirmed=True)
+    assert [status.reason for status in confirmed.statuses][1] == "confirmed with --confirm-manual-steps"
+    assert confirmed.reasons == ()
+
+
+def test_artifacts_are_here_by_hash_and_size(entry: Entry, tmp_path: Path) -> None:
+    home, weights = Home(tmp_path), b"weights"
+    digest = hashlib.sha256(weights).hexdigest()
+    primary = {"kind": "checkpoint", "filename": "m.ckpt", "sha256": digest, "size_bytes": len(weights)}
+    config = {"kind": "config", "filename": "c.yaml", "sha256": None}
+    model = entry(artifacts={"primary": primary, "config": config, "additional": []})
+    missing = checks.artifacts(model, home)
+    assert [status.status for status in missing.statuses] == ["missing", "missing"]
+    assert [reason.path for reason in missing.reasons] == ["artifacts.primary", "artifacts.config"]
+    assert "hash is not known" in missing.reasons[1].message
+    blob_path(home, digest).parent.mkdir(parents=True)
+    blob_path(home, digest).write_bytes(weights[:-1])
+    assert checks.artifacts(model, home).statuses[0].status == "missing", "a part of it is not it"
+    blob_path(home, digest).write_bytes(weights)
+    here = checks.artifacts(model, home)
+    assert [status.status for status in here.statuses] == ["ok", "missing"]
+    assert [(record.name, record.sha256, path) for record, path in here.found] == [
+        ("primary", digest, blob_path(home, digest))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "channels", "path"),
+    [
+        ({"supports_mono": True, "supports_stereo": True}, 1, "fits"),
+        ({"supports_mono": None, "supports_stereo": None}, 1, "fits"),
+        ({"supports_mono": False}, 1, "capabilities.supports_mono"),
+        ({"supports_mono": False}, 2, "fits"),
+        ({"supports_stereo": False}, 2, "capabilities.supports_stereo"),
+        ({}, 6, None),
+    ],
+)
+def test_channels(
+    entry: Entry, recipe: RuntimeRecipe, capabilities: dict[str, bool | None], channels: int, path: str | None
+) -> None:
+    reasons = checks.channel_reasons(entry(capabilities=capabilities), recipe, channels)
+    assert [reason.path for reason in reasons] == ([] if path == "fits" else [path])
+    assert all(reason.code == "input_channels" for reason in reasons)
+
+
+def test_what_may_be_overruled_is_a_judgement(entry: Entry) -> None:
+    codes = json.loads(json.dumps(sorted(checks.OVERRIDABLE)))
+    assert "artifact_missing" not in codes
+    assert "python_unsatisfiable" not in codes
+    assert "sandbox_level_missing" not in codes
+
+
+def test_the_words_of_the_registry_against_a_model(entry: Entry) -> None:
+    model = entry(compatibility__known_issues=["It hums.", "It clicks."], catalog_status="manual_only")
+    warnings = list(checks.entry_warnings(model))
+    assert [(warning.code, warning.path) for warning in warnings] == [
+        ("known_issue", "compatibility.known_issues[0]"),
+        ("known_issue", "compatibility.known_issues[1]"),
+        ("not_verified", "catalog_status"),
+    ]
+
+
+def test_a_shipped_recipe_loads() -> None:
+    assert load_runtime(data_dir("runtimes"), "dsp").recipe.id == "dsp"
