@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stemsep_envs.cli.adopt import command as adopt
 from stemsep_envs.cli.console import Console, human_bytes, human_seconds
 from stemsep_envs.cli.options import registry_option, verb
 from stemsep_envs.cli.progress import shown_events
@@ -236,3 +237,6 @@ def _confirm(question: str, console: Console, *, yes: bool) -> None:
     """Ask before something is lost, where there is someone to ask."""
     if _asks(console, yes=yes):
         click.confirm(question, abort=True, err=True)
+
+
+command.add_command(adopt)

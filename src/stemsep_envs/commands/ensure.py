@@ -13,6 +13,7 @@ from stemsep_envs.commands.session import OnEvent, ignore_event
 from stemsep_envs.documents.ensure import EnsuredModel, EnsureReport
 from stemsep_envs.documents.events import Event
 from stemsep_envs.environments import store
+from stemsep_envs.environments.adopting import notes_dir
 from stemsep_envs.environments.engines import store as engines
 from stemsep_envs.environments.ensure import Environment, ensure_environment
 from stemsep_envs.environments.locking import home_lock_path
@@ -115,5 +116,8 @@ def _witnesses(registry_path: Path, plans: Sequence[Plan], environments: Sequenc
             made.add(engines.engine_dir(plan.home, plan.engine.digest) / engines.RECEIPT)
             read |= set(plan.engine.recipe_files())
         marks.add(store.last_used_path(plan.home, environment.digest))
-    searched = set(folders_to_watch(find_home(), os.environ))
+    searched = {*folders_to_watch(find_home(), os.environ), notes_dir(find_home())}
+    for environment in environments:
+        adopted = environment.receipt.adopted
+        read |= set(map(Path, adopted.site_dirs)) if adopted is not None else set()
     return Witnesses(*(tuple(sorted(paths)) for paths in (read, searched, made, marks)))

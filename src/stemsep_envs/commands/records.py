@@ -168,6 +168,7 @@ def _environment(environment: Environment) -> RunEnvironment:
         python=inputs.interpreter.version,
         target=inputs.target,
         reused=environment.reused,
+        adopted=environment.receipt.adopted.python if environment.receipt.adopted else None,
     )
 
 

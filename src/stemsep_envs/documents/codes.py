@@ -70,6 +70,8 @@ CODES: dict[str, Code] = {
     "unsatisfiable": Code("No versions meet all that is asked for; who asks, and the resolver's chain, are given."),
     "index_unreachable": Code("A package index, or the index of torch's builds, does not answer as one."),
     "torch_index_unknown": Code("The builder does not know where builds of torch for the accelerator come from."),
+    "adopted_unfit": Code("An interpreter that is to be adopted does not hold what is asked for."),
+    "adopted_changed": Code("An interpreter that was adopted is not what it was when it was checked."),
     "pip_missing": Code("The interpreter has no pip that can build, and cannot make one."),
     "offline": Code("Something has to be fetched, and --offline forbids it; everything missing is listed."),
     "unhealthy": Code("A built environment failed its health check and was discarded."),

@@ -39,11 +39,15 @@ class EnvironmentInputs(Document):
     """The digest of the lock's body: distributions, versions, hashes."""
     engine: Sha256 | None = None
     """The digest of the patched source tree, when the runtime has one."""
+    adopted: Sha256 | None = None
+    """The digest of what an adopted interpreter holds and where; None when the lock was installed. Of an adopted one,
+    ``lock`` is what it was compared with, or the digest of the question where there was no lock."""
 
     @cached_property
     def digest(self) -> str:
         """The name of the environment."""
-        return digest_of(self)
+        # What is built has the name that it had before adopting was known.
+        return digest_of(self.model_dump(mode="json", exclude={"adopted"} if self.adopted is None else set()))
 
 
 class BaseInterpreter(Document):
@@ -65,11 +69,44 @@ class Package(Document):
 class Builder(Document):
     """What built it, and how its files are joined to the package cache."""
 
-    name: BuilderName
+    name: BuilderName | Literal["adopted"]
+    """``adopted``: nothing was built, an interpreter is used as it was found."""
     version: str
     link_mode: LinkMode
     """As found on the built files, not as asked for."""
     link_reason: str
+
+
+class AdoptedPackage(Document):
+    """A distribution that an adopted interpreter brings, and the digest of the list of its files."""
+
+    name: str
+    version: str
+    record_sha256: Sha256
+
+
+class Adopted(Document):
+    """An interpreter that is used as it was found: nothing was installed, nothing is ever changed in it."""
+
+    python: str
+    """As it was named."""
+    prefix: str
+    site_dirs: tuple[str, ...]
+    """Where its distributions are."""
+    packages: tuple[AdoptedPackage, ...]
+    differences: tuple[str, ...]
+    """In words, where it is not what the lock says."""
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of what it holds, and where."""
+        return digest_of(
+            {
+                "python": self.python,
+                "site_dirs": list(self.site_dirs),
+                "packages": [package.model_dump(mode="json") for package in self.packages],
+            }
+        )
 
 
 class HealthReport(Document):
@@ -104,6 +141,8 @@ class Receipt(Document):
     source_distributions: Mapping[str, str] = {}
     """Those of them that may have been built from source where no wheel fits, each with the runtime's reason."""
     builder: Builder
+    adopted: Adopted | None = None
+    """What is used in place of a built environment, when an interpreter was adopted."""
     health: HealthReport
     size: Size
     manifest: Sha256 | None = None

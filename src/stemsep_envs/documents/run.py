@@ -57,6 +57,8 @@ class RunEnvironment(Document):
     python: str
     target: Target
     reused: bool
+    adopted: str | None = None
+    """The interpreter that was used as it was found; null when the environment was built from the lock."""
 
 
 class RunArtifact(Document):

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
+from stemsep_envs.documents.adopt_report import AdoptReport
 from stemsep_envs.documents.configuration import Configuration
 from stemsep_envs.documents.doctor import DoctorReport
 from stemsep_envs.documents.dry_run import DryRunReport
@@ -73,6 +74,7 @@ WRITTEN: Mapping[str, type[BaseModel]] = {
     "env.show": EnvironmentDetails,
     "env.verify": VerifyReport,
     "env.repair": RepairReport,
+    "env.adopt": AdoptReport,
     "env.gc": CollectionReport,
     "receipt": Receipt,
     "lock": LockReport,

@@ -61,7 +61,7 @@ def check_health(environment: Path, imports: tuple[str, ...], *, home: Home, wha
     """
     python = store.python_path(environment)
     with scratch_dir(environment, "health-") as scratch:
-        answer = _import_all(python, imports, scratch, what)
+        answer = import_all(python, imports, scratch, what)
     uv.call_uv(
         check_arguments(python),
         home=home,
@@ -78,13 +78,28 @@ def check_arguments(python: Path) -> tuple[str, ...]:
     return ("pip", "check", "--quiet", "--python", str(python))
 
 
-def import_command(python: Path, imports: tuple[str, ...], scratch: Path) -> Command:
+def import_command(python: Path, imports: tuple[str, ...], scratch: Path, *, bytecode: bool = True) -> Command:
     """Return the command that imports the modules and answers with the seconds each took."""
-    return Command((str(python), "-I", "-c", _IMPORTS, *imports), _environment(scratch), scratch)
+    options = ("-I",) if bytecode else ("-I", "-B")
+    return Command((str(python), *options, "-c", _IMPORTS, *imports), _environment(scratch), scratch)
 
 
-def _import_all(python: Path, imports: tuple[str, ...], scratch: Path, what: str) -> dict[str, dict[str, object]]:
-    command = import_command(python, imports, scratch)
+def import_all(
+    python: Path, imports: tuple[str, ...], scratch: Path, what: str, *, bytecode: bool = True
+) -> dict[str, dict[str, object]]:
+    """Import modules in a new process; return the seconds each took, and the version of the interpreter.
+
+    Args:
+        python: The interpreter.
+        imports: The modules.
+        scratch: The working folder and home of the process.
+        what: What is checked, in words.
+        bytecode: Whether compiled bytecode is left beside the modules.
+
+    Raises:
+        BuildError: One does not import.
+    """
+    command = import_command(python, imports, scratch, bytecode=bytecode)
     done = run(command, timeout_seconds=_IMPORT_SECONDS)
     try:
         answer = json.loads(done.stdout) if done.status == 0 else None

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from packaging.utils import canonicalize_name
 
-from stemsep_envs.documents.environment import BuilderName, EnvironmentInputs, InterpreterIdentity
+from stemsep_envs.documents.environment import BuilderName, EnvironmentInputs, InterpreterIdentity, Receipt
 from stemsep_envs.documents.lock import LockInputs
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments import store
+from stemsep_envs.environments.adopting import find_adopted
 from stemsep_envs.environments.builders import choose_builder
 from stemsep_envs.environments.locking import FoundLock, find_lock, lock_inputs, shipped_digests
 from stemsep_envs.environments.pythons import PythonChoice, choose_python
 from stemsep_envs.errors import Reason
-from stemsep_envs.host.interpreters import Interpreter, find_interpreters
+from stemsep_envs.host.interpreters import Interpreter, find_interpreters, interpreter_at
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home
 
@@ -103,8 +104,27 @@ def plan_environment(  # noqa: PLR0913 - the whole question, once
     minors = tuple(minor for minor in requirements.python_minors() if python in {None, minor})
     questions = {minor: lock_inputs(requirements, target, minor) for minor in minors}
     locked_minors = frozenset(minor for minor, question in questions.items() if question.digest in shipped)
+    interpreters = find_interpreters(home, environ=environ)
+    builder = choose_builder(builder, home=home)
+    for minor, asked in questions.items():
+        receipt, broken = find_adopted(asked, engine_digest, home)
+        if receipt is not None or broken:
+            reasons = (*requirements.conflicts, *_machine_reasons(target), *broken)
+            return EnvironmentPlan(
+                runtime_id=recipe.id,
+                requirements=requirements,
+                target=target,
+                engine_digest=engine_digest,
+                health_imports=recipe.health.imports,
+                python=_adopted_python(minor, receipt, interpreters),
+                lock_inputs=asked,
+                lock=None,
+                digest=receipt.digest if receipt is not None else None,
+                state="impossible" if reasons else "ready",
+                reasons=reasons,
+            )
     choice = choose_python(
-        find_interpreters(home, environ=environ),
+        interpreters,
         requirements.python,
         minors=minors,
         locked_minors=locked_minors,
@@ -126,9 +146,17 @@ def plan_environment(  # noqa: PLR0913 - the whole question, once
         digest=digest,
         state=_state(home, digest, lock, reasons),
         reasons=reasons,
-        builder=choose_builder(builder, home=home),
+        builder=builder,
         source_reasons={canonicalize_name(name): why for name, why in recipe.source_distributions.items()},
     )
+
+
+def _adopted_python(minor: str, receipt: Receipt | None, interpreters: Sequence[Interpreter]) -> PythonChoice:
+    if receipt is None or receipt.adopted is None:
+        return PythonChoice(minor, None, "an adopted interpreter that can no longer be used")
+    path = Path(receipt.base_interpreter.path)
+    found = next((interpreter for interpreter in interpreters if interpreter.path == path), None)
+    return PythonChoice(minor, found or interpreter_at(path), f"adopted: {receipt.adopted.python}")
 
 
 def environment_inputs(

@@ -113,6 +113,8 @@ def _job_of(home: Home, digest: str) -> BuildJob:
     """
     folder = store.environment_dir(home, digest)
     receipt = store.read_any_receipt(home, digest)
+    if receipt.adopted is not None or receipt.builder.name == "adopted":
+        raise StemsepEnvError("it was adopted, not built: `stemsep-env env adopt` again")
     lock_path = folder / store.LOCK
     try:
         lock = parse_lock(lock_path.read_bytes(), origin=str(lock_path))

@@ -20,6 +20,7 @@ from stemsep_envs.documents.environment import Receipt
 from stemsep_envs.documents.environment_manifest import Manifest
 from stemsep_envs.documents.environment_reports import Difference
 from stemsep_envs.environments import store
+from stemsep_envs.environments.adopting import changes_since
 from stemsep_envs.environments.fingerprints import Hashed, Listed, hash_files, list_files
 from stemsep_envs.environments.records import Claim, claims_of, find_records
 from stemsep_envs.environments.sealing import vouched
@@ -111,6 +112,9 @@ def _differences(
     problem = store.problem_with(home, digest)
     if problem is not None and store.RECEIPT in listed.entries:  # a receipt that can be read: it is the interpreter
         yield _difference(store.python_path(Path()).as_posix(), "changed", problem)
+    if receipt.adopted is not None:
+        for words in changes_since(receipt.adopted):
+            yield _difference(receipt.adopted.prefix, "changed", words)
     expected, absent = _expected(listed, manifest)
     yield from _misplaced(listed, manifest, expected, absent)
     yield from _changed_links(listed, manifest)

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stemsep_envs.errors import StemsepEnvError
+from stemsep_envs.errors import StemsepEnvError, UsageError
 from stemsep_envs.host import files, locks
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.processes import Command, run
@@ -105,6 +105,22 @@ def find_interpreters(home: Home, *, environ: Mapping[str, str] | None = None) -
         answers = _answers(home, {**paths, **bases})
     found = [_interpreter(base, answers[base]) for base in bases if "refused" not in answers[base]]
     return tuple(sorted(found, key=lambda item: item.version_key, reverse=True))
+
+
+def interpreter_at(path: Path) -> Interpreter:
+    """Describe the interpreter behind an executable: of a virtual environment, the one it was made from.
+
+    Raises:
+        UsageError: It is not an interpreter, or does not answer.
+    """
+    try:
+        answer = _ask(str(path))
+        base = os.path.realpath(str(answer["base_executable"]))
+        size_bytes, mtime_ns = _stamp(base)
+        return _interpreter(base, {**answer, "size_bytes": size_bytes, "mtime_ns": mtime_ns})
+    except (StemsepEnvError, OSError, ValueError, TypeError, KeyError) as error:
+        words = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"{path} is no Python that answers: {words}") from None
 
 
 def folders_to_search(home: Home, environ: Mapping[str, str]) -> Iterator[Path]:

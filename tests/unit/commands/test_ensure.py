@@ -23,8 +23,9 @@ def test_witnesses_are_all_that_was_read_searched_and_made(tmp_path: Path, monke
     folder = tmp_path / "home" / "environments" / "abc"
 
     def made(plan: Any, **_: Any) -> SimpleNamespace:
+        receipt = SimpleNamespace(adopted=None)
         return SimpleNamespace(
-            digest="ab" * 32, dir=folder, python=folder / "python", reused=True, steps_seconds={}, receipt=None
+            digest="ab" * 32, dir=folder, python=folder / "python", reused=True, steps_seconds={}, receipt=receipt
         )
 
     monkeypatch.setattr(ensure, "ensure_planned", made)
@@ -36,5 +37,10 @@ def test_witnesses_are_all_that_was_read_searched_and_made(tmp_path: Path, monke
     assert set((dsp / "locks").glob("*.txt")) <= set(found.read)
     assert {folder / "receipt.json", folder / "python"} <= set(found.made)
     versions = tmp_path / "pyenv" / "versions"
-    assert {versions, versions / "3.99.0" / "bin", tmp_path / "home" / "interpreters"} <= set(found.searched)
+    assert {
+        versions,
+        versions / "3.99.0" / "bin",
+        tmp_path / "home" / "interpreters",
+        tmp_path / "home" / "adopted",
+    } <= set(found.searched)
     assert [path.name for path in found.used_marks] == ["last-used"]

@@ -1,0 +1,107 @@
+"""`env adopt`: use an interpreter that is there in place of building an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemsep_envs.commands.engine import planned_engine
+from stemsep_envs.commands.lock_questions import Asked, Question, find_questions
+from stemsep_envs.documents.adopt_report import AdoptReport
+from stemsep_envs.documents.target import Target, parse_target
+from stemsep_envs.environments import store
+from stemsep_envs.environments.adopting import Adoption, adopt
+from stemsep_envs.environments.locking import find_lock, shipped_digests
+from stemsep_envs.environments.pythons import choose_python
+from stemsep_envs.errors import BlockedError, Reason, UsageError
+from stemsep_envs.host.interpreters import Interpreter, interpreter_at
+from stemsep_envs.host.machine import this_machine
+from stemsep_envs.host.paths import find_home
+
+_NO_ARTIFACTS: Mapping[str, Path] = {}
+
+
+@dataclass(frozen=True)
+class AdoptOptions:
+    """What is adopted for which model.
+
+    Attributes:
+        python: The interpreter, also one of a virtual environment.
+        model_id: The model; all that need the same will use it.
+        target: A whole target, an accelerator (``cu128``), or ``auto``.
+        runtime: A runtime to insist on.
+        registry_path: The registry file; None for the one in use.
+    """
+
+    python: Path
+    model_id: str
+    target: str = "auto"
+    runtime: str | None = None
+    registry_path: Path | None = None
+
+
+def adopt_interpreter(options: AdoptOptions) -> AdoptReport:
+    """Check an interpreter against what a model needs, and use it from now on.
+
+    Raises:
+        BlockedError: It does not meet the requirements; carries every reason.
+        BuildError: A module does not import.
+        UsageError: It does not answer; an unknown model or target.
+    """
+    home = find_home()
+    # Not resolved: what a link of a virtual environment leads to is another interpreter.
+    python = options.python.expanduser().absolute()
+    interpreter = interpreter_at(python)
+    asked = Asked(
+        model_ids=(options.model_id,),
+        targets=_targets(options.target),
+        pythons=(interpreter.minor,),
+        registry_path=options.registry_path,
+        runtime=options.runtime,
+    )
+    questions, _ = find_questions(asked, home=home)
+    if not questions:
+        words = f"{options.model_id} does not run on Python {interpreter.minor}"
+        raise BlockedError(words, (Reason("adopted_unfit", words, hint="adopt another Python"),))
+    (question,) = questions
+    _refuse_unfit(interpreter, question)
+    engine = planned_engine(question.runtime, question.variant, _NO_ARTIFACTS)
+    found = find_lock(question.inputs, shipped=shipped_digests(question.runtime.locks_dir), home=home)
+    adoption = Adoption(
+        python=python,
+        interpreter=interpreter,
+        inputs=question.inputs,
+        requirements=question.requirements,
+        lock=found.lock if found is not None else None,
+        health_imports=question.runtime.recipe.health.imports,
+        engine_digest=engine.digest if engine is not None else None,
+        title=question.title,
+    )
+    receipt = adopt(adoption, home=home)
+    return AdoptReport(model_id=options.model_id, dir=str(store.environment_dir(home, receipt.digest)), receipt=receipt)
+
+
+def _targets(text: str) -> tuple[Target, ...]:
+    if text == "auto":
+        return ()
+    platform = this_machine().platform
+    try:
+        return (parse_target(text if "-" in text else f"{platform}-{text}"),)
+    except ValueError as error:
+        raise UsageError(str(error), code="target_unknown") from None
+
+
+def _refuse_unfit(interpreter: Interpreter, question: Question) -> None:
+    choice = choose_python(
+        (interpreter,),
+        question.requirements.python,
+        minors=(interpreter.minor,),
+        locked_minors=frozenset(),
+        platform=question.inputs.target.platform,
+    )
+    if choice.interpreter is None:
+        raise BlockedError(
+            f"{interpreter.path} cannot be adopted",
+            tuple(Reason("adopted_unfit", words) for words in choice.refused),
+        )
