@@ -105,14 +105,17 @@ class Console:
 
     def bug(self, error: BaseException) -> int:
         """Report a defect of this program: one line, and a file with the traceback."""
+        from stemsep_envs.host.processes import hide_secrets
+
         path = _write_bug_report(error)
+        message = hide_secrets(str(error) or repr(error))
         where = f"; the details are in {path}" if path else ""
-        words = visible(f"{type(error).__name__}: {error}")
+        words = visible(f"{type(error).__name__}: {message}")
         click.echo(f"error: this is a bug in stemsep-env ({words}){where}", err=True)
         if self.json:
             from stemsep_envs.documents.reports import ErrorBody, ErrorReport
 
-            body = ErrorBody(code="bug", message=str(error) or repr(error), exit_code=EXIT_BUG, report_path=path)
+            body = ErrorBody(code="bug", message=message, exit_code=EXIT_BUG, report_path=path)
             self.document(ErrorReport(error=body))
         return EXIT_BUG
 

@@ -90,7 +90,7 @@ def _home(home: Home) -> HomeFacts:
     return HomeFacts(
         path=str(home.root),
         exists=home.root.is_dir(),
-        writable=os.access(nearest, os.W_OK),
+        writable=nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK),
         free_bytes=free_bytes,
         environments=len(list_environments(home)),
     )

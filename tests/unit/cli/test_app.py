@@ -1,0 +1,92 @@
+"""The frame every command runs in: exit codes, defects, signals."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stemsep_envs.cli import app
+from stemsep_envs.commands import doctor
+from stemsep_envs.errors import InterruptedRunError, LimitError
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def fails_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `doctor` fail: no command does so by itself in every way."""
+
+    def examine() -> None:
+        raise error
+
+    monkeypatch.setattr(doctor, "examine_host", examine)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "name"),
+    [
+        (LimitError("full", code="no_space"), 7, "no_space"),
+        (InterruptedRunError("stopped"), 130, "interrupted"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (ZeroDivisionError("x"), 3, "bug"),
+        (RecursionError("x"), 3, "bug"),
+    ],
+)
+def test_every_way_to_fail(
+    error: BaseException,
+    code: int,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fails_with(error, monkeypatch)
+    assert app.run_app(["doctor", "--json"]) == code
+    said = capsys.readouterr()
+    assert (json.loads(said.out)["error"]["code"], "Traceback" in said.err) == (name, False)
+
+
+def test_done(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run_app(["registry", "list"]) == 0
+    assert "dsp-hpss" in capsys.readouterr().out
+
+
+def test_a_second_signal_does_not_disturb_the_cleaning_up() -> None:
+    app.run_app(["--version"])
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_that_was_ignored_stays_so() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    app.run_app(["--version"])
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_every_command_in_the_help_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run_app(["--help"]) == 0
+    listed = capsys.readouterr().out.partition("Commands:")[2]
+    for name in app._VERBS:
+        assert f"  {name} " in listed
+        assert app.run_app([name, "--help"]) == 0
+
+
+def test_modules_of_the_commands_are_loaded_when_they_are_used() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys; from stemsep_envs.cli.app import run_app; run_app(['--help']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"stemsep_envs.cli.run", "stemsep_envs.commands.run", "pydantic", "rich"}
+    assert Path(app.__file__).is_file()
