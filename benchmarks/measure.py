@@ -28,6 +28,7 @@ class Row:
         value: What is held against the bar: the median over the pairs, not the quotient of the medians.
         bar: The most it may be; None for a row that only informs.
         n: How many pairs.
+        fastest: The value from the fastest of each side, which the rest of the machine disturbed least; it informs.
         ours_command: What was run.
         reference_command: What a user would run instead.
         note: What a reader must know.
@@ -43,6 +44,7 @@ class Row:
     n: int
     ours_command: str
     reference_command: str = ""
+    fastest: float | None = None
     note: str = ""
 
     @property
@@ -85,3 +87,8 @@ def median_ratio(ours: Sequence[float], reference: Sequence[float]) -> float:
 def median_difference(ours: Sequence[float], reference: Sequence[float]) -> float:
     """Return the median of the differences of pairs."""
     return median(one - other for one, other in zip(ours, reference, strict=True))
+
+
+def fastest_ratio(ours: Sequence[float], reference: Sequence[float]) -> float:
+    """Return the ratio of the fastest of each side."""
+    return min(ours) / min(reference)

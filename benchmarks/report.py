@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 
-from benchmarks.measure import Row
+from benchmarks.measure import Comparison, Row
 
-_HEADER = ("ROW", "OURS", "REFERENCE", "VALUE", "BAR", "MET", "N")
+_HEADER = ("ROW", "OURS", "REFERENCE", "VALUE", "FASTEST", "BAR", "MET", "N")
 
 
 def print_table(rows: Sequence[Row]) -> None:
@@ -58,17 +58,31 @@ def store(rows: Sequence[Row], folder: Path) -> Path:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    met = {True: "yes", False: "NO", None: "-"}[row.met]
-    if row.comparison == "share":
-        sizes = (f"{row.ours / 1e6:.2f} MB", f"{(row.reference or 0) / 1e6:.1f} MB")
-        return (row.name, *sizes, f"{row.value:.1%}", f"{row.bar or 0:.0%}", met, str(row.n))
-    reference = "-" if row.reference is None else _seconds(row.reference)
-    if row.comparison == "ratio":
-        bar = "-" if row.bar is None else f"{row.bar:g} x"
-        return (row.name, _seconds(row.ours), reference, f"{row.value:.2f} x", bar, met, str(row.n))
-    bar = "-" if row.bar is None else _seconds(row.bar)
-    return (row.name, _seconds(row.ours), reference, _seconds(row.value), bar, met, str(row.n))
+    shown = _SHOWN[row.comparison]
+    size = _megabytes if row.comparison == "share" else _seconds
+    return (
+        row.name,
+        size(row.ours),
+        "-" if row.reference is None else size(row.reference),
+        shown(row.value),
+        "-" if row.fastest is None else shown(row.fastest),
+        "-" if row.bar is None else shown(row.bar),
+        {True: "yes", False: "NO", None: "-"}[row.met],
+        str(row.n),
+    )
 
 
 def _seconds(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
+
+
+def _megabytes(size_bytes: float) -> str:
+    return f"{size_bytes / 1e6:.1f} MB"
+
+
+_SHOWN: dict[Comparison, Callable[[float], str]] = {
+    "ratio": "{:.2f} x".format,
+    "share": "{:.1%}".format,
+    "difference": _seconds,
+    "absolute": _seconds,
+}

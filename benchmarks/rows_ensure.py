@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from benchmarks.measure import Row, in_turns, median_ratio, timed
+from benchmarks.measure import Row, fastest_ratio, in_turns, median_ratio, timed
 from benchmarks.place import MODEL, Place
 
 _AT_ONCE = 16
@@ -39,6 +39,7 @@ def reuse(place: Place) -> Iterator[Row]:
             ours=median(times[0]),
             reference=median(reference),
             value=median_ratio(times[0], reference),
+            fastest=fastest_ratio(times[0], reference),
             bar=bar,
             n=n,
             ours_command=f"stemsep-env ensure {MODEL}",
@@ -84,6 +85,7 @@ def build(place: Place) -> Iterator[Row]:
         ours=median(mine),
         reference=median(theirs),
         value=median_ratio(mine, theirs),
+        fastest=fastest_ratio(mine, theirs),
         bar=1.15,
         n=n,
         ours_command=f"stemsep-env ensure {MODEL}  (environment removed before)",
@@ -124,6 +126,7 @@ def sixteen(place: Place) -> Iterator[Row]:
         ours=median(many),
         reference=median(one),
         value=median_ratio(many, one),
+        fastest=fastest_ratio(many, one),
         bar=1.2,
         n=n,
         ours_command=f"stemsep-env ensure {MODEL}, {_AT_ONCE} times at once",
@@ -207,6 +210,7 @@ def lock(place: Place) -> Iterator[Row]:
         ours=median(mine),
         reference=median(theirs),
         value=median_ratio(mine, theirs),
+        fastest=fastest_ratio(mine, theirs),
         bar=None,
         n=n,
         ours_command=f"stemsep-env lock {MODEL} --target {target} --python {version} --upgrade --offline --output DIR",

@@ -33,6 +33,7 @@ def registry(place: Place) -> Iterator[Row]:
             ours=median(times),
             reference=None,
             value=median(times),
+            fastest=min(times),
             bar=bar,
             n=n,
             ours_command=" ".join(["stemsep-env", *arguments]),
