@@ -15,7 +15,7 @@ ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
 export UV_SYSTEM_CERTS ?= 1
 endif
 
-.PHONY: help sandbox-deps demo test lint types format generate check-generated bench wheel relock-dev clean
+.PHONY: help sandbox-deps demo test lint types format generate check-generated bench wheel locks check-locks relock-dev clean
 .DEFAULT_GOAL := help
 
 help:  ## Say what can be made
@@ -59,6 +59,12 @@ generate: $(VENV)/ready  ## Write what is generated: schemas/, docs/codes.md
 
 check-generated: $(VENV)/ready  ## Compare what is generated with what is committed
 	$(BIN)/python scripts/generate.py --check
+
+locks: $(VENV)/ready  ## Make the locks that ship with the runtimes; UPGRADE=1 takes the newest versions
+	$(BIN)/stemsep-env lock --all --output runtimes $(if $(UPGRADE),--upgrade)
+
+check-locks: $(VENV)/ready  ## Say which shipped locks are stale and why (no network)
+	$(BIN)/stemsep-env lock --all --check --output runtimes --offline
 
 relock-dev: $(BOOT)/ready  ## Resolve the development tools anew
 	$(UV) pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -201,6 +201,20 @@ def test_one_that_fails_does_not_stop_the_others(server: Server, runtimes: Path,
     assert "tempo>=9" in failed["output"]
 
 
+def test_identical_questions_of_many_models_are_resolved_once(
+    server: Server, runtimes: Path, tmp_path: Path, lock: Command
+) -> None:
+    needs: list[list[str]] = [[], ["tempo<1.1"], ["tempo>=1.1"], ["Tempo >= 1.1.0"], ["tempo", "beats"]]
+    write_registry(tmp_path, [entry(f"model-{number}", needs[number % len(needs)]) for number in range(120)])
+    targets = ["linux-x86_64-cpu", "linux-aarch64-cpu", "macos-arm64-cpu", "windows-x86_64-cpu"]
+    options = [option for target in targets for option in ("--target", target)]
+    code, document = lock("--all", *options, "--python", "3.11", "--output", str(runtimes))
+    assert code == 0
+    assert len(document["locks"]) == 4 * len(targets)  # five ways to say it are four questions
+    assert sum(len(item["models"]) for item in document["locks"]) == 120 * len(targets)
+    assert len(document["written"]) == len(set(document["written"])) == 4 * len(targets)
+
+
 def test_without_output_the_home_keeps_it(server: Server, runtimes: Path, isolated: Path, lock: Command) -> None:
     code, document = lock("one", "--target", "macos-arm64-cpu", "--python", "3.12")
     assert code == 0

@@ -17,6 +17,7 @@ from stemsep_envs.environments.adopting import notes_dir
 from stemsep_envs.environments.engines import store as engines
 from stemsep_envs.environments.ensure import Environment, ensure_environment
 from stemsep_envs.environments.locking import home_lock_path
+from stemsep_envs.errors import BuildError
 from stemsep_envs.host.interpreters import folders_to_watch
 from stemsep_envs.host.paths import data_dir, default_registry_path, find_home
 from stemsep_envs.registry.recipes import RECIPE_NAME
@@ -67,10 +68,33 @@ def ensure_models(model_ids: Sequence[str], options: PlanOptions, *, on_event: O
         UsageError: Unknown model or option.
     """
     plans = [refuse_if_blocked(plan_model(model_id, options)) for model_id in dict.fromkeys(model_ids)]
-    environments = [ensure_planned(plan, on_event=on_event) for plan in plans]
+    environments = _ensure_all(plans, on_event)
     models = tuple(_ensured(plan, environment) for plan, environment in zip(plans, environments, strict=True))
     registry_path = options.registry_path or default_registry_path()
     return Ensured(EnsureReport(models=models), tuple(plans), _witnesses(registry_path, plans, environments))
+
+
+def _ensure_all(plans: Sequence[Plan], on_event: OnEvent) -> list[Environment]:
+    """Make sure of every environment; what offline is missing is said of all of them together."""
+    environments, missing = [], []
+    for plan in plans:
+        try:
+            environments.append(ensure_planned(plan, on_event=on_event))
+        except BuildError as error:
+            if error.code != "offline":
+                raise
+            missing.append(error)
+    if len(missing) > 1:
+        raise BuildError(
+            f"{len(missing)} of {len(plans)} environments cannot be had offline",
+            hint=missing[0].hint,
+            code="offline",
+            output="\n".join(dict.fromkeys(f"{error.message}\n{error.output}" for error in missing)),
+            command=missing[0].command,
+        )
+    if missing:
+        raise missing[0]
+    return environments
 
 
 def ensure_planned(plan: Plan, *, on_event: OnEvent = ignore_event) -> Environment:

@@ -12,12 +12,13 @@ from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.errors import BuildError
 
 _NO_SOLUTION = "No solution found"
+_NOT_LOOKED = "network was disabled"
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def is_unsatisfiable(words: str) -> bool:
     """Say whether a resolver's words mean that there is no answer, rather than that it could not look."""
-    return _NO_SOLUTION in words
+    return _NO_SOLUTION in words and _NOT_LOOKED not in words
 
 
 def unsatisfiable(error: BuildError, asked: Requirements, inputs: LockInputs, *, what: str) -> BuildError:
