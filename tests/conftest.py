@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -51,6 +52,9 @@ def _refuse_real_home(event: str, arguments: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_refuse_real_home)
+
+# Started in the background of a shell, we would ignore Ctrl-C, and so would everything that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

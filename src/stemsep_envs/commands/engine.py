@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stemsep_envs.documents.engine_source import EngineSource, PatchStep
-from stemsep_envs.environments.engines import store
-from stemsep_envs.environments.engines.ensure import Engine, Report, engine_digest, engine_reasons, ensure_engine
 from stemsep_envs.errors import Reason
 from stemsep_envs.host.paths import Home
 from stemsep_envs.registry.recipes import Runtime
+
+if TYPE_CHECKING:
+    from stemsep_envs.environments.engines.ensure import Engine, Report
+
+# Most runtimes have no engine of their own: what makes one is loaded by the functions that need it.
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class PlannedEngine:
 
     def reasons(self, home: Home, *, offline: bool) -> tuple[Reason, ...]:
         """Say everything that is missing to make it."""
+        from stemsep_envs.environments.engines.ensure import engine_reasons  # noqa: PLC0415
+
         return engine_reasons(
             self.source,
             self.patches,
@@ -54,6 +60,8 @@ class PlannedEngine:
             MismatchError: The stock tree is not the one that the patches were written for.
             LimitError: No space.
         """
+        from stemsep_envs.environments.engines.ensure import ensure_engine  # noqa: PLC0415
+
         return ensure_engine(
             self.source,
             self.patches,
@@ -72,7 +80,15 @@ class PlannedEngine:
 
     def tree_dir(self, home: Home) -> Path:
         """Return where the tree lies once it is made."""
+        from stemsep_envs.environments.engines import store  # noqa: PLC0415
+
         return store.tree_dir(home, self.digest)
+
+    def receipt_path(self, home: Home) -> Path:
+        """Return the file that says that the tree is whole."""
+        from stemsep_envs.environments.engines import store  # noqa: PLC0415
+
+        return store.engine_dir(home, self.digest) / store.RECEIPT
 
     def import_dir(self, home: Home) -> Path:
         """Return the folder of the tree that the adapter imports from."""
@@ -80,6 +96,8 @@ class PlannedEngine:
 
     def state_of(self, name: str, home: Home) -> bool | None:
         """Say whether the tree has a file, or None while the tree is not here."""
+        from stemsep_envs.environments.engines import store  # noqa: PLC0415
+
         if any(step.path == name for step in self.patches):
             return True
         if store.problem_with(home, self.digest) is not None:
@@ -92,6 +110,8 @@ def planned_engine(runtime: Runtime, variant: str | None, artifacts: Mapping[str
     source = runtime.recipe.engine
     if source is None:
         return None
+    from stemsep_envs.environments.engines.ensure import engine_digest  # noqa: PLC0415
+
     patches = runtime.recipe.variants[variant].patches if variant else ()
     title = " ".join(filter(None, (runtime.recipe.id, variant)))
     return PlannedEngine(engine_digest(source, patches), source, patches, runtime.dir, artifacts, title)

@@ -14,7 +14,6 @@ from stemsep_envs.documents.ensure import EnsuredModel, EnsureReport
 from stemsep_envs.documents.events import Event
 from stemsep_envs.environments import store
 from stemsep_envs.environments.adopting import notes_dir
-from stemsep_envs.environments.engines import store as engines
 from stemsep_envs.environments.ensure import Environment, ensure_environment
 from stemsep_envs.environments.locking import home_lock_path
 from stemsep_envs.errors import BuildError
@@ -137,7 +136,7 @@ def _witnesses(registry_path: Path, plans: Sequence[Plan], environments: Sequenc
             made.add(home_lock_path(plan.environment.lock_inputs, plan.home))
         made |= {environment.dir / store.RECEIPT, environment.python}
         if plan.engine is not None:
-            made.add(engines.engine_dir(plan.home, plan.engine.digest) / engines.RECEIPT)
+            made.add(plan.engine.receipt_path(plan.home))
             read |= set(plan.engine.recipe_files())
         marks.add(store.last_used_path(plan.home, environment.digest))
     searched = {*folders_to_watch(find_home(), os.environ), notes_dir(find_home())}

@@ -14,11 +14,13 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from stemsep_envs.errors import LimitError, StemsepEnvError
 from stemsep_envs.host.pipes import Reader, Sink, Stop, Writer
@@ -238,17 +240,19 @@ def start(command: Command, *, on_stdout: Sink | None = None, on_stderr: Sink | 
         StemsepEnvError: The program is not there or cannot be run.
     """
     try:
-        process = subprocess.Popen(
-            command.argv,
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=dict(command.env),
-            cwd=command.cwd,
-            close_fds=True,
-            start_new_session=sys.platform != "win32",
-        )
+        with _signals_wait():
+            process = subprocess.Popen(
+                command.argv,
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=dict(command.env),
+                cwd=command.cwd,
+                close_fds=True,
+                start_new_session=sys.platform != "win32",
+            )
+            child = Child(command, process, on_stdout=on_stdout or _drop, on_stderr=on_stderr or _drop)
     except OSError as error:
         what = f"{command.argv[0]} in {command.cwd}" if str(error.filename) == str(command.cwd) else command.argv[0]
         raise StemsepEnvError(
@@ -256,7 +260,33 @@ def start(command: Command, *, on_stdout: Sink | None = None, on_stderr: Sink | 
             hint=f"to repeat it: {command.shown()}",
             code="cannot_start",
         ) from error
-    return Child(command, process, on_stdout=on_stdout or _drop, on_stderr=on_stderr or _drop)
+    return child
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Hold back Ctrl-C and the like until the block is done: a child that was started and not yet noted would live on.
+
+    The mask that blocks signals would be inherited by the child, so handlers are set aside instead.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are handled in the main thread alone
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    aside: dict[signal.Signals, Callable[[int, FrameType | None], object]] = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        handler = signal.getsignal(number)
+        if callable(handler):
+            aside[number] = handler
+            signal.signal(number, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        for number, handler in aside.items():
+            signal.signal(number, handler)
+        if came:
+            first, frame = came[0]
+            aside[signal.Signals(first)](first, frame)
 
 
 def _drop(_: bytes) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from stemsep_envs.errors import LimitError, StemsepEnvError
+from stemsep_envs.host import processes
 from stemsep_envs.host.processes import Command, hide_secrets, how_it_ended, run, start, words_for_status
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
@@ -311,3 +312,21 @@ def test_a_command_is_shown_as_a_shell_takes_it() -> None:
     assert command.shown() == "tool 'a b' '$(x)' --index 'https://u:***@host/simple'" or command.shown() == (
         "tool 'a b' '$(x)' --index https://u:***@host/simple"
     )
+
+
+# --- interrupts
+
+
+def test_an_interrupt_waits_until_a_started_child_is_noted() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    reached = []
+
+    def interrupted_while_starting() -> None:
+        with processes._signals_wait():
+            signal.raise_signal(signal.SIGINT)
+            reached.append("the end of the block")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_while_starting()
+    assert reached
+    assert signal.getsignal(signal.SIGINT) is before
