@@ -239,6 +239,7 @@ def start(command: Command, *, on_stdout: Sink | None = None, on_stderr: Sink | 
     Raises:
         StemsepEnvError: The program is not there or cannot be run.
     """
+    child = None
     try:
         with _signals_wait():
             process = subprocess.Popen(
@@ -260,6 +261,10 @@ def start(command: Command, *, on_stdout: Sink | None = None, on_stderr: Sink | 
             hint=f"to repeat it: {command.shown()}",
             code="cannot_start",
         ) from error
+    except BaseException:  # an interrupt that was held back
+        if child is not None:
+            child.kill_tree()
+        raise
     return child
 
 
