@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stemsep_envs.host.files import sha256_of
 from stemsep_envs.host.paths import Home
 
 
@@ -12,10 +13,9 @@ def blob_path(home: Home, sha256: str) -> Path:
     return home.artifacts_dir / "sha256" / sha256[:2] / sha256
 
 
-def has_blob(home: Home, sha256: str, size_bytes: int | None) -> bool:
-    """Say whether the file with this hash is here and whole, as far as its size tells."""
+def has_blob(home: Home, sha256: str) -> bool:
+    """Say whether the file with this hash is here and whole. All of it is read: people put files in by hand."""
     try:
-        found = blob_path(home, sha256).stat().st_size
+        return sha256_of(blob_path(home, sha256))[0] == sha256
     except OSError:
         return False
-    return size_bytes is None or found == size_bytes

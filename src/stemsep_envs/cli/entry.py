@@ -27,8 +27,11 @@ def main() -> None:
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
     # What else is installed beside this program has no say in how documents are read; looking for it takes time too.
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "true"
-    from stemsep_envs.cli.app import run_app
+    try:
+        from stemsep_envs.cli.app import run_app
 
-    code = run_app(arguments)
+        code = run_app(arguments)
+    except KeyboardInterrupt:  # while all this was being loaded
+        code = 130
     gc.freeze()  # the process ends: there is no garbage worth looking for
     sys.exit(code)

@@ -44,7 +44,9 @@ def command() -> None:
 @registry_option
 @verb
 def list_environments(console: Console, registry_path: Path | None) -> int:
-    """List the environments of this home: what they take, what comes back without them, who uses them.
+    """List the environments of this home.
+
+    What each takes, what would come back without it, and who uses it.
 
     SIZE is all that an environment has; OWN is what comes back when it alone is removed: the rest is shared.
     """
@@ -65,7 +67,10 @@ def list_environments(console: Console, registry_path: Path | None) -> int:
 @click.argument("environment")
 @verb
 def show_environment(console: Console, environment: str) -> int:
-    """Show what is in an ENVIRONMENT (its digest, or the beginning of it)."""
+    """Show what is in an ENVIRONMENT.
+
+    Name it by its digest or the beginning of it.
+    """
     from stemsep_envs.commands.env import environment_details
 
     details = environment_details(environment)
@@ -93,7 +98,9 @@ def show_environment(console: Console, environment: str) -> int:
 @click.option("--quick", is_flag=True, help="Look at names, sizes, times and permissions; read only what is newer.")
 @verb
 def verify_environments(console: Console, environments: tuple[str, ...], everything: bool, quick: bool) -> int:
-    """Compare every file of ENVIRONMENTs with what was built; exit 4 when something differs.
+    """Compare every file with what was built.
+
+    Ends with 4 when something differs.
 
     What differs is not used any more until `env repair`, or the next `ensure`, builds it anew.
     """
@@ -120,7 +127,10 @@ def verify_environments(console: Console, environments: tuple[str, ...], everyth
 @click.option("--offline", is_flag=True, help="Make no network call.")
 @verb
 def repair_environments(console: Console, environments: tuple[str, ...], all_broken: bool, offline: bool) -> int:
-    """Verify ENVIRONMENTs and build anew, from clean files, those in which something differs."""
+    """Build damaged ENVIRONMENTs anew.
+
+    Each is verified first, and rebuilt from clean files when something differs.
+    """
     from stemsep_envs.commands.env import repair_environments
 
     if all_broken == bool(environments):
@@ -174,7 +184,9 @@ def collect(
     yes: bool,
     registry_path: Path | None,
 ) -> int:
-    """Free disk: environments that the options choose, broken ones, what dead processes left, packages nobody needs.
+    """Free disk, least recently used first.
+
+    Environments that the options choose, broken ones, what dead processes left, packages that nobody needs.
 
     What a live session uses always stays. Says what really comes back: shared files only do with their last name.
     """

@@ -71,6 +71,7 @@ def remember(models: Sequence[str], ensured: Ensured, *, warnings: str, asked_at
     from contextlib import suppress
     from pathlib import Path
 
+    from stemsep_envs.documents.writing import json_text
     from stemsep_envs.errors import StemsepEnvError
     from stemsep_envs.host.files import ensure_dir, touch, write_atomic
 
@@ -89,7 +90,7 @@ def remember(models: Sequence[str], ensured: Ensured, *, warnings: str, asked_at
     facts = [item for fact in stamps.items() for item in fact]
     marks = [str(path) for path in found.used_marks]
     lists = [_key().split(_ITEM), facts, marks]
-    texts = [warnings, answer_text(report), report.model_dump_json(indent=2)]
+    texts = [warnings, answer_text(report), json_text(report)]
     if any(mark in value for mark in (_SECTION, _ITEM) for value in [*facts, *marks, *texts]):
         return
     memory = _SECTION.join([*map(_ITEM.join, lists), *texts, _END])

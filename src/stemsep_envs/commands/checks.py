@@ -114,7 +114,7 @@ def artifacts(entry: ModelEntry, home: Home) -> ArtifactAnswers:
     for name, artifact in entry.artifacts.each():
         size_bytes = artifact.expected_bytes
         status: Status
-        if artifact.sha256 is not None and has_blob(home, artifact.sha256, size_bytes):
+        if artifact.sha256 is not None and has_blob(home, artifact.sha256):
             status, reason = "ok", "here, by its hash"
             path = blob_path(home, artifact.sha256)
             record = RunArtifact(
@@ -139,6 +139,15 @@ def artifacts(entry: ModelEntry, home: Home) -> ArtifactAnswers:
             )
         )
     return ArtifactAnswers(tuple(statuses), tuple(reasons), tuple(found))
+
+
+def device_reasons(entry: ModelEntry, recipe: RuntimeRecipe) -> tuple[Reason, ...]:
+    """Say why the model cannot run on the runtime at all: it names devices, and the runtime uses none of them."""
+    devices = entry.runtime.devices
+    if not devices or set(devices) & set(recipe.accelerators):
+        return ()
+    words = f"{entry.id} runs on {', '.join(devices)}; {recipe.id} uses {', '.join(recipe.accelerators)}"
+    return (Reason("target_not_supported", words, "choose another runtime for this model", "runtime.devices"),)
 
 
 def input_answer(entry: ModelEntry, recipe: RuntimeRecipe, path: Path | None) -> InputAnswer:

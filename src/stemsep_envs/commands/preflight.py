@@ -7,7 +7,7 @@ people and programs and, when the model may run, the `Plan` that `ensure` and `r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stemsep_envs.commands import checks
@@ -68,6 +68,9 @@ def plan_model(model_id: str, options: PlanOptions, *, input_path: Path | None =
     if unfit:
         return _without_plan(model_id, [*reasons, *unfit])
     question = _Question(home, entry, route, runtime, options, input_path)
+    nowhere = checks.device_reasons(entry, runtime.recipe)
+    if nowhere:
+        return _without_plan(model_id, [*reasons, *nowhere])
     requirements = _requirements(question)
     accelerators = _accelerators(question)
     chosen = _choose_target(options.target, requirements, accelerators)
@@ -129,7 +132,9 @@ def _requirements(question: _Question) -> Requirements:
         packages=needs.pip.packages,
     )
     demands = runtime_demands(recipe, model_type=entry.runtime.model_type, variant=entry.runtime.variant)
-    return merge(recipe, [*demands, demand])
+    merged = merge(recipe, [*demands, demand])
+    devices = entry.runtime.devices
+    return replace(merged, accelerators=tuple(kind for kind in merged.accelerators if not devices or kind in devices))
 
 
 def _accelerators(question: _Question) -> Accelerators:

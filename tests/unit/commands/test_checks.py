@@ -100,3 +100,21 @@ def test_the_words_of_the_registry_against_a_model(entry: Entry) -> None:
 
 def test_a_shipped_recipe_loads() -> None:
     assert load_runtime(data_dir("runtimes"), "dsp").recipe.id == "dsp"
+
+
+def test_devices_that_the_runtime_does_not_use_refuse_the_model(entry: Entry, recipe: RuntimeRecipe) -> None:
+    assert checks.device_reasons(entry(), recipe) == ()
+    assert checks.device_reasons(entry(runtime__devices=["cuda", "cpu"]), recipe) == ()
+    (reason,) = checks.device_reasons(entry(runtime__devices=["cuda", "mps"]), recipe)
+    assert (reason.code, reason.path) == ("target_not_supported", "runtime.devices")
+
+
+def test_a_file_put_in_by_hand_must_have_its_hash(entry: Entry, tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"weights").hexdigest()
+    primary = {"kind": "checkpoint", "filename": "m.safetensors", "sha256": digest, "size_bytes": 7}
+    place = blob_path(Home(tmp_path), digest)
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"strange")  # of the right size
+    answers = checks.artifacts(entry(artifacts={"primary": primary}), Home(tmp_path))
+    assert [status.status for status in answers.statuses] == ["missing"]
+    assert answers.found == ()

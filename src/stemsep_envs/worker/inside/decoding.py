@@ -28,8 +28,9 @@ def open_with_ffmpeg(path: str, first: RequestError) -> FfmpegReader:
     try:
         container = av.open(path if os.name == "nt" else os.fsencode(path).decode("utf-8", "surrogateescape"))
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        # Both decoders' words: which of them matters depends on the file.
-        raise RequestError("input_unreadable", f"{first.message}; FFmpeg: {error}") from error
+        words = getattr(error, "strerror", None) or str(error)
+        message = f"{path} is not audio that can be read here: libsndfile and FFmpeg both refuse it"
+        raise RequestError("input_unreadable", message, f"FFmpeg says: {words}.") from error
     # FFmpeg goes by the name at times, and opens what it then knows nothing about.
     if not any(stream.rate and stream.codec_context.channels for stream in container.streams.audio[:1]):
         container.close()
