@@ -53,13 +53,12 @@ def _refuse_real_home(event: str, arguments: tuple[object, ...]) -> None:
 
 sys.addaudithook(_refuse_real_home)
 
-# Started in the background of a shell, we would ignore Ctrl-C, and so would everything that tests start.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 
 @pytest.fixture(autouse=True)
 def isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the `STEMSEP_ENV_HOME` of this test alone; the user's folders are moved beside it."""
+    # Started in the background of a shell, we would ignore Ctrl-C, and so would everything that tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     user = tmp_path_factory.mktemp("user")
     for name in [name for name in os.environ if name.startswith("STEMSEP_")]:
         monkeypatch.delenv(name)

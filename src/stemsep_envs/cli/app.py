@@ -7,7 +7,8 @@ import io
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -64,12 +65,9 @@ def run_app(arguments: list[str]) -> int:
     """Run a command line; return its exit code."""
     _mend_streams()
     console = Console(json="--json" in arguments)
-    with suppress(ValueError):  # not in the main thread: someone else handles signals
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup, or a shell with a job behind it, set it
-                signal.signal(number, _interrupt)
     try:
-        return _run(arguments, console)
+        with _interruptible():
+            return _run(arguments, console)
     except BrokenPipeError:  # whoever read our output has gone; there is nobody left to tell
         give_up(1)
         give_up(2)
@@ -97,6 +95,23 @@ def _run(arguments: list[str], console: Console) -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug becomes one line and a report
         return console.bug(error)
     return result if isinstance(result, int) else 0
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C and a request to end interrupt the block once, and leave the handlers as they were."""
+    before = {}
+    with suppress(ValueError):  # not in the main thread: someone else handles signals
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if handler not in {None, signal.SIG_IGN}:  # ignored by nohup, or a shell with a job behind it
+                signal.signal(number, _interrupt)
+                before[number] = handler
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(_: int, __: object) -> None:

@@ -60,11 +60,22 @@ def test_done(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_second_signal_does_not_disturb_the_cleaning_up() -> None:
-    app.run_app(["--version"])
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    cleaned = []
+
+    def interrupted_twice() -> None:
+        with app._interruptible():
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            finally:
+                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signal.SIGTERM)
+                cleaned.append("up")
+
     with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGTERM)
-    signal.raise_signal(signal.SIGINT)
-    signal.raise_signal(signal.SIGTERM)
+        interrupted_twice()
+    assert cleaned
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_a_signal_that_was_ignored_stays_so() -> None:
