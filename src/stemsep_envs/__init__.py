@@ -12,7 +12,6 @@ The layers, imports only downward:
 ``registry``    the catalogue of models, the runtimes that execute them, routing, settings
 ``environments``  requirements to locks to built environments
 ``artifacts``   weights and configs by hash
-``store``       the model store
 ``sandbox``     what confines a worker
 ``worker``      the process inside an environment, and our side of the conversation
 ``host``        the only code that touches the machine

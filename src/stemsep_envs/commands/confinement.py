@@ -10,7 +10,7 @@ from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.errors import Reason
 from stemsep_envs.host.paths import Home
-from stemsep_envs.sandbox.levels import candidates, choose, level_named, measured
+from stemsep_envs.sandbox.levels import candidates, choose, level_named, measured, with_gpu
 from stemsep_envs.sandbox.policy import LEVEL_ORDER, Level, LevelName
 
 
@@ -66,6 +66,7 @@ def choose_confinement(
     *,
     home: Home,
     trusted_registry: bool,
+    gpu: bool = False,
     asked: LevelName | None = None,
     allowed: LevelName | None = None,
 ) -> Confinement:
@@ -79,6 +80,7 @@ def choose_confinement(
         recipe: Its runtime.
         home: Where measurements are kept.
         trusted_registry: Whether the registry's word on trust counts: a file of the user's may come from anywhere.
+        gpu: Whether the worker is given an accelerator, whose driver it then reaches.
         asked: The level that the user asks for.
         allowed: A lower level than the model needs that the user accepts.
     """
@@ -99,7 +101,8 @@ def choose_confinement(
     if choice.lowered_by_flag:
         words = f"{entry.id} is confined by {choice.level}, less than its trust asks for ({required})"
         warnings = (Reason("sandbox_lowered", words, path="trust"),)
-    axes: dict[str, str] = {axis: state for axis, state in choice.axes.items()}  # noqa: C416 - widens the keys' type
+    held = with_gpu(choice.axes) if gpu else choice.axes
+    axes: dict[str, str] = {axis: state for axis, state in held.items()}  # noqa: C416 - widens the keys' type
     return Confinement(required, level_named(choice.level), axes, choice.why, choice.lowered_by_flag, warnings=warnings)
 
 

@@ -166,6 +166,7 @@ def _answer(question: _Question, requirements: Requirements, target: Target, mem
             recipe,
             home=home,
             trusted_registry=options.registry_path is None and is_shipped(default_registry_path()),
+            gpu=target.accelerator != "cpu",
             asked=options.sandbox_level,
             allowed=options.allow_level,
         ),

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,11 +90,6 @@ class Session:
         """The stems that the model makes."""
         return tuple(self.loaded.stems)
 
-    @property
-    def worker_log(self) -> str:
-        """The last lines that the worker printed."""
-        return self._worker.log.text()
-
     def separate(
         self,
         source: Path,
@@ -154,7 +149,8 @@ class Session:
                 )
                 record(track)
         finally:
-            remove_tree(scratch)
+            with suppress(OSError):  # a worker that goes on writing there; all of it goes when the session ends
+                remove_tree(scratch)
         return track
 
     def close(self, *, politely: bool = True) -> None:

@@ -39,11 +39,6 @@ class Home:
         return self.root / "locks"
 
     @property
-    def models_dir(self) -> Path:
-        """The model store."""
-        return self.root / "models"
-
-    @property
     def runs_dir(self) -> Path:
         """One folder a run, each with its record."""
         return self.root / "runs"

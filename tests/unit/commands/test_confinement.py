@@ -78,3 +78,15 @@ def test_a_measurement_that_cannot_be_kept_is_made_all_the_same(
     (tmp_path / "file").touch()
     home = Home(tmp_path / "file")
     assert choose_confinement(entry(), recipe, home=home, trusted_registry=True).level is not None
+
+
+def test_a_worker_that_is_given_an_accelerator_is_said_to_reach_its_driver(
+    entry: Entry, recipe: RuntimeRecipe, tmp_path: Path
+) -> None:
+    def axes(*, gpu: bool) -> dict[str, str]:
+        chosen = choose_confinement(entry(), recipe, home=Home(tmp_path), trusted_registry=True, gpu=gpu)
+        return dict(chosen.axes)
+
+    without, given = axes(gpu=False), axes(gpu=True)
+    assert given["gpu"] == ("open" if without["gpu"] == "open" else "limited")
+    assert {**given, "gpu": ""} == {**without, "gpu": ""}
