@@ -99,7 +99,10 @@ def _run(arguments: list[str], console: Console) -> int:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C and a request to end interrupt the block once, and leave the handlers as they were."""
+    """Let Ctrl-C and a request to end interrupt the block once, and leave the handlers as they were.
+
+    After an interruption they stay ignored: the process ends, and an impatient user must not disturb its last words.
+    """
     before = {}
     with suppress(ValueError):  # not in the main thread: someone else handles signals
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -111,7 +114,8 @@ def _interruptible() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) is _interrupt:
+                signal.signal(number, handler)
 
 
 def _interrupt(_: int, __: object) -> None:

@@ -59,8 +59,18 @@ def test_done(capsys: pytest.CaptureFixture[str]) -> None:
     assert "dsp-hpss" in capsys.readouterr().out
 
 
-def test_a_second_signal_does_not_disturb_the_cleaning_up() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@pytest.fixture
+def handlers() -> Iterator[list[object]]:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield list(before.values())
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_further_signals_disturb_neither_the_cleaning_up_nor_the_end(handlers: list[object]) -> None:
     cleaned = []
 
     def interrupted_twice() -> None:
@@ -69,13 +79,18 @@ def test_a_second_signal_does_not_disturb_the_cleaning_up() -> None:
                 signal.raise_signal(signal.SIGTERM)
             finally:
                 signal.raise_signal(signal.SIGINT)
-                signal.raise_signal(signal.SIGTERM)
                 cleaned.append("up")
 
     with pytest.raises(KeyboardInterrupt):
         interrupted_twice()
     assert cleaned
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    for number in SIGNALS:
+        signal.raise_signal(number)
+
+
+def test_handlers_are_left_as_they_were(handlers: list[object]) -> None:
+    app.run_app(["--version"])
+    assert [signal.getsignal(number) for number in SIGNALS] == handlers
 
 
 def test_a_signal_that_was_ignored_stays_so() -> None:
