@@ -9,6 +9,11 @@ from pathlib import Path
 
 import platformdirs
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast examples come depends on what else the machine does; a test must not fail by that.
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("default")
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PROGRAMS = CHECKOUT / "tests" / "programs"

@@ -65,6 +65,8 @@ class PlannedArtifact:
 
     record: RunArtifact
     path: Path
+    kind: str
+    format: Literal["raw", "tree"] = "raw"
 
 
 @dataclass(frozen=True)

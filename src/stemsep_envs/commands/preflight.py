@@ -210,7 +210,7 @@ def _judge(question: _Question, chosen: TargetChoice, answers: _Answers, reasons
         model_type=entry.runtime.model_type,
         target=chosen.target,
         settings=answers.settings.values,
-        artifacts=tuple(PlannedArtifact(record, path) for record, path in answers.artifacts.found),
+        artifacts=_planned_artifacts(entry, answers.artifacts),
         stems=entry.stems or recipe.model_types[entry.runtime.model_type or ""].stems or (),
         engine=answers.engine,
         environment=answers.environment,
@@ -224,6 +224,11 @@ def _judge(question: _Question, chosen: TargetChoice, answers: _Answers, reasons
         report=report,
     )
     return Preflight(report, plan)
+
+
+def _planned_artifacts(entry: ModelEntry, answers: checks.ArtifactAnswers) -> tuple[PlannedArtifact, ...]:
+    kinds = {name: artifact.kind for name, artifact in entry.artifacts.each()}
+    return tuple(PlannedArtifact(record, path, kinds[record.name]) for record, path in answers.found)
 
 
 def _resolved(question: _Question, chosen: TargetChoice, answers: _Answers) -> Resolved | None:

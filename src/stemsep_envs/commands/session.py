@@ -21,6 +21,7 @@ from stemsep_envs.commands.scratch import Scratch, session_scratch
 from stemsep_envs.commands.staging import shown_input
 from stemsep_envs.documents.events import Event
 from stemsep_envs.documents.protocol import (
+    LoadedArtifact,
     LoadedModel,
     LoadParams,
     LoadResult,
@@ -229,7 +230,15 @@ class Session:
                 variant=self.plan.variant,
                 architecture=entry.architecture,
             ),
-            artifacts={artifact.record.name: str(artifact.path) for artifact in self.plan.artifacts},
+            artifacts={
+                artifact.record.name: LoadedArtifact(
+                    path=str(artifact.path),
+                    filename=artifact.record.filename,
+                    kind=artifact.kind,
+                    format=artifact.format,
+                )
+                for artifact in self.plan.artifacts
+            },
             device=self.plan.target.device,
             settings={name: value for name, value in settings.items() if value is not None},
         )

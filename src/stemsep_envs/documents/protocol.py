@@ -65,12 +65,26 @@ class LoadedModel(Document):
     architecture: str
 
 
+class LoadedArtifact(Document):
+    """A file of the model, as the worker is shown it."""
+
+    path: str
+    """Absolute. A blob's own name is its hash: an engine that wants a name links it in a folder of its own."""
+    filename: str
+    """The name that the engine knows it by."""
+    kind: str
+    """What it is: checkpoint, config, patch …."""
+    format: Literal["raw", "tree"] = "raw"
+    """``raw``: the file as it was published. ``tree``: a checkpoint that was converted to safetensors with the shape of
+    its object tree beside the tensors."""
+
+
 class LoadParams(Document):
     """Loads one model; a session serves one."""
 
     model: LoadedModel
-    artifacts: Mapping[str, str]
-    """Absolute paths by artifact name (``primary``, ``config``, ...)."""
+    artifacts: Mapping[str, LoadedArtifact]
+    """By artifact name (``primary``, ``config``, ``additional[0]`` …)."""
     device: str
     settings: Mapping[str, SettingValue]
 

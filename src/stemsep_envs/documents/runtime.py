@@ -154,7 +154,8 @@ class RuntimeRecipe(Document):
     id: RuntimeId
     title: str
     description: str
-    adapter: str = "adapter.py"
+    adapter: Literal["adapter.py", "adapter"] = "adapter.py"
+    """The code that runs inside: a file, or a folder that is a package."""
     trust: Literal["reviewed", "unreviewed"] = "unreviewed"
     """Whether the engine's own code was read by us; model weights are judged by the registry entry."""
     python: PythonRange

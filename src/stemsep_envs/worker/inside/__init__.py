@@ -17,8 +17,8 @@ AAC) are imported when a track needs them. It imports nothing of the package tha
 The adapter interface
 ---------------------
 
-A runtime's `adapter.py` is loaded by path. It imports its engine, never this package; what it needs comes as
-arguments. It has two functions:
+A runtime's `adapter.py`, or its folder `adapter/` with an `__init__.py`, is loaded by path. It imports its engine, never
+this package; what it needs comes as arguments. It has two functions:
 
 `describe() -> dict`
     `packages`: names of the distributions whose versions identify the engine. `devices`: what `load` accepts here,
@@ -26,7 +26,8 @@ arguments. It has two functions:
 
 `load(request, context) -> model`
     `request` is the `load` request as it came: `model` (`id`, `model_type`, `variant`, `architecture`), `artifacts`
-    (absolute paths by name), `device`, `settings` (resolved values by name). Returns an object with
+    (by name: `path`, absolute; `filename`, which the engine knows it by; `kind`; `format`), `device`, `settings`
+    (resolved values by name). Returns an object with
 
     `stems`        names, in the order of the outputs
     `sample_rate`  in hertz, or None: it works at the rate of its input

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import time
 from types import ModuleType
@@ -18,8 +19,11 @@ Notify = Callable[[str, Dict[str, Any]], None]
 
 
 def load_adapter(path: str) -> ModuleType:
-    """The module at `path`. Whatever its import raises comes through."""
-    spec = importlib.util.spec_from_file_location("adapter", path)
+    """The module, or the package, at `path`. Whatever its import raises comes through."""
+    is_package = os.path.isdir(path)
+    file = os.path.join(path, "__init__.py") if is_package else path
+    places = [path] if is_package else None
+    spec = importlib.util.spec_from_file_location("adapter", file, submodule_search_locations=places)
     if spec is None or spec.loader is None:
         raise RequestError("model_failed", f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)

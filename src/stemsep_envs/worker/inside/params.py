@@ -11,6 +11,7 @@ from .messages import INVALID_PARAMS, RpcError
 PROTOCOL = 1
 
 FORMATS = ("wav", "flac", "mp3", "m4a", "opus")
+ARTIFACT_FORMATS = ("raw", "tree")
 BIT_DEPTHS = ("16", "24", "32f")
 SAMPLE_RATES = (1000, 768_000)
 
@@ -124,10 +125,20 @@ def parse_load(params: Any) -> Dict[str, Any]:
         "settings": fields.mapping("settings"),
     }
     artifacts = _Fields(request["artifacts"], "artifacts", problems)
-    for name in request["artifacts"]:
-        artifacts.path_text(name)
+    request["artifacts"] = {name: _artifact(artifacts.fields(name)) for name in request["artifacts"]}
     _raise(problems)
     return request
+
+
+def _artifact(fields: _Fields) -> Dict[str, str]:
+    return {
+        "path": fields.path_text("path"),
+        "filename": fields.take("filename", "a file name without a folder", _is_plain_name, ""),
+        "kind": fields.text("kind"),
+        "format": fields.take(
+            "format", _one_of(ARTIFACT_FORMATS), lambda v: v in ARTIFACT_FORMATS, "raw", required=False
+        ),
+    }
 
 
 def parse_separate(params: Any) -> SeparateRequest:

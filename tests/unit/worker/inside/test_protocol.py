@@ -292,3 +292,28 @@ def test_replies_are_ascii_lines(start_worker: Start, tmp_path: Path, out: Path)
         worker.call("separate", params)
     assert raised.value.kind in ("input_missing", "model_failed", "input_unreadable")
     json.dumps(raised.value.data)
+
+
+def test_an_adapter_may_be_a_folder(start_worker: Start, copying_adapter: Write, tmp_path: Path) -> None:
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    copying_adapter(load="from .words import WORD; context.log('info', WORD)").rename(folder / "__init__.py")
+    (folder / "words.py").write_text("WORD = 'from beside'\n")
+    worker = start_worker(folder)
+    worker.start()
+    assert [m["params"]["message"] for m in worker.notifications] == ["from beside"]
+
+
+def test_artifacts_reach_the_adapter_with_their_names_and_formats(
+    start_worker: Start, copying_adapter: Write, tmp_path: Path
+) -> None:
+    worker = start_worker(copying_adapter(load="context.log('info', repr(request['artifacts']['primary']))"))
+    worker.call("initialize", INITIALIZE)
+    params: dict[str, Any] = {"model": {"id": "m", "architecture": "Other"}, "device": "cpu", "settings": {}}
+    artifact = {"path": str(tmp_path / "ab12"), "filename": "m.ckpt", "kind": "checkpoint"}
+    worker.call("load", {**params, "artifacts": {"primary": artifact}})
+    assert [m["params"]["message"] for m in worker.notifications] == [repr({**artifact, "format": "raw"})]
+    for wrong in ({"format": "pickle"}, {"path": "m.ckpt"}, {"filename": "../m.ckpt"}):
+        with pytest.raises(worker.Error) as raised:
+            worker.call("load", {**params, "artifacts": {"primary": {**artifact, **wrong}}})
+        assert raised.value.data["problems"][0]["path"] == f"artifacts.primary.{next(iter(wrong))}"
