@@ -11,14 +11,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.commands.checks import channel_reasons
 from stemsep_envs.commands.output import OutputPlan
 from stemsep_envs.commands.plan import Plan
 from stemsep_envs.commands.scratch import Scratch, session_scratch
+from stemsep_envs.commands.shrinking import OUT_OF_MEMORY_CODES, smaller_settings
 from stemsep_envs.commands.staging import shown_input
+from stemsep_envs.commands.track_facts import (
+    input_facts,
+    output_facts,
+    read_through,
+    track_timings,
+    worker_warnings,
+)
 from stemsep_envs.documents.events import Event
 from stemsep_envs.documents.protocol import (
     LoadedArtifact,
@@ -31,12 +38,12 @@ from stemsep_envs.documents.protocol import (
     SeparateResult,
 )
 from stemsep_envs.documents.reports import Finding
-from stemsep_envs.documents.run import RunInput, RunOutput, RunTrack, TrackTimings
+from stemsep_envs.documents.run import ResolvedSetting, RunTrack
 from stemsep_envs.environments import store
 from stemsep_envs.environments.ensure import Environment
 from stemsep_envs.environments.linking import make_private
-from stemsep_envs.errors import ModelError, StemsepEnvError, UsageError
-from stemsep_envs.host.files import ensure_dir, make_owned_dir, publish, remove_file, remove_tree, sha256_of
+from stemsep_envs.errors import LimitError, ModelError, StemsepEnvError, UsageError
+from stemsep_envs.host.files import ensure_dir, make_owned_dir, publish, remove_file, remove_tree
 from stemsep_envs.host.processes import Ending
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.launch import end_in_words, is_over_limit
@@ -82,6 +89,7 @@ class Session:
         self._hashing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="hash")
         self._tracks = 0
         self._crashes = 0
+        self._shrunk: dict[str, ResolvedSetting] = {}
         self._closed = False
         self._resources = ExitStack()
         self._start()
@@ -120,14 +128,30 @@ class Session:
             LimitError: A deadline passed, or memory or disk ran out.
             InterruptedRunError: It was cancelled.
         """
-        began = time.monotonic()
         if self._closed:
             raise UsageError("the session is closed", hint="open a new one", code="worker_ended")
+        while True:
+            try:
+                return self._separate(source, names, output, record, on_progress, cancelled)
+            except LimitError as error:
+                if error.code not in OUT_OF_MEMORY_CODES or not self._shrink(error):
+                    raise
+
+    def _separate(
+        self,
+        source: Path,
+        names: TrackNames,
+        output: OutputPlan,
+        record: Callable[[RunTrack], None],
+        on_progress: Callable[[ProgressParams], None] | None,
+        cancelled: threading.Event | None,
+    ) -> RunTrack:
+        began = time.monotonic()
         self._restart_if_dead()
         self._tracks += 1
         scratch = make_owned_dir(self._scratch.work_dir / f"track-{self._tracks}")
         try:
-            reading = self._hashing.submit(_read_through, source)
+            reading = self._hashing.submit(read_through, source)
             with self._shown(source) as shown:
                 result = self._ask(shown, names, output, scratch, on_progress, cancelled)
             read = reading.result()
@@ -137,14 +161,15 @@ class Session:
                 _place(taken, names, output, placed)
                 track = RunTrack(
                     status="done",
-                    input=_input_facts(source, read, result),
+                    input=input_facts(source, read, result),
                     start_frame=result.range.start_frame,
                     frames=result.range.frames,
-                    outputs=_outputs(result, taken, names, output),
+                    outputs=output_facts(result, taken, names, output),
                     gain=result.gain,
                     gain_reason=result.gain_reason,
-                    warnings=(*doubts, *_warnings(result, read)),
-                    timings=_timings(result, time.monotonic() - began),
+                    warnings=(*doubts, *self._retry_warnings(), *worker_warnings(result, read)),
+                    settings=self._shrunk,
+                    timings=track_timings(result, time.monotonic() - began),
                     peak_memory_bytes=result.peak_memory_bytes,
                     record=str(names.record),
                 )
@@ -153,6 +178,34 @@ class Session:
             with suppress(OSError):  # a worker that goes on writing there; all of it goes when the session ends
                 remove_tree(scratch)
         return track
+
+    def _shrink(self, error: LimitError) -> bool:
+        """Begin anew with smaller settings, once a session; say whether there are any. The old worker is ended."""
+        recipe = self.plan.runtime.recipe
+        declared = recipe.declared_settings(self.plan.model_type or "")
+        segment = recipe.segment.setting if recipe.segment else None
+        smaller = {}
+        if not self._shrunk:
+            smaller = smaller_settings(self.plan.settings, self.loaded.settings, declared, segment=segment)
+        if not smaller:
+            options = {"batch_size": "--batch-size 1", segment: "a shorter --segment"}
+            advice = " or ".join(words for name, words in options.items() if name in declared)
+            error.hint = "\n".join(filter(None, (advice and f"try {advice}", error.hint)))
+            return False
+        self._shrunk = smaller
+        self._on_event(Event(event="log", level="warning", message=f"{error.message}; {self._retry_words()}"))
+        self._worker.close(politely=False)
+        self._resources.close()
+        self._start()
+        return True
+
+    def _retry_words(self) -> str:
+        return "once more with " + ", ".join(f"{name} = {setting.value}" for name, setting in self._shrunk.items())
+
+    def _retry_warnings(self) -> tuple[Finding, ...]:
+        if not self._shrunk:
+            return ()
+        return (Finding(code="retried_smaller", message=f"memory ran out; it was done {self._retry_words()}"),)
 
     def close(self, *, politely: bool = True) -> None:
         """End the worker and everything it started; nothing can be separated any more."""
@@ -222,7 +275,7 @@ class Session:
 
     def _load_params(self) -> LoadParams:
         entry = self.plan.entry
-        settings = {name: setting.value for name, setting in self.plan.settings.items()}
+        settings = {name: setting.value for name, setting in {**self.plan.settings, **self._shrunk}.items()}
         return LoadParams(
             model=LoadedModel(
                 id=entry.id,
@@ -368,86 +421,10 @@ def open_planned(
         session.close()
 
 
-@dataclass(frozen=True)
-class _Read:
-    """An input read through: its digest and size, and whether it stayed the same meanwhile."""
-
-    sha256: str
-    size_bytes: int
-    changed: bool
-
-
-def _read_through(source: Path) -> _Read:
-    try:
-        before = source.stat()
-        sha256, size_bytes = sha256_of(source)
-        after = source.stat()
-    except OSError as error:
-        code = "input_missing" if isinstance(error, FileNotFoundError) else "input_unreadable"
-        raise UsageError(f"cannot read {source}: {error.strerror}", hint="check the path", code=code) from None
-    changed = (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size)
-    return _Read(sha256, size_bytes, changed)
-
-
-def _warnings(result: SeparateResult, read: _Read) -> tuple[Finding, ...]:
-    warnings = [Finding(code=warning.code, message=warning.message) for warning in result.warnings]
-    if read.changed:
-        warnings.append(Finding(code="input_changed", message="the input was changed while it was being read"))
-    return tuple(warnings)
-
-
 def _make_safe(plan: Plan, environment: Environment) -> None:
     """Keep a worker that could write to its environment from reaching the package cache through it."""
     if plan.level.name == "hygiene":
         make_private(plan.home, environment.digest)
-
-
-def _input_facts(source: Path, read: _Read, result: SeparateResult) -> RunInput:
-    facts = result.input
-    return RunInput(
-        path=str(source),
-        sha256=read.sha256,
-        size_bytes=read.size_bytes,
-        container=facts.container,
-        subtype=facts.subtype,
-        sample_rate=facts.sample_rate,
-        channels=facts.channels,
-        frames=facts.frames,
-        duration_seconds=facts.duration_seconds,
-    )
-
-
-def _outputs(
-    result: SeparateResult, taken: dict[str, Ingested], names: TrackNames, output: OutputPlan
-) -> tuple[RunOutput, ...]:
-    facts = {stem.stem: stem for stem in result.outputs}
-    return tuple(
-        RunOutput(
-            stem=stem,
-            path=str(place),
-            sha256=taken[stem].sha256,
-            size_bytes=taken[stem].size_bytes,
-            format=output.options.format,
-            subtype=facts[stem].subtype,
-            sample_rate=facts[stem].sample_rate,
-            channels=facts[stem].channels,
-            frames=facts[stem].frames,
-            peak=facts[stem].peak,
-        )
-        for stem, place in names.stems.items()
-    )
-
-
-def _timings(result: SeparateResult, total_seconds: float) -> TrackTimings:
-    worker = result.timings
-    return TrackTimings(
-        decode_seconds=worker.decode_seconds,
-        separate_seconds=worker.separate_seconds,
-        encode_seconds=worker.encode_seconds,
-        worker_seconds=worker.total_seconds,
-        overhead_seconds=max(0.0, total_seconds - worker.total_seconds),
-        total_seconds=total_seconds,
-    )
 
 
 def _adopted_dirs(environment: Environment) -> tuple[Path, ...]:

@@ -124,6 +124,7 @@ CODES: dict[str, Code] = {
     "protocol_violation": Code("The worker said something that is not the protocol, and was ended."),
     "crash_loop": Code("The worker died several times in a row and is not started again."),
     "out_of_memory": Code("The model ran out of memory."),
+    "retried_smaller": Code("Memory ran out, and the track was done again with smaller settings.", "warning"),
     "deadline": Code("A deadline passed; the worker or tool was ended."),
     "limit": Code("A resource ran out."),
     "cannot_start": Code("A program could not be started."),

@@ -153,6 +153,8 @@ class RunTrack(Document):
     gain: float | None = None
     gain_reason: Literal["clipping", "normalize"] | None = None
     warnings: tuple[Finding, ...] = ()
+    settings: Mapping[str, ResolvedSetting] = {}
+    """Those that differ from the run's, because memory ran out and the track was done again with smaller ones."""
     error: Finding | None = None
     exit_code: int = 0
     """What a run of this track alone would end with."""
@@ -198,4 +200,5 @@ class RunRecord(Document):
     timings: SessionTimings
     tracks: tuple[RunTrack, ...]
     settings_digest: Sha256 | None
-    """Digest of everything but the input that shapes the stems: equal digests and equal inputs mean equal stems."""
+    """Digest of everything but the input that shapes the stems: equal digests and equal inputs mean equal stems,
+    but for tracks with `settings` of their own."""

@@ -17,8 +17,8 @@ AAC) are imported when a track needs them. It imports nothing of the package tha
 The adapter interface
 ---------------------
 
-A runtime's `adapter.py`, or its folder `adapter/` with an `__init__.py`, is loaded by path. It imports its engine, never
-this package; what it needs comes as arguments. It has two functions:
+A runtime's `adapter.py`, or its folder `adapter/` with an `__init__.py`, is loaded by path. It imports its engine,
+never this package; what it needs comes as arguments. It has two functions:
 
 `describe() -> dict`
     `packages`: names of the distributions whose versions identify the engine. `devices`: what `load` accepts here,
