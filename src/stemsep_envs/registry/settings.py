@@ -63,16 +63,18 @@ def resolve_settings(
             (``batch_size``, ``shifts``, ``tta``, ``precision``) as the runtime declares them.
         assignments: ``name=value`` for settings by the runtime's own names, in its own units.
         vram_gb: Memory of the device in GB, 0 for a CPU; None applies no hardware tier.
-        sample_rate: The model's sample rate in Hz, needed between a segment's samples and seconds; None when unknown.
+        sample_rate: The model's sample rate in Hz, needed between a segment's samples and seconds; None for the one
+            that its type fixes, if any.
 
     Raises:
         UsageError: Options or assignments that the runtime does not have or take; all of them are named.
     """
+    model_type = recipe.model_types.get(entry.runtime.model_type or "")
     terms = Terms(
         recipe=recipe,
         declared=recipe.declared_settings(entry.runtime.model_type or ""),
         meaning=entry.settings_semantics.overlap.meaning_by_runtime.get(recipe.id),
-        sample_rate=sample_rate,
+        sample_rate=sample_rate or (model_type.sample_rate if model_type else None),
     )
     wishes = [
         *_recommended(entry),

@@ -172,6 +172,11 @@ def test_the_user_s_segment_in_the_runtime_s_unit(unit: str, seconds: float, exp
     assert told(settings)["chunk_size"] == (expected, "command line")
 
 
+def test_seconds_are_counted_at_the_rate_that_the_model_type_fixes() -> None:
+    runtime = recipe(model_types={"bs_roformer": {"sample_rate": 48000}})
+    assert told(resolve_settings(entry(), runtime, options={"segment": 2}))["chunk_size"] == (96000, "command line")
+
+
 def test_the_registry_s_segment_in_seconds() -> None:
     model = entry(recommended_settings={"segment_size": 352800})
     assert told(resolve_settings(model, recipe(segment="seconds"), sample_rate=44100))["chunk_size"][0] == 8.0
