@@ -119,7 +119,7 @@ class ModelType(Document):
     """The stems it makes, when the kind alone fixes them."""
     channels: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2)
     sample_rate: Annotated[int, Field(ge=1)] | None = None
-    """In Hz, when the kind alone fixes it: what seconds on the command line are counted in where settings are samples."""
+    """In Hz, when the kind alone fixes it: how a segment in seconds becomes samples."""
     packages: tuple[RequirementText, ...] = ()
     settings: Mapping[str, SettingDeclaration] = {}
 
