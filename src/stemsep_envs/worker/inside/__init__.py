@@ -12,7 +12,8 @@ AAC) are imported when a track needs them. It imports nothing of the package tha
         resampling, source   what the model reads
         stems                what it writes: peaks, one gain for all stems
         encoding, wav, quantizing, files    formats, and files that vanish unless they are finished
-      failures, memory
+      checkpoints  pickles made into data, and data read as what the pickle would have been
+    failures, memory
 
 The adapter interface
 ---------------------
@@ -51,6 +52,11 @@ were read. Samples may pass full scale, and must be finite.
     context.progress(done_frames, total_frames)   cheap; call it as often as is convenient
     context.check_cancelled()    raises when the host has cancelled; call it at least about once a second, let it pass
     context.log(level, message)  level: debug, info, warning or error
+    context.read_checkpoint(artifact)   what torch.load would have given for the file of an artifact (one value of
+                                 `request["artifacts"]`): containers, values and tensors as they were; whatever else
+                                 was in it as `Inert` records with `name`, `args` and `state`. Nothing is unpickled.
+                                 A file that is safetensors by origin gives its tensors by name. Tensors are mapped
+                                 from the file: assign them (`load_state_dict(..., assign=True)`), or copy
     context.fail(kind, message, hint=None)   raises; for what the user can do something about. `kind` is one of
                                              `failures.KINDS`, usually `unsupported_setting` or `model_failed`
 

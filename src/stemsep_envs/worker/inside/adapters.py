@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from types import ModuleType
-from typing import Any, Callable, Dict, NoReturn, Optional
+from typing import Any, Callable, Dict, Mapping, NoReturn, Optional
 
 from .failures import KINDS, RequestError
 
@@ -77,6 +77,23 @@ class Context:
         """Pass a line on to the host's log."""
         known = level if level in _LEVELS else "info"
         self._notify("log", {"level": known, "message": str(message)[:_MESSAGE_CHARACTERS]})
+
+    def read_checkpoint(self, artifact: Mapping[str, str]) -> Any:
+        """What the file of an artifact holds (`checkpoints.reading`); a pickle that was not converted is refused.
+
+        Args:
+            artifact: One value of the request's `artifacts`.
+        """
+        from .checkpoints import reading
+
+        try:
+            return reading.read(artifact["path"], tree=artifact["format"] == "tree")
+        except ImportError as error:
+            raise RequestError(
+                "model_failed", f"reading a checkpoint takes torch, which is not here: {error}"
+            ) from error
+        except (reading.UnreadableError, OSError) as error:
+            raise RequestError("model_failed", "{}: {}".format(artifact["filename"], error)) from error
 
     def fail(self, kind: str, message: str, hint: Optional[str] = None) -> NoReturn:
         """End the request with a failure that its user can understand."""
