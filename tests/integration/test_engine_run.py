@@ -5,18 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from stemsep_envs import PlanOptions, preflight, separate
+from stemsep_envs.artifacts.blobs import blob_path
 from stemsep_envs.commands import ensure as ensure_command
 from stemsep_envs.commands import preflight as preflight_command
-from stemsep_envs.host.paths import data_dir
+from stemsep_envs.errors import MismatchError
+from stemsep_envs.host.paths import data_dir, find_home
 
 pytestmark = pytest.mark.integration
 
 ENGINE = 'GAIN = 1.0\n\n\ndef separate(block):\n    """Return the one stem."""\n    return block * GAIN\n'
+
+BROUGHT = "from {package} import GAIN\n\n\ndef separate(block):\n    return block * GAIN * {factor}\n"
+GAIN = "GAIN = 0.25\n"
 
 ADAPTER = """
 import toy_engine
@@ -67,6 +73,7 @@ def toy_runtimes(tmp_path: Path, engine_commit: str, monkeypatch: pytest.MonkeyP
     packages = recipe[recipe.index("packages = [") : recipe.index("decodes")]
     base = hashlib.sha256(ENGINE.encode()).hexdigest()
     (folder / "adapter.py").write_text(ADAPTER)
+    (folder / "gain.py").write_text(GAIN)
     (folder / "runtime.toml").write_text(
         f'''
 schema_version = 1
@@ -102,6 +109,27 @@ path = "src/toy_engine.py"
 base_sha256 = "{base}"
 find = "GAIN = 1.0"
 replace = "GAIN = 0.5"
+
+[variants.brought]
+description = "The model's own code, told apart by its content."
+
+[[variants.brought.patches]]
+kind = "replace"
+path = "src/toy_engine.py"
+base_sha256 = "{base}"
+source = "artifact:patch"
+
+[[variants.brought.patches]]
+kind = "substitute"
+path = "src/toy_engine.py"
+find = ["from toy.gain import GAIN", "from .gain import GAIN"]
+replace = "from toy_gain import GAIN"
+
+[[variants.brought.patches]]
+kind = "add"
+path = "src/toy_gain.py"
+source = "gain.py"
+source_sha256 = "{hashlib.sha256(GAIN.encode()).hexdigest()}"
 '''
     )
     runtimes = folder.parent
@@ -160,3 +188,70 @@ def test_an_engine_that_is_missing_offline_is_named_first(toy_runtimes: Path, to
     report = preflight("toy-stock", options=options)
     assert not report.can_proceed
     assert "offline" in {error.code for error in report.errors}
+
+
+def brought_registry(folder: Path, sources: Mapping[str, str], *, known: bool = True) -> Path:
+    """Write a registry of models that bring their own code: by id, its text."""
+    models = []
+    for model_id, text in sources.items():
+        code = {"kind": "patch", "filename": "toy_engine.py", "sha256": hashlib.sha256(text.encode()).hexdigest()}
+        if not known:
+            del code["sha256"]
+        models.append(
+            {
+                "id": model_id,
+                "name": model_id,
+                "architecture": "Other",
+                "links": {},
+                "stems": ["scaled"],
+                "artifacts": {"additional": [code]},
+                "runtime": {"allowed": ["toy"], "preferred": "toy", "model_type": "toy", "variant": "brought"},
+            }
+        )
+    path = folder / "brought.json"
+    path.write_text(json.dumps({"version": "2.0", "generated_at": "2026-01-01T00:00:00Z", "models": models}))
+    return path
+
+
+def put_in(text: str) -> None:
+    """Have a file of a model in the home, as if it had been fetched."""
+    path = blob_path(find_home(), hashlib.sha256(text.encode()).hexdigest())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.mark.usefixtures("toy_runtimes")
+def test_models_that_bring_their_own_code_each_have_their_engine(song: Path, tmp_path: Path) -> None:
+    sources = {
+        "toy-one": BROUGHT.format(package="toy.gain", factor="1.0"),
+        "toy-two": BROUGHT.format(package=".gain", factor="2.0"),
+    }
+    for text in sources.values():
+        put_in(text)
+    options = PlanOptions(registry_path=brought_registry(tmp_path, sources), allow_level="hygiene")
+    records = {model: separate(model, song, tmp_path / "out", options=options) for model in sources}
+    peaks = {}
+    for model, record in records.items():
+        assert record.exit_code == 0, record.tracks[0].error
+        peaks[model] = record.tracks[0].outputs[0].peak
+    assert peaks["toy-two"] == pytest.approx(peaks["toy-one"] * 2, rel=1e-6)
+    assert records["toy-one"].runtime.engine_digest != records["toy-two"].runtime.engine_digest
+
+
+@pytest.mark.usefixtures("toy_runtimes")
+def test_code_that_does_not_fit_the_variant_is_refused(song: Path, tmp_path: Path) -> None:
+    text = "GAIN = 1.0\n"
+    put_in(text)
+    options = PlanOptions(registry_path=brought_registry(tmp_path, {"toy-odd": text}), allow_level="hygiene")
+    with pytest.raises(MismatchError, match="none of the texts is there") as caught:
+        separate("toy-odd", song, tmp_path / "out", options=options)
+    assert caught.value.code == "patch_mismatch"
+
+
+@pytest.mark.usefixtures("toy_runtimes")
+def test_before_its_code_is_known_a_model_has_no_environment(tmp_path: Path) -> None:
+    path = brought_registry(tmp_path, {"toy-one": "unknown"}, known=False)
+    report = preflight("toy-one", options=PlanOptions(registry_path=path, allow_level="hygiene"))
+    assert report.resolved is not None
+    assert (report.resolved.environment.state, report.resolved.environment.digest) == ("to_fetch", None)
+    assert "engine_file_missing" not in {error.code for error in report.errors}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stemsep_envs.commands.engine import planned_engine
+from stemsep_envs.commands import checks
+from stemsep_envs.commands.engine import PlannedEngine, planned_engine
 from stemsep_envs.commands.lock_questions import Asked, Question, find_questions
+from stemsep_envs.commands.registry import catalogue_at
 from stemsep_envs.documents.adopt_report import AdoptReport
 from stemsep_envs.documents.target import Target, parse_target
 from stemsep_envs.environments import store
@@ -17,9 +18,7 @@ from stemsep_envs.environments.pythons import choose_python
 from stemsep_envs.errors import BlockedError, Reason, UsageError
 from stemsep_envs.host.interpreters import Interpreter, interpreter_at
 from stemsep_envs.host.machine import this_machine
-from stemsep_envs.host.paths import find_home
-
-_NO_ARTIFACTS: Mapping[str, Path] = {}
+from stemsep_envs.host.paths import Home, find_home
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def adopt_interpreter(options: AdoptOptions) -> AdoptReport:
         raise BlockedError(words, (Reason("adopted_unfit", words, hint="adopt another Python"),))
     (question,) = questions
     _refuse_unfit(interpreter, question)
-    engine = planned_engine(question.runtime, question.variant, _NO_ARTIFACTS)
+    engine = _engine(question, options, home)
     found = find_lock(question.inputs, shipped=shipped_digests(question.runtime.locks_dir), home=home)
     adoption = Adoption(
         python=python,
@@ -80,6 +79,17 @@ def adopt_interpreter(options: AdoptOptions) -> AdoptReport:
     )
     receipt = adopt(adoption, home=home)
     return AdoptReport(model_id=options.model_id, dir=str(store.environment_dir(home, receipt.digest)), receipt=receipt)
+
+
+def _engine(question: Question, options: AdoptOptions, home: Home) -> PlannedEngine | None:
+    """Return the engine that the interpreter is adopted for, which must be known."""
+    answers = checks.artifacts(catalogue_at(options.registry_path).get(options.model_id), home)
+    engine = planned_engine(question.runtime, question.variant, checks.model_files(answers))
+    if engine is not None and (engine.problems or engine.digest is None):
+        words = f"the engine of {options.model_id} is not known before its files are here"
+        reasons = engine.problems or (Reason("engine_file_missing", words, hint="fetch the model's files first"),)
+        raise BlockedError(reasons[0].message, reasons, hint=reasons[0].hint)
+    return engine
 
 
 def _targets(text: str) -> tuple[Target, ...]:

@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from stemsep_envs.artifacts.blobs import blob_path, has_blob
-from stemsep_envs.commands.engine import PlannedEngine
+from stemsep_envs.commands.engine import ModelFile, PlannedEngine
 from stemsep_envs.documents.preflight import ArtifactStatus, RequirementStatus, Status
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.run import RunArtifact
@@ -139,6 +139,16 @@ def artifacts(entry: ModelEntry, home: Home) -> ArtifactAnswers:
             )
         )
     return ArtifactAnswers(tuple(statuses), tuple(reasons), tuple(found))
+
+
+def model_files(answers: ArtifactAnswers) -> tuple[ModelFile, ...]:
+    """Return the model's files as its engine may take them: what they must be, and where those are that are here."""
+    here = {record.name: (record.sha256, path) for record, path in answers.found}
+    files = []
+    for status in answers.statuses:
+        sha256, path = here.get(status.name, (status.sha256, None))
+        files.append(ModelFile(status.name, status.filename, status.kind, sha256, path))
+    return tuple(files)
 
 
 def device_reasons(entry: ModelEntry, recipe: RuntimeRecipe) -> tuple[Reason, ...]:

@@ -145,8 +145,7 @@ def _accelerators(question: _Question) -> Accelerators:
 def _answer(question: _Question, requirements: Requirements, target: Target, memory_gb: float | None) -> _Answers:
     home, entry, options, recipe = question.home, question.entry, question.options, question.runtime.recipe
     artifacts = checks.artifacts(entry, home)
-    found = {record.name: path for record, path in artifacts.found}
-    engine = planned_engine(question.runtime, entry.runtime.variant, found)
+    engine = planned_engine(question.runtime, entry.runtime.variant, checks.model_files(artifacts))
     return _Answers(
         engine=engine,
         environment=plan_environment(
@@ -156,6 +155,7 @@ def _answer(question: _Question, requirements: Requirements, target: Target, mem
             locks_dir=question.runtime.locks_dir,
             home=home,
             engine_digest=engine.digest if engine else None,
+            engine_known=engine is None or engine.digest is not None,
             builder=options.builder,
         ),
         settings=resolve_settings(

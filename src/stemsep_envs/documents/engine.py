@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from stemsep_envs.documents.base import Document
 from stemsep_envs.documents.canonical import Sha256, digest_of
-from stemsep_envs.documents.engine_source import ArchiveSource, GitSource, PatchKind, PatchStep
+from stemsep_envs.documents.engine_source import ArchiveSource, GitSource, PatchKind, PatchStep, Text, is_pinned
 from stemsep_envs.documents.safe_paths import FolderPath
 
 LAYOUT = 1
@@ -39,7 +39,7 @@ class PatchInput(Document):
     path: str
     base_sha256: Sha256 | None
     source_sha256: Sha256 | None
-    find: str | None
+    find: Text | None
     replace: str | None
     count: int | None
 
@@ -59,7 +59,13 @@ class EngineInputs(Document):
 
 
 def engine_inputs(source: GitSource | ArchiveSource, patches: Sequence[PatchStep]) -> EngineInputs:
-    """Return what names the engine of a source with patches. Needs neither network nor files."""
+    """Return what names the engine of a source with patches. Needs neither network nor files.
+
+    Raises:
+        ValueError: It is not known what a step brings (`is_pinned`).
+    """
+    if not is_pinned(patches):
+        raise ValueError("an engine has no name before the hashes of all files that it takes are known")
     origin: GitInput | ArchiveInput
     if isinstance(source, GitSource):
         origin = GitInput(commit=source.commit)

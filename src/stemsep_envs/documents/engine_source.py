@@ -1,13 +1,13 @@
 """What a recipe says of its engine: where the source tree comes from, and how a variant changes it.
 
 Everything is pinned: a source by its commit or hash, a patch by the hash of the file it was written for and of the file
-it brings.
+it brings. A file that the model brings may be pinned by the model's own entry instead.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
@@ -20,6 +20,7 @@ ARTIFACT_PREFIX = "artifact:"
 _ARTIFACT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/]*)/?(?P<rest>.*)", re.DOTALL)
 _BLANK_OR_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+_FEWEST_SPELLINGS = 2
 
 
 def _address(text: str, schemes: tuple[str, ...]) -> str:
@@ -97,12 +98,18 @@ EngineSource = Annotated[GitSource | ArchiveSource, BeforeValidator(_by_its_fiel
 PatchKind = Literal["replace", "add", "substitute", "diff"]
 
 _REQUIRED: Mapping[PatchKind, tuple[str, ...]] = {
-    "replace": ("base_sha256", "source", "source_sha256"),
-    "add": ("source", "source_sha256"),
-    "substitute": ("base_sha256", "find", "replace"),
-    "diff": ("base_sha256", "source", "source_sha256"),
+    "replace": ("base_sha256", "source"),
+    "add": ("source",),
+    "substitute": ("find", "replace"),
+    "diff": ("base_sha256", "source"),
 }
-_OPTIONAL: Mapping[PatchKind, tuple[str, ...]] = {"replace": (), "add": (), "substitute": ("count",), "diff": ()}
+_OPTIONAL: Mapping[PatchKind, tuple[str, ...]] = {
+    "replace": ("source_sha256",),
+    "add": ("source_sha256",),
+    "substitute": ("base_sha256", "count"),
+    "diff": ("source_sha256",),
+}
+Text = str | tuple[str, ...]
 
 
 class PatchStep(Document):
@@ -112,21 +119,34 @@ class PatchStep(Document):
     path: str
     """The file in the engine's tree, in POSIX spelling."""
     base_sha256: Sha256 | None = None
-    """What the file must be before this step. Not for ``add``, whose file must not be there."""
+    """What the file must be before this step. Not for ``add``, whose file must not be there; a ``substitute`` may leave
+    it out in a file that an earlier step took from the model without naming its hash."""
     source: SuppliedName | None = None
     """For replace, add and diff: a file beside the recipe, or ``artifact:<name>`` of the model."""
     source_sha256: Sha256 | None = None
-    find: str | None = None
-    """For substitute: the exact text, which must be there exactly `count` times."""
+    """What that file must be. May be left out of an artifact's: then the hash that the model's entry gives, or that the
+    file had when it was fetched, takes its place."""
+    find: Text | None = None
+    """For substitute: the exact text, which must be there exactly `count` times; of several, exactly one must be."""
     replace: str | None = None
     count: Annotated[int, Field(ge=1)] = 1
+
+    @property
+    def artifact(self) -> str | None:
+        """What the step calls the model's file that it brings; None when it brings none of the model's."""
+        return artifact_name(self.source) if self.source is not None else None
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """The texts of which a substitute finds exactly one."""
+        return (self.find,) if isinstance(self.find, str) else self.find or ()
 
     @model_validator(mode="after")
     def _says_what_its_kind_needs(self) -> PatchStep:
         refuse_at(self._problems())
         return self
 
-    def _problems(self) -> Iterator[tuple[tuple[str, ...], str]]:
+    def _problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         words = path_problem(self.path) or portability_problem(self.path)
         if words is not None:
             yield ("path",), words
@@ -137,9 +157,76 @@ class PatchStep(Document):
         for field in sorted(self.model_fields_set - allowed):
             if getattr(self, field) is not None:
                 yield (field,), f"has no meaning for {self.kind}"
-        if self.kind == "substitute" and self.find == "":
-            yield ("find",), "must not be empty"
-        if self.kind == "substitute" and self.find and self.find == self.replace:
-            yield ("replace",), "is the same as what is found, and would change nothing"
+        if self.kind == "substitute":
+            yield from self._problems_of_substitute()
+        elif self.source_sha256 is None and self.artifact is None:
+            yield ("source_sha256",), f"required by {self.kind}, but missing"
         if self.kind == "replace" and self.base_sha256 and self.base_sha256 == self.source_sha256:
             yield ("source_sha256",), "is the same as base_sha256, and would change nothing"
+
+    def _problems_of_substitute(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        if self.find is not None and not all(self.spellings):
+            yield ("find",), "must not be empty"
+        elif isinstance(self.find, str):
+            if self.find == self.replace:
+                yield ("replace",), "is the same as what is found, and would change nothing"
+        elif self.find is not None:
+            texts = self.spellings
+            if len(texts) < _FEWEST_SPELLINGS:
+                yield ("find",), "of several texts there must be at least two"
+            for index, text in enumerate(texts):
+                if any(text in other for at, other in enumerate(texts) if at != index):
+                    yield ("find", index), "is part of another text, so that it is not clear which is meant"
+
+
+def artifact_name(source: str) -> str | None:
+    """Return what comes after ``artifact:``; None for a file that is no artifact's."""
+    return source.removeprefix(ARTIFACT_PREFIX) if source.startswith(ARTIFACT_PREFIX) else None
+
+
+def artifacts_of(source: GitSource | ArchiveSource, patches: Sequence[PatchStep]) -> tuple[str, ...]:
+    """Return what an engine calls the files that the model brings, each once."""
+    named = (artifact_name(source.archive) if isinstance(source, ArchiveSource) else None,)
+    return tuple(dict.fromkeys(name for name in (*named, *(step.artifact for step in patches)) if name is not None))
+
+
+def with_hashes(patches: Sequence[PatchStep], hashes: Mapping[str, str]) -> tuple[PatchStep, ...]:
+    """Return the steps with the hashes of the model's files put in where they name none.
+
+    Args:
+        patches: The steps of a variant.
+        hashes: By what the steps call a file of the model, its hash, as far as it is known.
+    """
+    return tuple(
+        step.model_copy(update={"source_sha256": hashes.get(step.artifact)})
+        if step.source_sha256 is None and step.artifact is not None
+        else step
+        for step in patches
+    )
+
+
+def is_pinned(patches: Sequence[PatchStep]) -> bool:
+    """Say whether it is known what every step brings, so that an engine made with them has a name."""
+    return all(step.source is None or step.source_sha256 is not None for step in patches)
+
+
+def _each_has_a_base(patches: tuple[PatchStep, ...]) -> tuple[PatchStep, ...]:
+    refuse_at(_baseless(patches))
+    return patches
+
+
+def _baseless(patches: Sequence[PatchStep]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield the steps that do not say what they start from, although the recipe can know."""
+    open_paths: set[str] = set()
+    for index, step in enumerate(patches):
+        if step.kind in {"replace", "add"} and step.source_sha256 is None:
+            open_paths.add(step.path)
+        elif step.kind != "substitute" or step.base_sha256 is not None:
+            open_paths.discard(step.path)
+        elif step.path not in open_paths:
+            words = "required by substitute, but missing: no step before takes this file from the model"
+            yield (index, "base_sha256"), words
+
+
+Patches = Annotated[tuple[PatchStep, ...], AfterValidator(_each_has_a_base)]
+"""The steps of a variant, in the order in which they are applied."""

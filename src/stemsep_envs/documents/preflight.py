@@ -11,7 +11,7 @@ from stemsep_envs.documents.runtime import SettingValue
 from stemsep_envs.documents.target import Target
 
 Status = Literal["ok", "will_install", "will_fetch", "missing", "unsatisfiable"]
-EnvironmentState = Literal["ready", "to_build", "to_lock", "impossible"]
+EnvironmentState = Literal["ready", "to_fetch", "to_build", "to_lock", "impossible"]
 
 
 class RequirementStatus(Document):
@@ -47,7 +47,7 @@ class ArtifactStatus(Document):
 
 
 class EnvironmentAnswer(Document):
-    """The environment the model would run in. ``digest`` is null until its lock is known."""
+    """The environment the model would run in. ``digest`` is null until its lock and engine are known."""
 
     digest: str | None
     state: EnvironmentState

@@ -14,7 +14,7 @@ from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from stemsep_envs.documents.base import Document
-from stemsep_envs.documents.engine_source import EngineSource, PatchStep
+from stemsep_envs.documents.engine_source import EngineSource, Patches
 from stemsep_envs.documents.target import Target
 
 RuntimeId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{1,63}$")]
@@ -130,7 +130,7 @@ class Variant(Document):
     description: str
     packages: tuple[RequirementText, ...] = ()
     torch: TorchRange | None = None
-    patches: tuple[PatchStep, ...] = ()
+    patches: Patches = ()
     performs: tuple[str, ...] = ()
     """Manual steps of registry entries that these patches do, so that preflight need not ask for them."""
 

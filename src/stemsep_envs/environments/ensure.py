@@ -65,6 +65,8 @@ def ensure_environment(
     """
     if plan.reasons:
         raise BlockedError(f"no environment can serve {plan.title}: {plan.reasons[0].message}", plan.reasons)
+    if plan.state == "to_fetch":
+        raise ValueError(f"the engine of {plan.title} is not known: plan again once the model's files are here")
     watch = Stopwatch()
     if plan.digest is not None and plan.state == "ready":
         return _environment(home, plan.digest, reused=True, watch=watch)

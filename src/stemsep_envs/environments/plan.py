@@ -24,7 +24,7 @@ from stemsep_envs.host.interpreters import Interpreter, find_interpreters, inter
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home
 
-State = Literal["ready", "to_build", "to_lock", "impossible"]
+State = Literal["ready", "to_fetch", "to_build", "to_lock", "impossible"]
 _OLDEST_GLIBC = (2, 28)
 
 
@@ -42,7 +42,8 @@ class EnvironmentPlan:
         lock_inputs: The question its lock answers; None when no Python serves.
         lock: The lock, when there is one already.
         digest: The environment's name; None until interpreter and lock are known.
-        state: ``ready`` to use; ``to_build``; ``to_lock`` (resolve first, then build); ``impossible`` (see `reasons`).
+        state: ``ready`` to use; ``to_build``; ``to_lock`` (resolve first, then build); ``to_fetch`` (the model's files
+            first, of which its engine is made, and then plan again); ``impossible`` (see `reasons`).
         reasons: Why it is impossible; empty otherwise.
         builder: What builds it, when it has to be built.
         source_reasons: Distributions that may be built from source, each with the runtime's reason.
@@ -79,6 +80,7 @@ def plan_environment(  # noqa: PLR0913 - the whole question, once
     locks_dir: Path,
     home: Home,
     engine_digest: str | None = None,
+    engine_known: bool = True,
     python: str | None = None,
     builder: BuilderName | None = None,
     environ: Mapping[str, str] | None = None,
@@ -92,6 +94,7 @@ def plan_environment(  # noqa: PLR0913 - the whole question, once
         locks_dir: The locks that ship with it: ``runtimes/<id>/locks``.
         home: Where environments are.
         engine_digest: The engine's source tree, when the runtime has one.
+        engine_known: Whether the engine has a name yet; without one, neither has the environment.
         python: A minor (``3.11``) that the user insists on.
         builder: What the user wants it built with.
         environ: Where to look for interpreters (PATH); this process's environment by default.
@@ -106,7 +109,7 @@ def plan_environment(  # noqa: PLR0913 - the whole question, once
     locked_minors = frozenset(minor for minor, question in questions.items() if question.digest in shipped)
     interpreters = find_interpreters(home, environ=environ)
     builder = choose_builder(builder, home=home)
-    for minor, asked in questions.items():
+    for minor, asked in questions.items() if engine_known else ():
         receipt, broken = find_adopted(asked, engine_digest, home)
         if receipt is not None or broken:
             reasons = (*requirements.conflicts, *_machine_reasons(target), *broken)
@@ -133,7 +136,7 @@ def plan_environment(  # noqa: PLR0913 - the whole question, once
     reasons = (*requirements.conflicts, *_machine_reasons(target), *choice.reasons)
     question = questions.get(choice.minor) if choice.minor else None
     lock = find_lock(question, shipped=shipped, home=home) if question and not reasons else None
-    digest = environment_digest(choice.interpreter, target, lock, engine_digest)
+    digest = environment_digest(choice.interpreter, target, lock, engine_digest) if engine_known else None
     return EnvironmentPlan(
         runtime_id=recipe.id,
         requirements=requirements,
@@ -144,7 +147,7 @@ def plan_environment(  # noqa: PLR0913 - the whole question, once
         lock_inputs=question,
         lock=lock,
         digest=digest,
-        state=_state(home, digest, lock, reasons),
+        state=_state(home, digest, lock, reasons) if engine_known or reasons else "to_fetch",
         reasons=reasons,
         builder=builder,
         source_reasons={canonicalize_name(name): why for name, why in recipe.source_distributions.items()},

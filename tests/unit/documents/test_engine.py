@@ -10,8 +10,15 @@ from hypothesis import strategies as st
 
 from stemsep_envs.documents.base import validate
 from stemsep_envs.documents.engine import EngineReceipt, engine_inputs
-from stemsep_envs.documents.engine_source import ArchiveSource, GitSource, PatchStep
-from stemsep_envs.documents.runtime import RuntimeRecipe
+from stemsep_envs.documents.engine_source import (
+    ArchiveSource,
+    GitSource,
+    PatchStep,
+    artifacts_of,
+    is_pinned,
+    with_hashes,
+)
+from stemsep_envs.documents.runtime import RuntimeRecipe, Variant
 from stemsep_envs.errors import InvalidDocumentError
 
 COMMIT = "c" * 40
@@ -41,7 +48,20 @@ def problems(model: Any, document: dict[str, Any]) -> set[str]:
     return {problem.path for problem in caught.value.problems}
 
 
-@pytest.mark.parametrize("fields", [REPLACE, ADD, SUBSTITUTE, DIFF, {**SUBSTITUTE, "count": 3, "replace": ""}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        REPLACE,
+        ADD,
+        SUBSTITUTE,
+        DIFF,
+        {**SUBSTITUTE, "count": 3, "replace": ""},
+        {**SUBSTITUTE, "find": ["old", "elder", "new"]},
+        {**ADD, "source_sha256": None},
+        {**REPLACE, "source": "artifact:patch", "source_sha256": None},
+        {**DIFF, "source": "artifact:patch", "source_sha256": None},
+    ],
+)
 def test_steps_that_say_what_their_kind_needs(fields: dict[str, Any]) -> None:
     assert validate(fields, PatchStep, origin="it").kind == fields["kind"]
 
@@ -51,7 +71,14 @@ def test_steps_that_say_what_their_kind_needs(fields: dict[str, Any]) -> None:
     [
         ({"kind": "replace", "path": "x"}, {"base_sha256", "source", "source_sha256"}),
         ({"kind": "add", "path": "x"}, {"source", "source_sha256"}),
-        ({"kind": "substitute", "path": "x"}, {"base_sha256", "find", "replace"}),
+        ({"kind": "substitute", "path": "x"}, {"find", "replace"}),
+        ({**REPLACE, "source_sha256": None}, {"source_sha256"}),
+        ({**ADD, "source": "p/new.py", "source_sha256": None}, {"source_sha256"}),
+        ({**SUBSTITUTE, "find": []}, {"find"}),
+        ({**SUBSTITUTE, "find": ["old"]}, {"find"}),
+        ({**SUBSTITUTE, "find": ["old", ""]}, {"find"}),
+        ({**SUBSTITUTE, "find": ["old", "older"]}, {"find[0]"}),
+        ({**SUBSTITUTE, "find": ["same", "same"]}, {"find[0]", "find[1]"}),
         ({"kind": "diff", "path": "x"}, {"base_sha256", "source", "source_sha256"}),
         ({**ADD, "base_sha256": A}, {"base_sha256"}),
         ({**REPLACE, "find": "a", "replace": "b", "count": 2}, {"find", "replace", "count"}),
@@ -173,6 +200,49 @@ def test_the_digest_does_not_change_from_release_to_release() -> None:
     # Changing this orphans every engine that users have: raise LAYOUT when it is meant.
     pinned = "855123f49f051d45a9e95b4ceb1c757be50a278d6c09d6199a4e12a9b7ad1e0a"
     assert engine_inputs(GIT, [step(SUBSTITUTE)]).digest == pinned
+
+
+TAKEN: dict[str, Any] = {**REPLACE, "source": "artifact:patch", "source_sha256": None}
+CORRECTED: dict[str, Any] = {**SUBSTITUTE, "path": TAKEN["path"], "base_sha256": None}
+
+
+def test_a_file_that_the_model_brings_is_pinned_by_its_entry() -> None:
+    steps = (step(TAKEN), step(CORRECTED), step(ADD, source="artifact:config", source_sha256=None), step(DIFF))
+    assert artifacts_of(GIT, steps) == ("patch", "config")
+    assert not is_pinned(steps)
+    with pytest.raises(ValueError, match="has no name"):
+        engine_inputs(GIT, steps)
+    partly = with_hashes(steps, {"patch": B, "other": C})
+    assert [taken.source_sha256 for taken in partly] == [B, None, None, B]
+    assert not is_pinned(partly)
+    digests = {engine_inputs(GIT, with_hashes(steps, {"patch": one, "config": C})).digest for one in (A, B, C)}
+    assert len(digests) == 3
+    stated = engine_inputs(GIT, [step(TAKEN, source_sha256=B)])
+    assert engine_inputs(GIT, with_hashes([step(TAKEN)], {"patch": B})) == stated
+    assert with_hashes([step(ADD)], {"new": C}) == (step(ADD),), "what the recipe states is not replaced"
+
+
+@pytest.mark.parametrize(
+    ("steps", "paths"),
+    [
+        ([TAKEN, CORRECTED], set()),
+        ([TAKEN, CORRECTED, CORRECTED], set()),
+        ([{**ADD, "source_sha256": None}, {**CORRECTED, "path": ADD["path"]}], set()),
+        ([{**TAKEN, "source_sha256": B}, CORRECTED], {"patches[1].base_sha256"}),
+        ([CORRECTED, TAKEN], {"patches[0].base_sha256"}),
+        ([TAKEN, {**CORRECTED, "path": "m/y.py"}], {"patches[1].base_sha256"}),
+        ([TAKEN, {**CORRECTED, "base_sha256": C}, CORRECTED], {"patches[2].base_sha256"}),
+        ([TAKEN, {**DIFF, "path": TAKEN["path"]}, CORRECTED], {"patches[2].base_sha256"}),
+    ],
+)
+def test_a_substitute_may_leave_out_its_base_only_in_what_the_model_brought(
+    steps: list[dict[str, Any]], paths: set[str]
+) -> None:
+    document = {"description": "a variant", "patches": steps}
+    if paths:
+        assert problems(Variant, document) == paths
+    else:
+        assert len(validate(document, Variant, origin="it").patches) == len(steps)
 
 
 def test_a_receipt_for_other_inputs_is_refused() -> None:

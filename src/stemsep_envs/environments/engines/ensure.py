@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from stemsep_envs._version import __version__
 from stemsep_envs.documents.canonical import canonical_json
 from stemsep_envs.documents.engine import EngineFiles, EngineInputs, EngineReceipt, engine_inputs
-from stemsep_envs.documents.engine_source import ArchiveSource, GitSource, PatchStep
+from stemsep_envs.documents.engine_source import ArchiveSource, GitSource, PatchStep, is_pinned
 from stemsep_envs.environments.engines import commits, git, store
 from stemsep_envs.environments.engines.archives import read_archive
 from stemsep_envs.environments.engines.git_objects import DamagedError, TooLargeError
@@ -46,7 +46,11 @@ class Engine:
 
 
 def engine_digest(source: GitSource | ArchiveSource, patches: Sequence[PatchStep]) -> str:
-    """Return the name of the engine of a source with patches. Needs neither network nor files."""
+    """Return the name of the engine of a source with patches. Needs neither network nor files.
+
+    Raises:
+        ValueError: It is not known what a step brings.
+    """
     return engine_inputs(source, patches).digest
 
 
@@ -58,11 +62,22 @@ def engine_reasons(
     runtime_dir: Path,
     artifacts: Mapping[str, Path],
     offline: bool,
+    awaited: Collection[str] = (),
 ) -> tuple[Reason, ...]:
-    """Say everything that is missing to make an engine; empty when it is there, or can be made. Fetches nothing."""
-    if store.problem_with(home, engine_digest(source, patches)) is None:
+    """Say everything that is missing to make an engine; empty when it is there, or can be made. Fetches nothing.
+
+    Args:
+        source: As of `ensure_engine`, and so are the others that are not named here.
+        patches: The steps; what some of them bring may not be known yet.
+        home: Where engines are.
+        runtime_dir: The recipe's folder.
+        artifacts: Files that the caller has.
+        offline: Forbid the network.
+        awaited: Artifacts that the caller answers for: they will be here before the engine is made.
+    """
+    if is_pinned(patches) and store.problem_with(home, engine_digest(source, patches)) is None:
         return ()
-    reasons = [*missing_files(source, patches, Place(runtime_dir, artifacts))]
+    reasons = [*missing_files(source, patches, Place(runtime_dir, artifacts), awaited=awaited)]
     if isinstance(source, GitSource):
         git_missing = git.git_reason()
         if git_missing is not None:
@@ -96,7 +111,7 @@ def ensure_engine(  # noqa: PLR0913 - the whole order, once
 
     Args:
         source: Where the tree comes from.
-        patches: The variant's steps, in order.
+        patches: The variant's steps, in order, each with the hash of what it brings.
         home: Where engines are.
         runtime_dir: The recipe's folder, with the files that patches bring.
         artifacts: Files that the caller has: an artifact by its name, an archive by its address. Checked again here.

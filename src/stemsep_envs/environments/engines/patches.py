@@ -84,7 +84,7 @@ def _apply(step: PatchStep, state: _State, supplied: bytes | None) -> bytes:
         return _added(step, state, supplied)
     base = _base(step, state)
     if step.kind == "substitute":
-        return _substituted(base, step.find or "", step.replace or "", step.count)
+        return _substituted(base, step)
     if supplied is None:
         raise ValueError(f"nothing was supplied for the step on {step.path}")
     if step.kind == "replace":
@@ -110,6 +110,8 @@ def _added(step: PatchStep, state: _State, supplied: bytes | None) -> bytes:
 def _base(step: PatchStep, state: _State) -> bytes:
     """Return the content that a step starts from, once it is known to be the one that the step was written for."""
     if step.path not in state.changed:
+        if step.base_sha256 is None:
+            raise ValueError(f"the step on {step.path} does not say what it starts from")
         file = state.files.get(step.path)
         if file is None:
             raise _DriftError(state.names.why_missing(step.path))
@@ -117,7 +119,7 @@ def _base(step: PatchStep, state: _State) -> bytes:
             raise _DriftError(f"it is a symbolic link to {file.link!r}; patch the file that it leads to")
     base = _content(step.path, state)
     found = digest_of_bytes(base)
-    if found != step.base_sha256:
+    if step.base_sha256 is not None and found != step.base_sha256:
         raise _DriftError(f"expected sha256 {step.base_sha256}, found {found}")
     return base
 
@@ -129,16 +131,32 @@ def _content(path: str, state: _State) -> bytes:
     return state.read(path) if link is None else link.encode()
 
 
-def _substituted(base: bytes, find: str, replace: str, count: int) -> bytes:
-    wanted, put = find.encode(), replace.encode()
+def _substituted(base: bytes, step: PatchStep) -> bytes:
+    """Replace the one text of those that the step names which is there, exactly as often as the step says."""
+    # Without a base that the recipe names, the file is the model's own: what does not fit is then the file.
+    refusal = _StepError if step.base_sha256 is not None else _DriftError
+    whose = "" if step.base_sha256 is not None else f", in the file with sha256 {digest_of_bytes(base)}"
+    there = [text for text in step.spellings if text.encode() in base]
+    if len(there) > 1:
+        raise refusal(f"several of the texts are there, and one is meant: {_quoted(there)}{whose}")
+    if not there:
+        ends = [text.replace("\n", "\r\n") for text in step.spellings if "\n" in text]
+        if any(text.encode() in base for text in ends):
+            raise refusal(rf"the text is there with lines that end in CRLF; write \r\n for each end{whose}")
+        if len(step.spellings) > 1:
+            raise refusal(f"none of the texts is there: {_quoted(step.spellings)}{whose}")
+        raise refusal(f"the text is there nowhere, not {_times(step.count)}{whose}")
+    wanted = there[0].encode()
     found = base.count(wanted)
-    if found == 0 and b"\r\n" in base and base.count(wanted.replace(b"\n", b"\r\n")):
-        raise _StepError(r"the text is there with lines that end in CRLF; write \r\n for each end")
-    if found != count:
-        raise _StepError(f"the text is there {_times(found)}, not {_times(count)}")
+    if found != step.count:
+        raise refusal(f"the text is there {_times(found)}, not {_times(step.count)}{whose}")
     if _overlapping(base, wanted) != found:
-        raise _StepError("the text overlaps itself there, so that it is not clear which is meant")
-    return base.replace(wanted, put)
+        raise refusal(f"the text overlaps itself there, so that it is not clear which is meant{whose}")
+    return base.replace(wanted, (step.replace or "").encode())
+
+
+def _quoted(texts: Sequence[str]) -> str:
+    return ", ".join(repr(text) for text in texts)
 
 
 def _overlapping(base: bytes, wanted: bytes) -> int:
@@ -149,4 +167,4 @@ def _overlapping(base: bytes, wanted: bytes) -> int:
 
 
 def _times(count: int) -> str:
-    return {0: "nowhere", 1: "once", 2: "twice"}.get(count, f"{count} times")
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.canonical import digest_of_bytes
-from stemsep_envs.documents.engine_source import ARTIFACT_PREFIX, ArchiveSource, GitSource, PatchStep
+from stemsep_envs.documents.engine_source import ARTIFACT_PREFIX, ArchiveSource, GitSource, PatchStep, artifact_name
 from stemsep_envs.errors import LimitError, MismatchError, Reason, UsageError
 
 _MAX_PATCH_BYTES = 64 << 20
@@ -34,13 +34,21 @@ class Place:
         return path if path is not None and path.is_file() else None
 
 
-def missing_files(source: GitSource | ArchiveSource, patches: Sequence[PatchStep], place: Place) -> Iterator[Reason]:
-    """Yield a reason for each file from outside that is not here."""
-    if isinstance(source, ArchiveSource) and place.path_of(source.archive) is None:
-        yield _missing(source.archive, source.sha256, "engine.archive")
-    for index, step in enumerate(patches):
-        if step.source is not None and place.path_of(step.source) is None:
-            yield _missing(step.source, step.source_sha256, f"patches[{index}].source")
+def missing_files(
+    source: GitSource | ArchiveSource, patches: Sequence[PatchStep], place: Place, *, awaited: Collection[str] = ()
+) -> Iterator[Reason]:
+    """Yield a reason for each file from outside that is not here, but for the artifacts that are awaited."""
+    wanted: list[tuple[str, str | None, str]] = []
+    if isinstance(source, ArchiveSource):
+        wanted.append((source.archive, source.sha256, "engine.archive"))
+    wanted += [
+        (step.source, step.source_sha256, f"patches[{index}].source")
+        for index, step in enumerate(patches)
+        if step.source is not None
+    ]
+    for name, sha256, where in wanted:
+        if artifact_name(name) not in awaited and place.path_of(name) is None:
+            yield _missing(name, sha256, where)
 
 
 def read_patch_files(patches: Sequence[PatchStep], place: Place) -> dict[int, bytes]:
@@ -96,4 +104,5 @@ def _missing(name: str, sha256: str | None, where: str) -> Reason:
         hint = "it has to be fetched first"
     else:
         hint = "the recipe's folder is not whole: install it again"
-    return Reason("engine_file_missing", f"{name} (sha256 {sha256}) is not here", hint=hint, path=where)
+    known = f" (sha256 {sha256})" if sha256 else ""
+    return Reason("engine_file_missing", f"{name}{known} is not here", hint=hint, path=where)

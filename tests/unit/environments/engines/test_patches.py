@@ -75,6 +75,43 @@ def test_a_step_starts_from_what_the_one_before_left() -> None:
     assert apply(added, {0: b"v1"}) == {"new": b"v2"}
 
 
+def taken(path: str, *spellings: str, replace: str, count: int = 1) -> list[PatchStep]:
+    """Return the steps that put a file of the model in a place and correct it there."""
+    whole = step("replace", path, source="artifact:patch", source_sha256="2" * 64)
+    corrected = {"kind": "substitute", "path": path, "find": spellings, "replace": replace, "count": count}
+    return [whole, PatchStep.model_validate(corrected)]
+
+
+@pytest.mark.parametrize("spelling", ["from a import A", "from .a import A", "from m.a import A"])
+def test_of_several_spellings_the_one_that_is_there_is_replaced(spelling: str) -> None:
+    steps = taken(
+        "models/x.py", "from a import A", "from .a import A", "from m.a import A", replace="from m.a import A"
+    )
+    brought = f"x = 1\n{spelling}\ny = 2\n".encode()
+    assert apply(steps, {0: brought}) == {"models/x.py": b"x = 1\nfrom m.a import A\ny = 2\n"}
+
+
+@pytest.mark.parametrize(
+    ("brought", "words"),
+    [
+        (b"import b\n", "none of the texts is there: 'from a', 'from .a'"),
+        (b"from a\nfrom .a\n", "several of the texts are there, and one is meant"),
+        (b"from a\nfrom a\n", "the text is there twice, not once"),
+    ],
+)
+def test_a_file_of_the_model_that_does_not_fit_is_drift_and_named(brought: bytes, words: str) -> None:
+    with pytest.raises(MismatchError) as caught:
+        apply(taken("models/x.py", "from a", "from .a", replace="from m.a"), {0: brought})
+    assert words in str(caught.value)
+    assert digest_of_bytes(brought) in str(caught.value)
+
+
+def test_a_step_without_a_base_never_starts_from_the_stock_file() -> None:
+    baseless = PatchStep(kind="substitute", path="models/x.py", find="import a", replace="import c")
+    with pytest.raises(ValueError, match="does not say what it starts from"):
+        apply([baseless])
+
+
 def test_a_step_after_one_that_failed_is_not_told_of() -> None:
     steps = [substitute("models/x.py", "b", "z", base=b"other"), substitute("models/x.py", "z", "y", base=b"third")]
     with pytest.raises(MismatchError) as caught:
