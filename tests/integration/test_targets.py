@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import pytest
 from tests.integration.package_index import Server, make_wheel, served
 from tests.integration.questions import ask, lock_for, make_recipe, plan_here, versions
 
+from stemsep_envs.documents.environment import BuilderName
+from stemsep_envs.environments import resolving
 from stemsep_envs.environments.ensure import ensure_environment
+from stemsep_envs.environments.locking import resolve_once
 from stemsep_envs.errors import BuildError, InvalidDocumentError, MismatchError
 from stemsep_envs.host.paths import Home
 
@@ -175,8 +179,6 @@ def test_another_file_than_the_locked_one_is_exit_4(
 ) -> None:
     lock_for("linux-x86_64-cpu", ask(make_recipe()), home)  # warms nothing but metadata
     plan = plan_here(make_recipe(), home)
-    from stemsep_envs.environments.locking import resolve_once
-
     assert plan.lock_inputs is not None
     resolve_once(plan.lock_inputs, plan.requirements, home=home, what="engine", offline=False, report=print)
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "another-cache"))
@@ -184,3 +186,79 @@ def test_another_file_than_the_locked_one_is_exit_4(
     with pytest.raises(MismatchError) as caught:
         ensure_environment(plan_here(make_recipe(), home), home=home)
     assert (caught.value.code, caught.value.exit_code) == ("hash_mismatch", 4)
+
+
+def cuda_releases(indexes: Path) -> None:
+    """Put releases of torch for three releases of CUDA on the ordinary index."""
+    for version, runtime in (("2.15.0", "13.2.86"), ("2.14.1", "13.0.96")):
+        make_wheel(indexes / "cuda" / "torch", "torch", version, [f"nvidia-cuda-runtime=={runtime}"])
+        make_wheel(indexes / "cuda" / "nvidia-cuda-runtime", "nvidia-cuda-runtime", runtime)
+    make_wheel(indexes / "cuda" / "torch", "torch", "2.10.0", ["nvidia-cuda-runtime-cu12==12.8.90"])
+    make_wheel(indexes / "cuda" / "nvidia-cuda-runtime-cu12", "nvidia-cuda-runtime-cu12", "12.8.90")
+
+
+@pytest.fixture
+def cuda_server(server: Server, indexes: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """Like `server`, with an ordinary index of CUDA builds alone, and no way to torch's own index."""
+    cuda_releases(indexes)
+    monkeypatch.delenv("STEMSEP_ENV_TORCH_INDEX")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"{server.url}/cuda")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    monkeypatch.setattr(resolving, "_unreachable", set())
+    return server
+
+
+@pytest.mark.parametrize(("accelerator", "version"), [("cu132", "2.15.0"), ("cu130", "2.14.1"), ("cu128", "2.10.0")])
+def test_the_ordinary_index_serves_where_its_build_is_for_the_cuda_that_is_asked_for(
+    cuda_server: Server, home: Home, accelerator: str, version: str
+) -> None:
+    assert versions(lock_for(f"linux-x86_64-{accelerator}", ask(make_recipe()), home))["torch"] == version
+
+
+@pytest.mark.parametrize("accelerator", ["cu126", "cu118", "cpu", "rocm6.4"])
+def test_the_ordinary_index_never_serves_with_another_accelerator(
+    cuda_server: Server, home: Home, accelerator: str
+) -> None:
+    with pytest.raises(BuildError) as caught:
+        lock_for(f"linux-x86_64-{accelerator}", ask(make_recipe()), home)
+    assert caught.value.code == "index_unreachable"
+    assert "STEMSEP_ENV_TORCH_INDEX" in (caught.value.hint or "")
+
+
+def test_a_folder_of_builds_for_the_processor_hides_no_cuda_build(
+    cuda_server: Server, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_wheel(tmp_path / "wheels", "torch", "2.14.1+cpu")
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "wheels"))
+    monkeypatch.setenv("STEMSEP_ENV_TORCH_INDEX", "none")
+    requirements = ask(make_recipe(), packages=("torch==2.14.1",))
+    assert versions(lock_for("linux-x86_64-cu130", requirements, home))["torch"] == "2.14.1"
+
+
+@pytest.mark.parametrize("builder", ["uv", "pip"])
+def test_a_lock_of_the_ordinary_index_installs_where_an_index_of_torch_is_configured(
+    server: Server, home: Home, indexes: Path, monkeypatch: pytest.MonkeyPatch, builder: BuilderName
+) -> None:
+    make_wheel(indexes / "plain" / "torch", "torch", "2.7.1")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"{server.url}/plain")
+    monkeypatch.setenv("STEMSEP_ENV_TORCH_INDEX", "none")
+    requirements = ask(make_recipe())
+    inputs = plan_here(make_recipe(), home).lock_inputs
+    assert inputs is not None
+    resolve_once(inputs, requirements, home=home, what="engine", offline=False, report=print)
+    monkeypatch.setenv("STEMSEP_ENV_TORCH_INDEX", server.url)  # which has a torch 2.7.1+cpu
+    built = ensure_environment(plan_here(make_recipe(), home, builder=builder), home=home)
+    assert [item.version for item in built.receipt.packages] == ["2.7.1"]
+
+
+def test_a_failure_to_find_builds_is_repeated_by_the_command_that_is_shown(
+    server: Server, home: Home, tmp_path: Path
+) -> None:
+    with pytest.raises(BuildError) as caught:
+        lock_for("linux-x86_64-cu118", ask(make_recipe(), torch=("2.8", None)), home)
+    again = subprocess.run(
+        caught.value.command or "false", shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "torch" in again.stderr
+    assert "No solution found" in again.stderr

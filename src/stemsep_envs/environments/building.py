@@ -187,8 +187,7 @@ def _repeatable(job: BuildJob, steps: Collection[str], *, home: Home, offline: b
 def _installation(
     job: BuildJob, folder: Path, lock_path: Path, mode: LinkMode, *, home: Home, offline: bool
 ) -> Installation:
-    inputs = job.lock.inputs
-    place = torch_index.find_place(inputs.target, inputs.torch_packages, home=home)
+    place = torch_index.place_of(job.lock, home=home)
     return Installation(folder, job.interpreter.path, job.lock, lock_path, place, mode, job.title, offline)
 
 

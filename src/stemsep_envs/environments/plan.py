@@ -133,7 +133,9 @@ def plan_environment(  # noqa: PLR0913 - the whole question, once
         locked_minors=locked_minors,
         platform=target.platform,
     )
-    reasons = (*requirements.conflicts, *_machine_reasons(target), *choice.reasons)
+    # No Python serving an empty range has been said, with who set its ends.
+    python_reasons = () if requirements.python.empty else choice.reasons
+    reasons = (*requirements.conflicts, *_machine_reasons(target), *python_reasons)
     question = questions.get(choice.minor) if choice.minor else None
     lock = find_lock(question, shipped=shipped, home=home) if question and not reasons else None
     digest = environment_digest(choice.interpreter, target, lock, engine_digest) if engine_known else None

@@ -39,7 +39,8 @@ def export_pylock(lock: Lock, *, home: Home, what: str, offline: bool) -> str:
         BuildError: A file cannot be found any more, or the answer is not valid PEP 751.
     """
     inputs = lock.inputs
-    place = torch_index.find_place(inputs.target, inputs.torch_packages, home=home)
+    place = torch_index.place_of(lock, home=home)
+    exactly = torch_index.unlabelled_pins(lock, place)
     done = uv.call_uv(
         (
             *("pip", "compile", "-", "--quiet", "--no-deps", "--format", "pylock.toml", "--no-header"),
@@ -51,7 +52,7 @@ def export_pylock(lock: Lock, *, home: Home, what: str, offline: bool) -> str:
         what=f"finding the files of {what}",
         offline=offline,
         timeout_seconds=_SECONDS,
-        stdin="".join(f"{pin.name}=={pin.version}\n" for pin in lock.pins),
+        stdin="".join(f"{pin.name}=={pin.version}\n" for pin in lock.pins) + exactly,
         extra_env=RESOLVE_ENV,
     )
     try:

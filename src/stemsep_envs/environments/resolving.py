@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stemsep_envs.documents.lock import Lock, LockInputs, Pin, parse_body
 from stemsep_envs.documents.requirements import Requirements
-from stemsep_envs.documents.target import Platform
+from stemsep_envs.documents.target import Platform, Target
 from stemsep_envs.environments import torch_index, uv
 from stemsep_envs.environments.explaining import is_unsatisfiable, unsatisfiable
 from stemsep_envs.environments.torch_builds import find_builds
@@ -27,6 +29,11 @@ UV_PLATFORMS: dict[Platform, str] = {
     "macos-x86_64": "x86_64-apple-darwin",
     "windows-x86_64": "x86_64-pc-windows-msvc",
 }
+_OLDER_RELEASES = 8
+"""How many releases of torch are gone back through for one that is built for a CUDA release."""
+
+_ACCELERATOR_LABEL = re.compile(r"cpu|cu\d{2,3}|rocm\d+(\.\d+)+|xpu")
+_CUDA_RUNTIME = re.compile(r"nvidia-cuda-runtime(-cu\d+)?")
 RESOLVE_ENV = {"MACOSX_DEPLOYMENT_TARGET": "14.0"}  # torch's wheels for macOS start there
 
 
@@ -96,6 +103,8 @@ def wheels_only(inputs: LockInputs) -> tuple[str, ...]:
 
 
 def _resolve(asking: _Asking) -> Lock:
+    if asking.place.kind == "builtin" and asking.inputs.target.accelerator.startswith("cu"):
+        return _builtin_or_ordinary(asking)
     if not asking.place.separate:
         return _compile(asking, ())
     kept = tuple(line for line in asking.before if line.partition("==")[0] in torch_index.FAMILY)
@@ -113,8 +122,80 @@ def _resolve(asking: _Asking) -> Lock:
     return _compile(asking, builds)
 
 
+_unreachable: set[str] = set()
+"""Accelerators whose own index did not answer this process: asking for each of a hundred locks would take an hour."""
+
+
+def _builtin_or_ordinary(asking: _Asking) -> Lock:
+    """Ask torch's own index; where that cannot be reached, look for builds for the same CUDA on the ordinary one."""
+    accelerator = asking.inputs.target.accelerator
+    if accelerator in _unreachable:
+        ordinary = _ordinary_build(asking)
+        return ordinary if ordinary is not None else _compile(asking, ())
+    try:
+        return _compile(asking, ())
+    except BuildError as error:
+        if error.code not in {"index_unreachable", "offline"}:
+            raise
+        ordinary = _ordinary_build(asking)
+        if ordinary is None:
+            raise
+        _unreachable.add(accelerator)
+        return ordinary
+
+
+def _ordinary_build(asking: _Asking) -> Lock | None:
+    """Return the newest answer of the ordinary index whose torch is built for the CUDA of the target, if any."""
+    wanted = asking.inputs.target.accelerator
+    older: tuple[str, ...] = ()
+    for _ in range(_OLDER_RELEASES):
+        try:
+            lock = _compile(replace(asking, place=torch_index.Place("ordinary")), older)
+        except BuildError:
+            return None
+        found = cuda_of(lock.pins)
+        torch = next((pin.version for pin in lock.pins if pin.name == "torch"), None)
+        if found == wanted:
+            return lock
+        if torch is None or found is None or int(found[2:]) < int(wanted[2:]):
+            return None
+        older = (f"torch<{torch}",)
+    return None
+
+
+def cuda_of(pins: Sequence[Pin]) -> str | None:
+    """Return the CUDA build that pins amount to, by the runtime library that torch brings along: ``cu130``."""
+    for pin in pins:
+        if _CUDA_RUNTIME.fullmatch(pin.name):
+            return "cu" + "".join(pin.version.split(".")[:2])
+    return None
+
+
 def _compile(asking: _Asking, builds: tuple[str, ...]) -> Lock:
-    """Resolve with these builds of the torch family."""
+    """Resolve with these builds of the torch family, and with none that is labelled for another accelerator.
+
+    A folder of wheels that the tools were told of is seen whatever the place is.
+    """
+    excluded: list[str] = []
+    while True:
+        lock = _compile_once(asking, (*builds, *excluded))
+        others = [f"{pin.name}!={pin.version}" for pin in lock.pins if _is_for_another(pin, asking.inputs.target)]
+        if not others:
+            return lock
+        if set(others) <= set(excluded):
+            raise BuildError(f"{asking.what} is given builds of torch for another accelerator: {', '.join(others)}")
+        excluded += others
+
+
+def _is_for_another(pin: Pin, target: Target) -> bool:
+    """Say whether a pin is a build of the torch family that is labelled for an accelerator, and not for this one."""
+    label = pin.version.partition("+")[2]
+    wanted = "cpu" if target.accelerator == "mps" else target.accelerator
+    return pin.name in torch_index.FAMILY and _ACCELERATOR_LABEL.fullmatch(label) is not None and label != wanted
+
+
+def _compile_once(asking: _Asking, builds: tuple[str, ...]) -> Lock:
+    """Resolve with these constraints on the torch family."""
     inputs, before = asking.inputs, asking.before
     bound, answer = asking.scratch / "builds.txt", asking.scratch / "answer.txt"
     for path, lines in ((bound, builds), (answer, before)):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -48,17 +49,23 @@ def find_builds(
     Raises:
         BuildError: No builds there meet the question; the resolver's reasoning is in `BuildError.output`.
     """
-    files.write_atomic(scratch / "pyproject.toml", project_text(inputs, place).encode())
+    text = project_text(inputs, place)
+    files.write_atomic(scratch / "pyproject.toml", text.encode())
     wheels = ["--no-build", *(option for name in inputs.builds for option in ("--no-binary-package", name))]
     common = ("--project", str(scratch), "--python", sys.executable, "--no-python-downloads")
-    uv.call_uv(
-        ("lock", *common, *wheels),
-        home=home,
-        what=f"choosing the builds of torch for {what}",
-        offline=offline,
-        timeout_seconds=_SECONDS,
-        own_project=True,
-    )
+    try:
+        uv.call_uv(
+            ("lock", *common, *wheels),
+            home=home,
+            what=f"choosing the builds of torch for {what}",
+            offline=offline,
+            timeout_seconds=_SECONDS,
+            own_project=True,
+        )
+    except BuildError as error:  # the folder is gone when the user reads it
+        made = f"mkdir -p repeated && printf %s {shlex.quote(text)} > repeated/pyproject.toml"
+        error.command = f"{made} && {(error.command or '').replace(str(scratch), 'repeated')}"
+        raise
     done = uv.call_uv(
         (*("export", "--frozen", "--no-hashes", "--no-header", "--no-annotate", "--no-emit-project"), *common),
         home=home,

@@ -6,20 +6,26 @@ alone). It is named, first found first taken, by
 1. ``$STEMSEP_ENV_TORCH_INDEX_CU128`` (the accelerator in capitals, dots as underscores): this accelerator's place,
 2. ``$STEMSEP_ENV_TORCH_INDEX``: a base, with the accelerator's index or folder below it (``BASE/cu128``),
 3. ``cu128`` and then ``base`` in the table ``torch_index`` of the home's ``config.toml``,
+4. a folder of wheels that uv or pip was told of (``UV_FIND_LINKS``, ``PIP_FIND_LINKS``) and that has builds of torch
+   for the accelerator and platform,
 
-and otherwise it is the project's own index for the accelerator, as uv knows it.
+and otherwise it is the project's own index for the accelerator, as uv knows it; for macOS and for Windows without an
+accelerator it is the ordinary index, which has just these builds.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
 from stemsep_envs.documents.configuration import BASE
-from stemsep_envs.documents.target import Target
+from stemsep_envs.documents.lock import Lock
+from stemsep_envs.documents.target import Platform, Target
 from stemsep_envs.environments.configuration import NAME, read_configuration
 from stemsep_envs.host.paths import Home
 
@@ -30,6 +36,16 @@ FAMILY = (
     *("pytorch-triton", "pytorch-triton-rocm", "pytorch-triton-xpu", "triton-rocm", "triton-xpu"),
 )
 """Distributions that are built for one accelerator each: taken from its index and from nowhere else, whoever asks."""
+
+
+_FOLDERS = ("UV_FIND_LINKS", "PIP_FIND_LINKS")
+_PLATFORM_TAGS: dict[Platform, tuple[str, str]] = {
+    "linux-x86_64": ("manylinux", "x86_64"),
+    "linux-aarch64": ("manylinux", "aarch64"),
+    "macos-arm64": ("macosx", "arm64"),
+    "macos-x86_64": ("macosx", "x86_64"),
+    "windows-x86_64": ("win", "amd64"),
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +68,7 @@ class Place:
         return self.kind in {"index", "folder"}
 
 
-def find_place(
+def find_place(  # noqa: PLR0911 - one place each
     target: Target, torch_packages: tuple[str, ...], *, home: Home, environ: Mapping[str, str] | None = None
 ) -> Place:
     """Return where the torch packages of a target come from; ``ordinary`` when there are none.
@@ -76,7 +92,33 @@ def find_place(
         return _place(table[target.accelerator], f"{NAME}: torch_index.{target.accelerator}")
     if BASE in table:
         return _below(table[BASE], accelerator, f"{NAME}: torch_index.{BASE}")
-    return Place("ordinary" if target.platform.startswith("macos") else "builtin")
+    folder = _told_folder(target, accelerator, environ)
+    if folder is not None:
+        return folder
+    is_ordinary = target.platform.startswith("macos") or (target.platform, accelerator) == ("windows-x86_64", "cpu")
+    return Place("ordinary" if is_ordinary else "builtin")
+
+
+def place_of(lock: Lock, *, home: Home) -> Place:
+    """Return where the torch packages of a lock are installed from; raises as `find_place` does.
+
+    Builds of the ordinary index have no label (``2.13.0``, not ``2.13.0+cu130``): torch's own index does not have them.
+    """
+    place = find_place(lock.inputs.target, lock.inputs.torch_packages, home=home)
+    if place.kind == "builtin" and not any("+" in pin.version for pin in lock.pins if pin.name in FAMILY):
+        return Place("ordinary")
+    return place
+
+
+def unlabelled_pins(lock: Lock, place: Place) -> str:
+    """Return constraints that keep a labelled build from being taken for one without a label: ``torch===2.13.0``.
+
+    To an installer ``torch==2.13.0`` also means ``2.13.0+cu130``, which it prefers where it sees both.
+    """
+    if not place.separate:
+        return ""
+    pins = (pin for pin in lock.pins if pin.name in FAMILY and "+" not in pin.version)
+    return "".join(f"{pin.name}==={pin.version}\n" for pin in pins)
 
 
 def uv_arguments(place: Place, target: Target) -> tuple[str, ...]:
@@ -111,3 +153,31 @@ def _below(text: str, accelerator: str, named_by: str) -> Place:
     if base.kind == "folder" and (Path(base.address) / accelerator).is_dir():
         return Place("folder", str(Path(base.address) / accelerator), named_by)
     return base
+
+
+def _told_folder(target: Target, accelerator: str, environ: Mapping[str, str]) -> Place | None:
+    """Return the first folder of wheels that the tools were told of and that has torch for a target."""
+    for variable in _FOLDERS:
+        for text in environ.get(variable, "").replace(",", " ").split():
+            folder = Path(text).expanduser().absolute()
+            if "://" not in text and any(_is_build(path.name, target, accelerator) for path in _torches(folder)):
+                return Place("folder", str(folder), f"${variable}")
+    return None
+
+
+def _torches(folder: Path) -> Iterator[Path]:
+    try:
+        yield from folder.glob("torch-*.whl")
+    except OSError:
+        return
+
+
+def _is_build(name: str, target: Target, accelerator: str) -> bool:
+    try:
+        distribution, version, _, tags = parse_wheel_filename(name)
+    except (InvalidWheelFilename, ValueError):
+        return False
+    system, processor = _PLATFORM_TAGS[target.platform]
+    fits = any(tag.platform.startswith((system, "linux" if system == "manylinux" else system)) for tag in tags)
+    fits = fits and any(tag.platform.endswith(processor) for tag in tags)
+    return canonicalize_name(distribution) == "torch" and version.local == accelerator.lower() and fits

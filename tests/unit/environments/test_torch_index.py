@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from stemsep_envs.documents.lock import Lock, LockInputs, Pin
 from stemsep_envs.documents.target import parse_target
 from stemsep_envs.environments.torch_index import (
     VARIABLE,
     Place,
     find_place,
     pip_arguments,
+    place_of,
+    unlabelled_pins,
     uv_arguments,
 )
 from stemsep_envs.errors import InvalidDocumentError
@@ -29,6 +32,8 @@ def place(target: str, home: Path, **variables: str) -> Place:
     [
         ("linux-x86_64-cu128", {}, "builtin", ""),
         ("macos-arm64-mps", {}, "ordinary", ""),
+        ("windows-x86_64-cpu", {}, "ordinary", ""),
+        ("windows-x86_64-cu128", {}, "builtin", ""),
         ("macos-arm64-mps", {VARIABLE: MIRROR}, "index", f"{MIRROR}/cpu"),
         ("linux-x86_64-cu128", {VARIABLE: "none"}, "ordinary", ""),
         ("linux-x86_64-cu128", {VARIABLE: f"{MIRROR}/"}, "index", f"{MIRROR}/cu128"),
@@ -74,3 +79,36 @@ def test_options_of_the_tools() -> None:
     assert uv_arguments(Place("index", MIRROR), target)[:2] == ("--index", MIRROR)
     assert pip_arguments(Place("index", MIRROR)) == ("--extra-index-url", MIRROR)
     assert uv_arguments(Place("ordinary"), target) == pip_arguments(Place("ordinary")) == ()
+
+
+@pytest.mark.parametrize("variable", ["UV_FIND_LINKS", "PIP_FIND_LINKS"])
+def test_a_folder_of_wheels_that_the_tools_know_is_a_place_for_what_it_has(tmp_path: Path, variable: str) -> None:
+    folder, other = tmp_path / "wheels", tmp_path / "other"
+    folder.mkdir()
+    (folder / "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl").touch()
+    (folder / "torch-2.9.0-cp311-cp311-win_amd64.whl").touch()
+    (folder / "torch-nonsense.whl").touch()
+    told = {variable: f"https://links.example.org {other} {folder}"}
+    found = place("linux-x86_64-cpu", tmp_path, **told)
+    assert (found.kind, found.address, found.named_by) == ("folder", str(folder), f"${variable}")
+    for elsewhere in ("linux-x86_64-cu128", "linux-aarch64-cpu"):
+        assert place(elsewhere, tmp_path, **told).kind == "builtin"
+    assert place("linux-x86_64-cpu", tmp_path, **told, **{VARIABLE: MIRROR}).kind == "index"
+
+
+def lock_of(*pins: str, target: str = "linux-x86_64-cu130") -> Lock:
+    inputs = LockInputs(parse_target(target), "3.11", ("torch",), torch_packages=("torch",))
+    split = [pin.partition("==") for pin in pins]
+    return Lock(inputs, "uv", "2026-01-01", tuple(Pin(name, version, ("0" * 64,)) for name, _, version in split))
+
+
+def test_a_lock_of_the_ordinary_index_is_installed_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (VARIABLE, "UV_FIND_LINKS", "PIP_FIND_LINKS"):
+        monkeypatch.delenv(name, raising=False)
+    assert place_of(lock_of("numpy==2.0", "torch==2.14.0"), home=Home(tmp_path)).kind == "ordinary"
+    assert place_of(lock_of("numpy==2.0", "torch==2.14.0+cu130"), home=Home(tmp_path)).kind == "builtin"
+    monkeypatch.setenv(VARIABLE, MIRROR)
+    mirror = place_of(lock_of("torch==2.14.0"), home=Home(tmp_path))
+    assert mirror.kind == "index"
+    assert unlabelled_pins(lock_of("einops==1.0", "torch==2.14.0"), mirror) == "torch===2.14.0\n"
+    assert unlabelled_pins(lock_of("einops==1.0", "torch==2.14.0+cu130"), mirror) == ""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stemsep_envs.documents.canonical import digest_of_bytes
 from stemsep_envs.documents.lock import Lock, Pin
 from stemsep_envs.environments import store, torch_index, uv
 from stemsep_envs.environments.builders.installation import Installation
 from stemsep_envs.errors import BuildError
+from stemsep_envs.host import files
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.processes import Command
 
@@ -36,7 +38,7 @@ def install(job: Installation, *, home: Home) -> None:
     """Install what is locked; see `builders.Tool.install`."""
     try:
         uv.call_uv(
-            _install_arguments(job),
+            _install_arguments(job, home),
             home=home,
             what=f"installing {job.what}",
             offline=job.offline,
@@ -59,7 +61,7 @@ def commands(job: Installation, *, home: Home) -> tuple[Command, ...]:
     """Return the commands to repeat by hand; see `builders.Tool.commands`."""
     return (
         uv.uv_command(_create_arguments(job), home=home, offline=False),
-        uv.uv_command(_install_arguments(job), home=home, offline=job.offline),
+        uv.uv_command(_install_arguments(job, home), home=home, offline=job.offline),
     )
 
 
@@ -90,7 +92,7 @@ def missing_pins(job: Installation, *, home: Home, python: Path | None = None) -
                 what=f"looking for {pin.name}",
                 offline=True,
                 timeout_seconds=_ASK_SECONDS,
-                stdin=alone.body,
+                stdin=alone.body if not torch_index.unlabelled_pins(alone, job.place) else _exactly(alone),
             )
         except BuildError:
             missing.append(pin)
@@ -105,7 +107,7 @@ def _create_arguments(job: Installation) -> tuple[str, ...]:
     return ("venv", "--quiet", "--relocatable", "--no-project", "--python", str(job.interpreter), venv)
 
 
-def _install_arguments(job: Installation) -> tuple[str, ...]:
+def _install_arguments(job: Installation, home: Home) -> tuple[str, ...]:
     inputs = job.lock.inputs
     # Every version and file is pinned, so which index has it does not matter: a torch index that also carries other
     # packages must not hide them.
@@ -115,10 +117,26 @@ def _install_arguments(job: Installation) -> tuple[str, ...]:
     else:
         wheels = ("--only-binary", ":all:")
     place = torch_index.uv_arguments(job.place, inputs.target)
+    unlabelled = torch_index.unlabelled_pins(job.lock, job.place)
+    constraints = ("--constraints", str(_kept_constraints(unlabelled, home))) if unlabelled else ()
     return (
         *("pip", "sync", "--quiet", "--require-hashes", "--link-mode", job.link_mode),
         *("--python", str(store.python_path(job.folder))),
         *wheels,
         *(place if "--index-strategy" in place else (*place, *any_index)),
+        *constraints,
         str(job.lock_path),
     )
+
+
+def _kept_constraints(text: str, home: Home) -> Path:
+    """Write constraints to a file that stays, so that the command that names it can be repeated."""
+    path = home.cache_dir / "constraints" / f"{digest_of_bytes(text.encode())[:16]}.txt"
+    if not path.is_file():
+        files.write_atomic(path, text.encode())
+    return path
+
+
+def _exactly(lock: Lock) -> str:
+    """Return the text of a lock of one pin, taking no labelled build for one without a label."""
+    return lock.body.replace("==", "===", 1)
