@@ -186,7 +186,7 @@ def channel_reasons(entry: ModelEntry, recipe: RuntimeRecipe, channels: int) -> 
     if supports.get(channels) is False:
         field = "supports_mono" if channels == 1 else "supports_stereo"
         return (Reason("input_channels", f"{entry.id} does not take {words}", path=f"capabilities.{field}"),)
-    model_type = recipe.model_types.get(entry.runtime.model_type or "")
+    model_type = recipe.model_types.get(entry.runtime.model_type_on(recipe.id) or "")
     if model_type is None or channels in model_type.channels:
         return ()
     accepted = " or ".join(map(str, model_type.channels))

@@ -133,7 +133,8 @@ def _requirements(entry: ModelEntry, runtime: Runtime) -> Requirements:
         rocm=needs.torch.rocm,
         packages=needs.pip.packages,
     )
-    demands = runtime_demands(runtime.recipe, model_type=entry.runtime.model_type, variant=entry.runtime.variant)
+    model_type = entry.runtime.model_type_on(runtime.recipe.id)
+    demands = runtime_demands(runtime.recipe, model_type=model_type, variant=entry.runtime.variant)
     return merge(runtime.recipe, [*demands, demand])
 
 

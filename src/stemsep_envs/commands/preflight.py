@@ -91,6 +91,11 @@ class _Question:
     options: PlanOptions
     input_path: Path | None
 
+    @property
+    def model_type(self) -> str:
+        """The runtime's word for the kind of model; `check_recipe` has seen to it that the runtime has it."""
+        return self.entry.runtime.model_type_on(self.runtime.recipe.id) or ""
+
 
 @dataclass(frozen=True)
 class _Answers:
@@ -131,7 +136,7 @@ def _requirements(question: _Question) -> Requirements:
         rocm=needs.torch.rocm,
         packages=needs.pip.packages,
     )
-    demands = runtime_demands(recipe, model_type=entry.runtime.model_type, variant=entry.runtime.variant)
+    demands = runtime_demands(recipe, model_type=question.model_type, variant=entry.runtime.variant)
     merged = merge(recipe, [*demands, demand])
     devices = entry.runtime.devices
     return replace(merged, accelerators=tuple(kind for kind in merged.accelerators if not devices or kind in devices))
@@ -207,11 +212,11 @@ def _judge(question: _Question, chosen: TargetChoice, answers: _Answers, reasons
         entry_sha256=digest_of(entry.model_dump(mode="json", exclude_unset=True)),
         runtime=question.runtime,
         variant=entry.runtime.variant,
-        model_type=entry.runtime.model_type,
+        model_type=question.model_type,
         target=chosen.target,
         settings=answers.settings.values,
         artifacts=_planned_artifacts(entry, answers.artifacts),
-        stems=entry.stems or recipe.model_types[entry.runtime.model_type or ""].stems or (),
+        stems=entry.stems or recipe.model_types[question.model_type].stems or (),
         engine=answers.engine,
         environment=answers.environment,
         sandbox=answers.confinement,

@@ -150,6 +150,9 @@ class RuntimeChoice(OpenDocument):
     variant: Text | None = Field(None, description="Named set of patches and pins on the runtime.")
     engine: Text | None = Field(None, description="What kind of engine build is meant; informational.")
     model_type: Text | None = Field(None, description="The runtime's word for the kind of model.")
+    model_types: Mapping[RegistryRuntimeId, Text] = Field(
+        default_factory=dict, description="The words of runtimes that call the kind of model otherwise, by runtime."
+    )
     devices: tuple[Text, ...] = Field((), description="Accelerators it is known to run on: cpu, cuda, rocm, mps, xpu.")
     install_mode: Text | None = Field(None, description="How its files get here: direct, manual.")
     install_burden: Text | None = Field(None, description="How much work that is: low, medium, high.")
@@ -173,6 +176,14 @@ class RuntimeChoice(OpenDocument):
         if value is not None and allowed and value not in allowed:
             raise ValueError(f"{value!r} is not in allowed ({', '.join(allowed)})")
         return value
+
+    def model_type_on(self, runtime_id: str) -> str | None:
+        """Return a runtime's word for the kind of model, or None when the registry does not say."""
+        return self.model_types.get(runtime_id, self.model_type)
+
+    def model_type_path(self, runtime_id: str) -> str:
+        """Return the field of the entry that `model_type_on` reads for a runtime."""
+        return f"runtime.model_types.{runtime_id}" if runtime_id in self.model_types else "runtime.model_type"
 
 
 class VersionRange(OpenDocument):

@@ -110,13 +110,14 @@ def _variant(entry: ModelEntry, recipe: RuntimeRecipe) -> Iterator[Reason]:
 
 
 def _model_type(entry: ModelEntry, recipe: RuntimeRecipe) -> Iterator[Reason]:
-    model_type = entry.runtime.model_type
+    model_type = entry.runtime.model_type_on(recipe.id)
+    path = entry.runtime.model_type_path(recipe.id)
     if model_type in recipe.model_types:
         return
     hint = f"model types of {recipe.id}: {', '.join(recipe.model_types)}"
     if model_type is None:
         message = f"the registry does not say which model type of {recipe.id} the model is"
-        yield Reason("model_type_missing", message, hint=hint, path="runtime.model_type")
+        yield Reason("model_type_missing", message, hint=hint, path=path)
     else:
         message = f"the runtime {recipe.id} has no model type {model_type!r}"
-        yield Reason("model_type_unknown", message, hint=hint, path="runtime.model_type")
+        yield Reason("model_type_unknown", message, hint=hint, path=path)

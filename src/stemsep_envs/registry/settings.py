@@ -69,10 +69,11 @@ def resolve_settings(
     Raises:
         UsageError: Options or assignments that the runtime does not have or take; all of them are named.
     """
-    model_type = recipe.model_types.get(entry.runtime.model_type or "")
+    word = entry.runtime.model_type_on(recipe.id) or ""
+    model_type = recipe.model_types.get(word)
     terms = Terms(
         recipe=recipe,
-        declared=recipe.declared_settings(entry.runtime.model_type or ""),
+        declared=recipe.declared_settings(word),
         meaning=entry.settings_semantics.overlap.meaning_by_runtime.get(recipe.id),
         sample_rate=sample_rate or (model_type.sample_rate if model_type else None),
     )

@@ -138,6 +138,12 @@ RECIPE = RuntimeRecipe.model_validate(
             {"model_type": "apollo", "variant": "x"},
             [("variant_unknown", "runtime.variant"), ("model_type_unknown", "runtime.model_type")],
         ),
+        ({"model_type": "demucs", "model_types": {"msst": "bs_roformer"}}, []),
+        ({"model_type": "bs_roformer", "model_types": {"audio-separator": "roformer"}}, []),
+        (
+            {"model_type": "bs_roformer", "model_types": {"msst": "roformer"}},
+            [("model_type_unknown", "runtime.model_types.msst")],
+        ),
     ],
 )
 def test_what_a_recipe_must_have(runtime: dict[str, Any], expected: list[tuple[str, str]]) -> None:

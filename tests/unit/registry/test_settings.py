@@ -172,6 +172,14 @@ def test_the_user_s_segment_in_the_runtime_s_unit(unit: str, seconds: float, exp
     assert told(settings)["chunk_size"] == (expected, "command line")
 
 
+def test_the_settings_are_those_of_the_runtime_s_own_word_for_the_model() -> None:
+    own = {"type": "int", "default": 3, "description": "d"}
+    runtime = recipe(model_types={"bs_roformer": {}, "other_word": {"settings": {"own": own}}})
+    words = {"model_type": "bs_roformer", "model_types": {"msst": "other_word", "audio-separator": "roformer"}}
+    model = entry(runtime={"allowed": ["msst", "audio-separator"], **words})
+    assert resolve_settings(model, runtime).values["own"].value == 3
+
+
 def test_seconds_are_counted_at_the_rate_that_the_model_type_fixes() -> None:
     runtime = recipe(model_types={"bs_roformer": {"sample_rate": 48000}})
     assert told(resolve_settings(entry(), runtime, options={"segment": 2}))["chunk_size"] == (96000, "command line")
