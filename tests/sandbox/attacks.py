@@ -21,7 +21,8 @@ from tests.sandbox.arena import (
 from stemsep_envs.sandbox.policy import Axis, LevelName
 
 Happened = Callable[[Arena, Fight], bool]
-BOUNDARIES: tuple[LevelName, ...] = ("namespaces", "landlock")
+BOUNDARIES: tuple[LevelName, ...] = ("container", "namespaces", "landlock")
+NAMESPACED: tuple[LevelName, ...] = ("container", "namespaces")
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("read_through_a_link", "files_read", "follow a link out of a readable folder", _told),
     Attack("read_through_own_link", "files_read", "follow a link that it made itself", _told),
     Attack("list_home", "files_read", "list the home folder", _says(".ssh")),
-    Attack("stat_key", "files_read", "see size and times of a private file", _says("size 32"), ("namespaces",)),
+    Attack("stat_key", "files_read", "see size and times of a private file", _says("size 32"), NAMESPACED),
     Attack("read_users", "files_read", "read /etc/passwd", _says("root:")),
     Attack("read_environment", "files_read", "find the host's secrets in its own environment", _told),
     Attack("read_environment_of_others", "files_read", "read another process's environment", _told),
@@ -222,7 +223,7 @@ ATTACKS: tuple[Attack, ...] = (
         may_lack="one processor",
     ),
     Attack("limit_sentinel", "processes", "limit a process", lambda arena, fight: sentinel_limit(arena) == 77),
-    Attack("see_processes", "processes", "see that a process exists", _says("saw"), ("namespaces",)),
+    Attack("see_processes", "processes", "see that a process exists", _says("saw"), NAMESPACED),
     Attack(
         "daemon",
         "processes",

@@ -15,6 +15,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
+from tests.sandbox.engine import private_docker
 from tests.sandbox.table import MOST_USERS
 
 from stemsep_envs.sandbox.levels import level_named
@@ -61,9 +62,45 @@ def _available(level: LevelName) -> str | None:
     return None if found.available else f"no level {level}: {found.reason}; {found.remedy}"
 
 
-@pytest.fixture(params=("namespaces", "landlock"))
+@pytest.fixture(scope="session")
+def docker() -> Iterator[None]:
+    """A container engine, for as long as the tests run."""
+    with private_docker() as address:
+        if address is None:
+            pytest.skip("no container engine can be started here (root and dockerd are needed)")
+        before = os.environ.get("DOCKER_HOST")
+        os.environ["DOCKER_HOST"] = address
+        yield
+        os.environ.pop("DOCKER_HOST")
+        if before is not None:
+            os.environ["DOCKER_HOST"] = before
+
+
+BOUNDARIES = (
+    pytest.param("container", marks=pytest.mark.xdist_group("docker")),  # one engine is enough
+    "namespaces",
+    "landlock",
+)
+
+
+@pytest.fixture(params=BOUNDARIES)
 def level(request: pytest.FixtureRequest) -> LevelName:
+    """A level that is a boundary, and is to be had."""
+    return prepared(request)
+
+
+@pytest.fixture(params=(*BOUNDARIES, "hygiene"))
+def any_level(request: pytest.FixtureRequest) -> LevelName:
+    """A level that is to be had."""
+    return prepared(request)
+
+
+def prepared(request: pytest.FixtureRequest) -> LevelName:
     name: LevelName = request.param
+    if name == "container":
+        if request.node.callspec.params.get("user") == "user":
+            pytest.skip("whoever may use docker is root by it, and its engine sees no private mounts of a user")
+        request.getfixturevalue("docker")
     missing = _available(name)
     require(missing is None, missing or "")
     return name

@@ -2,7 +2,8 @@
 
 Used on request: an engine takes half a second to start a worker. The container's image holds nothing but links: the
 system's libraries and the policy's folders are shown to it from this machine, read-only, so that a worker finds the
-same paths at every level. The engine must therefore run on this machine.
+same paths at every level. The engine must therefore run on this machine. The launcher watches over the engine's client
+as over any worker, and has the container removed at its end: what runs in one does not end with the client.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host.files import ensure_dir, scratch_dir, write_atomic
 from stemsep_envs.host.processes import Command, Completed, run
 from stemsep_envs.sandbox.cgroups import Groups
-from stemsep_envs.sandbox.launch import ConfinedCommand, unprivileged_uid
+from stemsep_envs.sandbox.launch import launch, unprivileged_uid
 from stemsep_envs.sandbox.launcher.root import own
 from stemsep_envs.sandbox.launcher.seccomp import rules
 from stemsep_envs.sandbox.namespaces import policy_mounts
@@ -32,10 +33,13 @@ from stemsep_envs.sandbox.system import System, find_system
 
 NAME: LevelName = "container"
 
-_IMAGE = "stemsep-env-empty:1"
+_IMAGE = "stemsep-env-empty:2"
 _PREFIX = "stemsep-env-worker-"
 _ENGINES = ("docker", "podman")
 _ENGINE_SECONDS = 60.0
+
+_SBIN = Path("/sbin")
+"""Not shown: docker puts its init there, and no worker needs what a system administrator runs."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,9 @@ class Engine:
 
     def run(self, *arguments: str, stdin: bytes = b"") -> Completed:
         """Run a command of the engine to its end."""
-        keep = ("PATH", "HOME", "XDG_RUNTIME_DIR", "DOCKER_HOST", "CONTAINER_HOST")
-        env = {name: value for name in keep if (value := os.environ.get(name))}
-        return run(Command((self.program, *arguments), env, Path("/")), timeout_seconds=_ENGINE_SECONDS, stdin=stdin)
+        return run(
+            Command((self.program, *arguments), _environ(), Path("/")), timeout_seconds=_ENGINE_SECONDS, stdin=stdin
+        )
 
 
 class Container:
@@ -93,13 +97,24 @@ class Container:
             profile = folder / "seccomp.json"
             write_atomic(profile, json.dumps(seccomp_profile()).encode())
             words = arguments(policy, system, engine.name, container=container, profile=profile, user=f"{uid}:{gid}")
-            environ = {name: os.environ[name] for name in ("HOME", "XDG_RUNTIME_DIR") if name in os.environ}
+            groups = Groups(bounds_memory=policy.limits.memory_bytes is not None, bounds_processes=True)
+            options = [
+                ("parent", str(os.getpid())),
+                *((("output", str(policy.writable_dir), str(most)),) if (most := policy.limits.output_bytes) else ()),
+                *(("env", name, value) for name, value in _environ().items()),
+                *(("afterwards", word) for word in (engine.program, "rm", "--force", container)),
+                ("shell-statuses",),
+            ]
             try:
-                groups = Groups(bounds_memory=policy.limits.memory_bytes is not None, bounds_processes=True)
-                command = (engine.program, *words, _IMAGE, *argv)
-                yield ConfinedCommand(command, environ, policy.writable_dir, groups, policy.limits)
+                yield launch(options, (engine.program, *words, _IMAGE, *argv), policy, groups)
             finally:
                 engine.run("rm", "--force", container)
+
+
+def _environ() -> dict[str, str]:
+    """Return what the engine's own program is told: where to find its engine and its configuration."""
+    keep = ("PATH", "HOME", "XDG_RUNTIME_DIR", "DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST")
+    return {name: value for name in keep if (value := os.environ.get(name))}
 
 
 def find_engine() -> Engine | None:
@@ -144,7 +159,7 @@ def arguments(
         words += ["--ulimit", f"cpu={limits.cpu_seconds}:{limits.cpu_seconds}"]
     if policy.gpu:
         words += [word for node in system.gpu_nodes for word in ("--device", str(node))]
-    shown = [(path, path, False) for path in system.readable if not path.is_relative_to("/sys")]
+    shown = [(path, path, False) for path in system.readable if not path.is_relative_to("/sys") and path != _SBIN]
     for source, target, writable in (*shown, *policy_mounts(policy, system)):
         words += ["--mount", _mount(source, target, writable=writable)]
     return (*words, *(word for name, value in policy.env.items() for word in ("--env", f"{name}={value}")))
@@ -223,7 +238,12 @@ def _image(system: System) -> bytes:
     import tarfile  # noqa: PLC0415 - every command loads this module, and few make images
 
     with tarfile.open(fileobj=data, mode="w") as archive:
+        folder = tarfile.TarInfo(str(_SBIN).lstrip("/"))
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+        archive.addfile(folder)
         for path, target in system.links:
+            if path == _SBIN:
+                continue
             link = tarfile.TarInfo(str(path).lstrip("/"))
             link.type, link.linkname = tarfile.SYMTYPE, target
             archive.addfile(link)

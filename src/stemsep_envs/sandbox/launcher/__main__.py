@@ -43,7 +43,9 @@ def main(arguments: list[str]) -> NoReturn:
         end_strays(session)
     if status == HOST_GONE << 8:  # else the host reads what the groups counted, and removes them
         groups.end_groups(each(options, "cgroup"))
-    watch.leave(status, statuses_are_signals=bool(options["bwrap-program"]))
+    watch.run_afterwards(each(options, "afterwards"), dict(options["env"]))
+    told_as_shells_do = bool(options["bwrap-program"] or options["shell-statuses"])
+    watch.leave(status, statuses_are_signals=told_as_shells_do)
 
 
 def _become_worker(options: Options, command: list[str]) -> NoReturn:

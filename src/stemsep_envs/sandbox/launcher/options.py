@@ -20,6 +20,8 @@ VALUES = {
     "stage-write": 1,
     "allow": 2,  # word of landlock.ACCESSES and path
     "seccomp": 1,  # profile
+    "shell-statuses": 0,  # 128 + N of the program means that the worker died by signal N
+    "afterwards": 1,  # one word of a program's command line that is run once the worker has ended, however it ended
     "bwrap-program": 1,
     "bwrap": 1,  # one argument of bubblewrap
 }

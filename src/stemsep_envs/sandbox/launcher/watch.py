@@ -129,6 +129,19 @@ def end(guardian: int) -> None:
             return
 
 
+def run_afterwards(command: list[str], env: dict[str, str]) -> None:
+    """Run a program to its end; what becomes of it changes nothing. An empty command is none."""
+    if not command:
+        return
+    process = os.fork()
+    if process == 0:
+        try:
+            os.execve(command[0], command, env)
+        finally:
+            os._exit(SETUP_FAILED)
+    os.waitpid(process, 0)
+
+
 def leave(status: int, *, statuses_are_signals: bool) -> NoReturn:
     """End as the worker did: with its exit status, or by its signal.
 
