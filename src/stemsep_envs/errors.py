@@ -107,12 +107,21 @@ class BuildError(StemsepEnvError):
 
 @dataclass(frozen=True)
 class Reason:
-    """Why something is refused or doubtful: a stable code, words, a remedy, and the registry field behind it."""
+    """Why something is refused or doubtful.
+
+    Attributes:
+        code: A stable word for programs.
+        message: In one sentence.
+        hint: What to do next.
+        path: The registry field behind it.
+        details: A tool's own words, where there are some: a resolver's reasoning.
+    """
 
     code: str
     message: str
     hint: str | None = None
     path: str | None = None
+    details: str | None = None
 
 
 class BlockedError(StemsepEnvError):

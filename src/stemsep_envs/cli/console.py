@@ -87,6 +87,8 @@ class Console:
         for finding in body.findings[:_MOST_SHOWN]:
             place = f"{finding.path}: " if finding.path else ""
             click.echo(f"  - {visible(place + finding.message)}", err=True)
+            if finding.details:
+                click.echo(_indented(finding.details.rstrip(), "    | "), err=True)
             if finding.hint:
                 click.echo(_indented(finding.hint, "    "), err=True)
         if len(body.findings) > _MOST_SHOWN:
@@ -158,6 +160,8 @@ def findings_text(kind: str, findings: Iterable[Finding]) -> str:
     for finding in findings:
         place = f" [{finding.path}]" if finding.path else ""
         lines.append(f"{kind}: {visible(finding.message)} ({finding.code}){place}\n")
+        if finding.details:
+            lines.append(f"{_indented(finding.details.rstrip(), '  | ')}\n")
         if finding.hint:
             lines.append(f"{_indented(finding.hint)}\n")
     return "".join(lines)
@@ -174,10 +178,7 @@ def error_body(error: StemsepEnvError) -> ErrorBody:
 
     findings: tuple[Finding, ...] = ()
     if isinstance(error, BlockedError):
-        findings = tuple(
-            Finding(code=reason.code, message=reason.message, hint=reason.hint, path=reason.path)
-            for reason in error.reasons
-        )
+        findings = tuple(Finding(**vars(reason)) for reason in error.reasons)
     elif isinstance(error, InvalidDocumentError):
         findings = tuple(
             Finding(code="invalid", message=problem.message, path=problem.path or None) for problem in error.problems

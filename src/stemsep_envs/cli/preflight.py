@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 @click.argument("model", shell_complete=complete_model)
 @click.argument("input_path", metavar="[INPUT]", required=False, type=click.Path(path_type=Path, readable=False))
 @click.option("--phase-fix-reference", metavar="MODEL", help="Check this model as the reference of a phase fix.")
+@click.option("--resolve", is_flag=True, help="Ask the resolver too where no lock is there yet; it is then kept.")
 @settings_options
 @planning_options
 @verb
 def command(console: Console, model: str, input_path: Path | None, **options: Any) -> int:
-    """Say whether a model will run here, how, and if not why. Nothing is downloaded, built or started."""
+    """Say whether a model will run here, how, and if not why. No package is downloaded, nothing is built or started."""
     from stemsep_envs.commands.plan import planning_from
     from stemsep_envs.commands.preflight import plan_model
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -235,11 +236,15 @@ def torch_status(environment: EnvironmentPlan) -> RequirementStatus | None:
     if wanted is None:
         return None
     name = f"torch {wanted}"
-    refusals = [reason.message for reason in environment.reasons if reason.code.startswith("torch")]
+    refusals = [reason.message for reason in environment.reasons if _is_about_torch(reason)]
     origins = [bound.source for bound in (wanted.lower, wanted.upper) if bound is not None]
     if refusals:
         return _status(name, "unsatisfiable", refusals[0], *origins)
     return _status(name, *_installation(environment, "torch"), *origins)
+
+
+def _is_about_torch(reason: Reason) -> bool:
+    return reason.code.startswith("torch") or (reason.code == "unsatisfiable" and _is_named("torch", reason.message))
 
 
 def package_statuses(environment: EnvironmentPlan) -> tuple[RequirementStatus, ...]:
@@ -253,12 +258,28 @@ def package_statuses(environment: EnvironmentPlan) -> tuple[RequirementStatus, .
 def _installation(environment: EnvironmentPlan, requirement: str) -> tuple[Status, str]:
     version = _locked_version(environment, requirement)
     if environment.state == "impossible":
+        refusal = next((reason.message for reason in environment.reasons if reason.code == "unsatisfiable"), None)
+        if refusal is not None and not _is_named(requirement, refusal):
+            return "will_install", "no version is chosen: what else is asked for cannot be had together"
         return "unsatisfiable", environment.reasons[0].message
     if environment.state == "ready":
         return "ok", f"{version} is in the environment" if version else "in the environment"
     if version:
         return "will_install", f"{version}, as the lock says"
-    return "will_install", "the version is chosen when the lock is made"
+    return "will_install", "the version is chosen when the lock is made (--resolve does it now)"
+
+
+def _is_named(requirement: str, refusal: str) -> bool:
+    """Say whether a refusal speaks of a requirement; one that names none speaks of all."""
+    sides = refusal.partition("nothing meets ")[2]
+    return not sides or any(
+        _name_of(side) == canonicalize_name(Requirement(requirement).name) for side in re.split(r", | and ", sides)
+    )
+
+
+def _name_of(text: str) -> str:
+    match = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", text)
+    return canonicalize_name(match[0]) if match else ""
 
 
 def _locked_version(environment: EnvironmentPlan, requirement: str) -> str | None:

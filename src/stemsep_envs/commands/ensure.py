@@ -14,8 +14,7 @@ from stemsep_envs.documents.ensure import EnsuredModel, EnsureReport
 from stemsep_envs.documents.events import Event
 from stemsep_envs.environments import store
 from stemsep_envs.environments.adopting import notes_dir
-from stemsep_envs.environments.ensure import Environment, ensure_environment
-from stemsep_envs.environments.locking import home_lock_path
+from stemsep_envs.environments.ensure import Environment, ensure_environment, resolve_plan
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host.interpreters import folders_to_watch
 from stemsep_envs.host.paths import data_dir, default_registry_path, find_home
@@ -102,9 +101,12 @@ def ensure_planned(plan: Plan, *, on_event: OnEvent = ignore_event) -> Environme
     def report(step: str, detail: str) -> None:
         on_event(Event(event="step", step=step, message=detail))
 
+    environment = plan.environment
+    if environment.lock is None and environment.state != "ready":  # whether it can be met is known before any download
+        environment = resolve_plan(environment, home=plan.home, offline=plan.offline, report=report)
     if plan.engine is not None:
         plan.engine.ensure(plan.home, offline=plan.offline, report=report)
-    return ensure_environment(plan.environment, home=plan.home, offline=plan.offline, report=report)
+    return ensure_environment(environment, home=plan.home, offline=plan.offline, report=report)
 
 
 def _ensured(plan: Plan, environment: Environment) -> EnsuredModel:
@@ -132,8 +134,8 @@ def _witnesses(registry_path: Path, plans: Sequence[Plan], environments: Sequenc
         read |= {artifact.path for artifact in plan.artifacts}
         if plan.environment.lock is not None:
             read.add(plan.environment.lock.path)
-        elif plan.environment.lock_inputs is not None:
-            made.add(home_lock_path(plan.environment.lock_inputs, plan.home))
+        else:  # resolved just now, perhaps for another Python than was planned
+            made.add(plan.home.locks_dir / f"{environment.receipt.lock_inputs}.txt")
         made |= {environment.dir / store.RECEIPT, environment.python}
         if plan.engine is not None:
             made.add(plan.engine.receipt_path(plan.home))

@@ -43,6 +43,7 @@ class PlanOptions:
         assignments: ``name=value`` for the engine's own settings.
         phase_fix_reference: A model to take the phase from.
         builder: What builds an environment that has to be built.
+        resolve: Ask the resolver where no lock is there yet, so that the answer is certain.
     """
 
     registry_path: Path | None = None
@@ -57,6 +58,7 @@ class PlanOptions:
     assignments: tuple[str, ...] = ()
     phase_fix_reference: str | None = None
     builder: BuilderName | None = None
+    resolve: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ def planning_from(options: Mapping[str, Any]) -> PlanOptions:
         assignments=tuple(options.get("assignments") or ()),
         phase_fix_reference=options.get("phase_fix_reference"),
         builder=options.get("builder"),
+        resolve=bool(options.get("resolve")),
     )
 
 
@@ -136,6 +139,6 @@ def refuse_if_blocked(preflight: Preflight) -> Plan:
     """
     report = preflight.report
     if preflight.plan is None or not report.can_proceed:
-        reasons = tuple(Reason(error.code, error.message, error.hint, error.path) for error in report.errors)
+        reasons = tuple(Reason(**dict(error)) for error in report.errors)
         raise BlockedError(f"{report.model_id} cannot run here", reasons)
     return preflight.plan

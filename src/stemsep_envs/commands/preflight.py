@@ -15,6 +15,7 @@ from stemsep_envs.commands.confinement import Confinement, choose_confinement
 from stemsep_envs.commands.engine import PlannedEngine, planned_engine
 from stemsep_envs.commands.plan import Plan, PlannedArtifact, PlanOptions, Preflight
 from stemsep_envs.commands.registry import catalogue_at
+from stemsep_envs.commands.resolution import resolved
 from stemsep_envs.documents.canonical import digest_of
 from stemsep_envs.documents.preflight import (
     EnvironmentAnswer,
@@ -110,6 +111,7 @@ class _Answers:
     artifacts: checks.ArtifactAnswers
     header: checks.InputAnswer
     engine_reasons: tuple[Reason, ...] = ()
+    doubts: tuple[Reason, ...] = ()
 
     def errors(self) -> list[Reason]:
         """Return all reasons against the model."""
@@ -151,18 +153,23 @@ def _answer(question: _Question, requirements: Requirements, target: Target, mem
     home, entry, options, recipe = question.home, question.entry, question.options, question.runtime.recipe
     artifacts = checks.artifacts(entry, home)
     engine = planned_engine(question.runtime, entry.runtime.variant, checks.model_files(artifacts))
+    environment = plan_environment(
+        requirements,
+        target,
+        recipe=recipe,
+        locks_dir=question.runtime.locks_dir,
+        home=home,
+        engine_digest=engine.digest if engine else None,
+        engine_known=engine is None or engine.digest is not None,
+        builder=options.builder,
+    )
+    doubts: tuple[Reason, ...] = ()
+    if options.resolve:
+        environment, doubts = resolved(environment, home=home, offline=options.offline)
     return _Answers(
         engine=engine,
-        environment=plan_environment(
-            requirements,
-            target,
-            recipe=recipe,
-            locks_dir=question.runtime.locks_dir,
-            home=home,
-            engine_digest=engine.digest if engine else None,
-            engine_known=engine is None or engine.digest is not None,
-            builder=options.builder,
-        ),
+        environment=environment,
+        doubts=doubts,
         settings=resolve_settings(
             entry, recipe, options=options.options, assignments=options.assignments, vram_gb=memory_gb
         ),
@@ -191,6 +198,7 @@ def _judge(question: _Question, chosen: TargetChoice, answers: _Answers, reasons
         *overridden,
         *answers.settings.warnings,
         *answers.header.warnings,
+        *answers.doubts,
         *checks.entry_warnings(question.entry),
         *answers.confinement.warnings,
     ]
@@ -295,9 +303,7 @@ def _enforce(errors: list[Reason], enforcement: str) -> tuple[list[Reason], list
 
 
 def _findings(reasons: Sequence[Reason]) -> tuple[Finding, ...]:
-    return tuple(
-        Finding(code=reason.code, message=reason.message, hint=reason.hint, path=reason.path) for reason in reasons
-    )
+    return tuple(Finding(**vars(reason)) for reason in reasons)
 
 
 def _without_plan(model_id: str, reasons: list[Reason]) -> Preflight:

@@ -67,6 +67,7 @@ CODES: dict[str, Code] = {
     "lock_inputs_changed": Code("A lock answers another question than is asked now."),
     "lock_outdated": Code("The resolver finds other versions now than a lock names."),
     "lock_stale": Code("Locks must be made again; which, and why, is listed."),
+    "requirements_unresolved": Code("The resolver could not be asked whether the requirements can be met."),
     "unsatisfiable": Code("No versions meet all that is asked for; who asks, and the resolver's chain, are given."),
     "index_unreachable": Code("A package index, or the index of torch's builds, does not answer as one."),
     "torch_index_unknown": Code("The builder does not know where builds of torch for the accelerator come from."),

@@ -10,13 +10,15 @@ from stemsep_envs.documents.base import Document
 class Finding(Document):
     """Why something is refused or doubtful.
 
-    ``code`` is stable and documented, ``path`` is the dotted path of the registry field that caused it.
+    ``code`` is stable and documented, ``path`` is the dotted path of the registry field that caused it, ``details`` are
+    a tool's own words, such as a resolver's reasoning.
     """
 
     code: str
     message: str
     hint: str | None = None
     path: str | None = None
+    details: str | None = None
 
 
 class ErrorBody(Document):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,10 @@ from pathlib import Path
 from stemsep_envs.documents.environment import Receipt
 from stemsep_envs.environments import store, uv
 from stemsep_envs.environments.building import BuildJob, Report, Stopwatch
-from stemsep_envs.environments.locking import FoundLock, resolve_once
-from stemsep_envs.environments.plan import EnvironmentPlan, environment_inputs
+from stemsep_envs.environments.locking import resolve_once
+from stemsep_envs.environments.plan import EnvironmentPlan, environment_inputs, with_lock
 from stemsep_envs.environments.pythons import choose_python
+from stemsep_envs.environments.refusals import CODE
 from stemsep_envs.environments.repairing import build_clean
 from stemsep_envs.errors import BlockedError, BuildError
 from stemsep_envs.host import files, locks
@@ -70,10 +71,13 @@ def ensure_environment(
     watch = Stopwatch()
     if plan.digest is not None and plan.state == "ready":
         return _environment(home, plan.digest, reused=True, watch=watch)
+    with watch.step("lock"):
+        plan = resolve_plan(plan, home=home, offline=offline, report=report)
+    lock = plan.lock
+    if lock is None:
+        raise ValueError("a resolved plan has a lock")
     with watch.step("interpreter"):
         interpreter = plan.python.interpreter or _install_interpreter(plan, home=home, offline=offline, report=report)
-    with watch.step("lock"):
-        lock = plan.lock or _resolve(plan, home=home, offline=offline, report=report)
     job = BuildJob(
         title=plan.title,
         inputs=environment_inputs(interpreter, plan.target, lock, plan.engine_digest),
@@ -134,8 +138,40 @@ def _install_interpreter(plan: EnvironmentPlan, *, home: Home, offline: bool, re
     return choice.interpreter
 
 
-def _resolve(plan: EnvironmentPlan, *, home: Home, offline: bool, report: Report) -> FoundLock:
-    if plan.lock_inputs is None:
-        raise ValueError("a plan without a question has reasons")
-    what = plan.title.partition(" for ")[0]
-    return resolve_once(plan.lock_inputs, plan.requirements, home=home, what=what, offline=offline, report=report)
+def resolve_plan(plan: EnvironmentPlan, *, home: Home, offline: bool, report: Report = _silent) -> EnvironmentPlan:
+    """Return a plan that has its lock: resolved where there is none, for the newest Python that has an answer.
+
+    Where nothing meets the requirements on one Python, the next one in range is tried: an engine may need a release
+    that newer Pythons have no wheels of.
+
+    Raises:
+        BuildError: It cannot be resolved; when that is so on every Python, the error is that of the first.
+        MismatchError: What an index serves is not what it promises.
+    """
+    first: BuildError | None = None
+    tried: list[str] = []
+    while plan.lock is None:
+        if plan.lock_inputs is None:
+            raise ValueError("a plan without a question has reasons")
+        what = plan.title.partition(" for ")[0]
+        asked = plan.lock_inputs
+        tried.append(asked.python)
+        try:
+            lock = resolve_once(asked, plan.requirements, home=home, what=what, offline=offline, report=report)
+        except BuildError as error:
+            if error.code != CODE:
+                raise
+            first = first or error
+            following = plan.again() if plan.again is not None else plan
+            if following.reasons or following.lock_inputs is None or following.lock_inputs.python in tried:
+                _say_others(first, tried)
+                raise first from None
+            plan = following
+        else:
+            return with_lock(plan, lock, home=home)
+    return plan
+
+
+def _say_others(error: BuildError, tried: Sequence[str]) -> None:
+    if len(tried) > 1:
+        error.message += f", and none on Python {', '.join(tried[1:])} either"

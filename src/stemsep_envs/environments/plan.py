@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,8 +18,9 @@ from stemsep_envs.documents.target import Target
 from stemsep_envs.environments import store
 from stemsep_envs.environments.adopting import find_adopted
 from stemsep_envs.environments.builders import choose_builder
-from stemsep_envs.environments.locking import FoundLock, find_lock, lock_inputs, shipped_digests
+from stemsep_envs.environments.locking import FoundLock, find_lock, home_lock_path, lock_inputs, shipped_digests
 from stemsep_envs.environments.pythons import PythonChoice, choose_python
+from stemsep_envs.environments.refusals import Refusal, recall
 from stemsep_envs.errors import Reason
 from stemsep_envs.host.interpreters import Interpreter, find_interpreters, interpreter_at
 from stemsep_envs.host.machine import this_machine
@@ -47,6 +49,7 @@ class EnvironmentPlan:
         reasons: Why it is impossible; empty otherwise.
         builder: What builds it, when it has to be built.
         source_reasons: Distributions that may be built from source, each with the runtime's reason.
+        again: Plans it anew, with what has been found since.
     """
 
     runtime_id: str
@@ -62,6 +65,7 @@ class EnvironmentPlan:
     reasons: tuple[Reason, ...]
     builder: BuilderName = "uv"
     source_reasons: Mapping[str, str] = field(default_factory=dict)
+    again: Callable[[], EnvironmentPlan] | None = field(default=None, compare=False, repr=False)
 
     @property
     def title(self) -> str:
@@ -126,15 +130,25 @@ def plan_environment(  # noqa: PLR0913 - the whole question, once
                 state="impossible" if reasons else "ready",
                 reasons=reasons,
             )
+    resolved_minors = frozenset(minor for minor, asked in questions.items() if home_lock_path(asked, home).is_file())
+    refused = _refused(questions, locked_minors | resolved_minors, home)
+    open_minors = tuple(minor for minor in minors if minor not in refused)
     choice = choose_python(
         interpreters,
         requirements.python,
-        minors=minors,
+        minors=open_minors,
         locked_minors=locked_minors,
+        resolved_minors=resolved_minors,
         platform=target.platform,
     )
-    # No Python serving an empty range has been said, with who set its ends.
-    python_reasons = () if requirements.python.empty else choice.reasons
+    python_reasons = choice.reasons
+    if requirements.python.empty:  # that has been said, with who set its ends
+        python_reasons = ()
+    elif choice.reasons and refused:
+        choice = choose_python(
+            interpreters, requirements.python, minors=minors, locked_minors=locked_minors, platform=target.platform
+        )
+        python_reasons = choice.reasons or (refused.get(choice.minor or "", next(iter(refused.values()))).reason(),)
     reasons = (*requirements.conflicts, *_machine_reasons(target), *python_reasons)
     question = questions.get(choice.minor) if choice.minor else None
     lock = find_lock(question, shipped=shipped, home=home) if question and not reasons else None
@@ -153,7 +167,26 @@ def plan_environment(  # noqa: PLR0913 - the whole question, once
         reasons=reasons,
         builder=builder,
         source_reasons={canonicalize_name(name): why for name, why in recipe.source_distributions.items()},
+        again=partial(
+            plan_environment,
+            requirements,
+            target,
+            recipe=recipe,
+            locks_dir=locks_dir,
+            home=home,
+            engine_digest=engine_digest,
+            engine_known=engine_known,
+            python=python,
+            builder=builder,
+            environ=environ,
+        ),
     )
+
+
+def _refused(questions: Mapping[str, LockInputs], locked: Collection[str], home: Home) -> dict[str, Refusal]:
+    """Return what is known against minors that have no lock."""
+    found = {minor: recall(asked, home=home) for minor, asked in questions.items() if minor not in locked}
+    return {minor: refusal for minor, refusal in found.items() if refusal is not None}
 
 
 def _adopted_python(minor: str, receipt: Receipt | None, interpreters: Sequence[Interpreter]) -> PythonChoice:
@@ -162,6 +195,14 @@ def _adopted_python(minor: str, receipt: Receipt | None, interpreters: Sequence[
     path = Path(receipt.base_interpreter.path)
     found = next((interpreter for interpreter in interpreters if interpreter.path == path), None)
     return PythonChoice(minor, found or interpreter_at(path), f"adopted: {receipt.adopted.python}")
+
+
+def with_lock(plan: EnvironmentPlan, lock: FoundLock, *, home: Home) -> EnvironmentPlan:
+    """Return a plan with the lock that was found for it since."""
+    if plan.state == "to_fetch":  # the engine has no name yet
+        return replace(plan, lock=lock)
+    digest = environment_digest(plan.python.interpreter, plan.target, lock, plan.engine_digest)
+    return replace(plan, lock=lock, digest=digest, state=_state(home, digest, lock, plan.reasons))
 
 
 def environment_inputs(

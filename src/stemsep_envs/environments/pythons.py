@@ -49,15 +49,17 @@ def choose_python(
     *,
     minors: Sequence[str],
     locked_minors: frozenset[str],
+    resolved_minors: frozenset[str] = frozenset(),
     platform: Platform,
 ) -> PythonChoice:
-    """Choose: the newest in range that a shipped lock supports, else the newest in range, else one to install.
+    """Choose: the newest in range that a shipped lock supports, else one of this home, else the newest to be had.
 
     Args:
         found: Interpreters of the machine, newest first, by preference where versions are equal.
         admitted: The merged range, with who set its ends.
         minors: The minors in range, newest first (or the one the user insists on).
         locked_minors: Those that have a shipped lock.
+        resolved_minors: Those that have a lock in this home.
         platform: What the environment is for.
     """
     refused: list[str] = []
@@ -68,10 +70,11 @@ def choose_python(
             usable.append(interpreter)
         else:
             refused.append(f"{interpreter.version} at {interpreter.path}: {words}")
-    for interpreter in usable:
-        if interpreter.minor in locked_minors:
-            why = f"the newest here in range ({admitted}) that a shipped lock supports"
-            return PythonChoice(interpreter.minor, interpreter, why, tuple(refused))
+    for supported, words in ((locked_minors, "a shipped lock"), (resolved_minors, "a lock of this home")):
+        for interpreter in usable:
+            if interpreter.minor in supported:
+                why = f"the newest here in range ({admitted}) that {words} supports"
+                return PythonChoice(interpreter.minor, interpreter, why, tuple(refused))
     if usable:
         why = f"the newest here in range ({admitted}); no lock for it is shipped"
         return PythonChoice(usable[0].minor, usable[0], why, tuple(refused))

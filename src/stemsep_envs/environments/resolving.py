@@ -13,7 +13,7 @@ from pathlib import Path
 from stemsep_envs.documents.lock import Lock, LockInputs, Pin, parse_body
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Platform, Target
-from stemsep_envs.environments import torch_index, uv
+from stemsep_envs.environments import refusals, torch_index, uv
 from stemsep_envs.environments.explaining import is_unsatisfiable, unsatisfiable
 from stemsep_envs.environments.torch_builds import find_builds
 from stemsep_envs.errors import BuildError
@@ -80,11 +80,15 @@ def resolve(
     title = f"{what} for {inputs.target} on Python {inputs.python}"
     with files.scratch_dir(files.ensure_dir(home.cache_dir), "resolving-") as scratch:
         try:
-            return _resolve(_Asking(inputs, place, title, home, offline, scratch, before))
+            lock = _resolve(_Asking(inputs, place, title, home, offline, scratch, before))
         except BuildError as error:
-            if is_unsatisfiable(error.output):
-                raise unsatisfiable(error, asked, inputs, what=title) from None
-            raise
+            if not is_unsatisfiable(error.output):
+                raise
+            refused = unsatisfiable(error, asked, inputs, what=title)
+            refusals.remember(inputs, refused, home=home)
+            raise refused from None
+    refusals.forget(inputs, home=home)
+    return lock
 
 
 def target_arguments(inputs: LockInputs) -> tuple[str, ...]:
