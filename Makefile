@@ -48,7 +48,7 @@ lint: $(VENV)/ready  ## Check style, layers and formatting
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/ready  ## Check types, strictly
-	$(BIN)/mypy src tests demo benchmarks scripts $(wildcard runtimes/*/adapter.py)
+	$(BIN)/mypy src tests demo benchmarks scripts $(wildcard runtimes/*/adapter.py runtimes/*/adapter)
 
 format: $(VENV)/ready  ## Format the code
 	$(BIN)/ruff check --fix-only --quiet .

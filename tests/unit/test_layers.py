@@ -57,7 +57,7 @@ def test_every_package_has_a_layer() -> None:
 
 
 def test_what_runs_inside_an_environment_knows_nothing_of_the_package() -> None:
-    adapters = sorted((SOURCE.parents[1] / "runtimes").glob("*/*.py"))
+    adapters = sorted((SOURCE.parents[1] / "runtimes").glob("*/**/*.py"))
     assert adapters
     for module in [m for m in modules() if inside_environment(m)] + adapters:
         for line, name in imported_anyhow(module):

@@ -19,7 +19,8 @@ RUNTIMES = data_dir("runtimes")
 @pytest.mark.parametrize("runtime_id", known_runtimes(RUNTIMES))
 def test_every_recipe_is_valid_and_has_what_it_names(runtime_id: str) -> None:
     runtime = load_runtime(RUNTIMES, runtime_id)
-    assert runtime.adapter_path.is_file()
+    code = runtime.adapter_path
+    assert (code / "__init__.py" if code.name == "adapter" else code).is_file()
     assert (runtime.dir / "README.md").is_file()
     for variant in runtime.recipe.variants.values():
         for patch in variant.patches:

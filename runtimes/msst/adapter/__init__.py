@@ -1,0 +1,55 @@
+"""The `msst` runtime: models of the public Music-Source-Separation-Training repository, run by that engine's own code.
+
+    config        the model's YAML as plain values: bounded, nothing constructed but data
+    arguments     what the engine's class takes, against what the config gives it
+    engine        the engine's modules and functions, and stand-ins for packages that inference needs little of
+      stand_ins
+    weights       the checkpoint into the model: strictly, named key by key where it does not fit
+    devices       cpu, cuda, mps, xpu, and arithmetic on them
+    settings      settings of a request, laid over the config as its author could have written them
+    chunks        the engine's chunks, windows and overlap-add, on a stream
+    separation    one track: source → chunks → stems
+
+The engine builds the model from the config and computes every chunk. Its `demix` holds the whole track several times
+over, so the chunks are laid out here, sample for sample as `demix` would: see `chunks`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+from . import arguments, config, devices, engine, settings, weights
+from .separation import Model
+
+_PACKAGES = ["torch", "numpy", "einops", "rotary-embedding-torch", "ml-collections", "omegaconf", "beartype"]
+
+
+def describe() -> Dict[str, Any]:
+    """What identifies the engine, and where it runs here."""
+    return {"packages": _PACKAGES, "devices": devices.available()}
+
+
+def load(request: Dict[str, Any], context: Any) -> Model:
+    """Build the model that the artifacts describe, with its weights, on its device."""
+    artifacts = request["artifacts"]
+    for name in ("config", "primary"):
+        if name not in artifacts:
+            message = f"the model has no {name!r} artifact"
+            context.fail("model_failed", message, "msst models need a checkpoint (primary) and a config.")
+    try:
+        parsed = config.read(artifacts["config"]["path"])
+        model_type = config.model_type(parsed, request["model"]["model_type"])
+        chosen = settings.choose(parsed, model_type, request["settings"], request["device"])
+        for note in chosen.notes:
+            context.log("warning", note)
+        engine.prepare()
+        arguments.check(parsed, model_type)
+        checkpoint = context.read_checkpoint(artifacts["primary"])
+        state = weights.state_of(checkpoint, model_type)
+        module = engine.build(parsed, model_type)
+        weights.put(state, module)
+    except (config.ConfigError, arguments.ArgumentsError, weights.WeightsError, engine.EngineError) as error:
+        context.fail("model_failed", str(error), error.hint)
+    except settings.SettingsError as error:
+        context.fail("unsupported_setting", str(error), error.hint)
+    return Model(module, parsed, model_type, chosen, request["device"])
