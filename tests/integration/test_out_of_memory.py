@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stemsep_envs import PlanOptions, separate
+from stemsep_envs.commands import confinement
 from stemsep_envs.commands import ensure as ensure_command
 from stemsep_envs.commands import preflight as preflight_command
 from stemsep_envs.documents.run import RunRecord
@@ -134,6 +135,16 @@ def test_one_retry_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert error is not None
     assert error.code == "out_of_memory"
     assert "--segment" in str(error.hint)
+
+
+def test_a_worker_may_not_take_the_whole_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, song: Path) -> None:
+    monkeypatch.setattr(confinement, "memory_bytes", lambda: 600_000_000)
+    bomb = "hoard = [bytearray(b'x' * 50_000_000) for _ in range(20)]"
+    record = separate_greedily(tmp_path, monkeypatch, song, room=0, end=bomb)
+    error = record.tracks[0].error
+    assert record.exit_code == 7
+    assert error is not None
+    assert error.code in {"worker_killed", "out_of_memory"}
 
 
 def test_what_the_user_set_is_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, song: Path) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from stemsep_envs.host.files import scratch_dir
 from stemsep_envs.host.processes import Command
@@ -190,10 +191,10 @@ def _shared_memory(word: str) -> Iterator[int]:
         libc.shmctl(segment, 0, None)
 
 
-def policy_of(arena: Arena, **limits: int) -> Policy:
+def policy_of(arena: Arena, **limits: Any) -> Policy:
     """The policy of a worker in the arena: its environment and inputs to read, its work folder to write."""
     work = arena.path("work")
-    bounds = {
+    bounds: dict[str, Any] = {
         "memory_bytes": MOST_MEMORY,
         "processes": MOST_PROCESSES,
         "file_bytes": MOST_FILE,

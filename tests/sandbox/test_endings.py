@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.sandbox.arena import Said, end_processes_with, gone_soon, processes_with
@@ -67,7 +68,7 @@ def work() -> Iterator[Path]:
         yield folder / "work"
 
 
-def policy(work: Path, **limits: int) -> Policy:
+def policy(work: Path, **limits: Any) -> Policy:
     return Policy(interpreter_dirs(), work, worker_environ(work, keep_memory=False), Limits(**limits))
 
 

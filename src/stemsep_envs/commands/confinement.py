@@ -9,9 +9,10 @@ from stemsep_envs.documents.preflight import SandboxAnswer
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.errors import Reason
+from stemsep_envs.host.machine import memory_bytes
 from stemsep_envs.host.paths import Home
 from stemsep_envs.sandbox.levels import candidates, choose, level_named, measured, with_gpu
-from stemsep_envs.sandbox.policy import LEVEL_ORDER, Level, LevelName
+from stemsep_envs.sandbox.policy import LEVEL_ORDER, Level, LevelName, Limits
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,15 @@ def choose_confinement(
     held = with_gpu(choice.axes) if gpu else choice.axes
     axes: dict[str, str] = {axis: state for axis, state in held.items()}  # noqa: C416 - widens the keys' type
     return Confinement(required, level_named(choice.level), axes, choice.why, choice.lowered_by_flag, warnings=warnings)
+
+
+def default_limits() -> Limits:
+    """Return what every worker is held to: all but a tenth of the memory there is, so that the machine lives on.
+
+    Engines reserve far more addresses than they use, so where only processes can be bounded it is their data that is.
+    """
+    there = memory_bytes()
+    return Limits(memory_bytes=None if there is None else there * 9 // 10, memory_of="data")
 
 
 def _file_names(entry: ModelEntry) -> list[tuple[str, str]]:

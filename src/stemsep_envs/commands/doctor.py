@@ -23,7 +23,7 @@ from stemsep_envs.environments.store import list_environments
 from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host.accelerators import detect, usable_accelerators
 from stemsep_envs.host.interpreters import find_interpreters
-from stemsep_envs.host.machine import this_machine
+from stemsep_envs.host.machine import memory_bytes, this_machine
 from stemsep_envs.host.paths import Home, data_dir, default_registry_path, find_home
 from stemsep_envs.registry.recipes import known_runtimes
 from stemsep_envs.sandbox.levels import candidates, measured
@@ -57,7 +57,7 @@ def examine_host() -> DoctorReport:
         python=platform.python_version(),
         platform=machine.platform,
         processor_count=os.cpu_count(),
-        memory_bytes=_memory_bytes(),
+        memory_bytes=memory_bytes(),
         home=home_facts,
         registry=str(default_registry_path()),
         registry_models=_model_count(),
@@ -94,13 +94,6 @@ def _home(home: Home) -> HomeFacts:
         free_bytes=free_bytes,
         environments=len(list_environments(home)),
     )
-
-
-def _memory_bytes() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows
-        return None
 
 
 def _model_count() -> int | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stemsep_envs.commands import checks
-from stemsep_envs.commands.confinement import Confinement, choose_confinement
+from stemsep_envs.commands.confinement import Confinement, choose_confinement, default_limits
 from stemsep_envs.commands.engine import PlannedEngine, planned_engine
 from stemsep_envs.commands.plan import Plan, PlannedArtifact, PlanOptions, Preflight
 from stemsep_envs.commands.registry import catalogue_at
@@ -37,7 +37,6 @@ from stemsep_envs.host.paths import Home, data_dir, default_registry_path, find_
 from stemsep_envs.registry.recipes import Runtime, known_runtimes, load_runtime
 from stemsep_envs.registry.routing import Route, check_recipe, choose_runtime
 from stemsep_envs.registry.settings import Settings, resolve_settings
-from stemsep_envs.sandbox.policy import Limits
 
 
 def plan_model(model_id: str, options: PlanOptions, *, input_path: Path | None = None) -> Preflight:
@@ -229,7 +228,7 @@ def _judge(question: _Question, chosen: TargetChoice, answers: _Answers, reasons
         environment=answers.environment,
         sandbox=answers.confinement,
         level=level,
-        limits=Limits(),
+        limits=default_limits(),
         enforcement=options.enforcement,
         confirmed_manual_steps=options.confirm_manual_steps,
         offline=options.offline,

@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from stemsep_envs.documents.target import PLATFORMS, Platform
 from stemsep_envs.errors import BlockedError, Reason
 
 _SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows"}
 _PROCESSORS = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "arm64"}
+
+
+_MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Of a container, as it sees itself; elsewhere the first is not there and the second says "as good as unlimited"."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,18 @@ def this_machine() -> Machine:
         reason = Reason("platform_not_supported", f"no environment can be made for {words}", hint=_supported())
         raise BlockedError(reason.message, (reason,), hint=reason.hint)
     return Machine(name, _glibc() if name.startswith("linux") else None)
+
+
+def memory_bytes() -> int | None:
+    """Return how much memory this process may count on: the machine's, or what its container is limited to."""
+    try:
+        sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    except (AttributeError, ValueError, OSError):
+        return None
+    for limit in _MEMORY_LIMITS:
+        with suppress(OSError, ValueError):  # no such version of control groups, or "max"
+            sizes.append(int(limit.read_text(encoding="ascii")))
+    return min(sizes)
 
 
 def platform_named(system: str, processor: str) -> Platform | None:

@@ -60,7 +60,7 @@ def resource_limits(policy: Policy, groups: Groups) -> Mapping[str, int]:
     """Return the resource limits of the process, by the launcher's words; not the number of processes."""
     limits = policy.limits
     # CUDA reserves far more addresses than it uses; its data segment is real.
-    memory = "data" if policy.gpu else "memory"
+    memory = "data" if policy.gpu or limits.memory_of == "data" else "memory"
     values = {
         "core": 0,
         "cpu": limits.cpu_seconds,

@@ -26,6 +26,8 @@ class Limits:
 
     Attributes:
         memory_bytes: Of the worker with all its children where a control group can be made, else of each process.
+        memory_of: What of each process is bounded then: ``addresses`` (all it maps: nothing escapes it, and what only
+            reserves addresses fails) or ``data`` (what it has of its own: shared mappings escape it).
         processes: Processes and threads at once.
         file_bytes: The largest file.
         cpu_seconds: Of processor time of each process.
@@ -34,6 +36,7 @@ class Limits:
     """
 
     memory_bytes: int | None = None
+    memory_of: Literal["addresses", "data"] = "addresses"
     processes: int | None = 1024
     file_bytes: int | None = None
     cpu_seconds: int | None = None

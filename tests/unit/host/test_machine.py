@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from stemsep_envs.documents.target import PLATFORMS
-from stemsep_envs.host.machine import platform_named, this_machine
+from stemsep_envs.host import machine as machine_module
+from stemsep_envs.host.machine import memory_bytes, platform_named, this_machine
 
 
 @pytest.mark.parametrize(
@@ -31,3 +34,15 @@ def test_this_machine_is_one_of_them() -> None:
     assert machine.platform in PLATFORMS
     if machine.platform.startswith("linux") and machine.glibc is not None:
         assert machine.glibc >= (2, 17)
+
+
+def test_memory_is_what_a_container_is_limited_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = (tmp_path / "memory.max", tmp_path / "memory.limit_in_bytes")
+    monkeypatch.setattr(machine_module, "_MEMORY_LIMITS", limits)
+    whole = memory_bytes()
+    assert whole is not None
+    limits[0].write_text("max\n")
+    limits[1].write_text("9223372036854771712\n")
+    assert memory_bytes() == whole
+    limits[0].write_text("1000000\n")
+    assert memory_bytes() == 1_000_000

@@ -11,7 +11,14 @@ from stemsep_envs.host.processes import Command
 from stemsep_envs.sandbox import launcher
 from stemsep_envs.sandbox.cgroups import Groups
 from stemsep_envs.sandbox.landlock import ruleset_options
-from stemsep_envs.sandbox.launch import ConfinedCommand, common_options, end_in_words, launch, process_limit
+from stemsep_envs.sandbox.launch import (
+    ConfinedCommand,
+    common_options,
+    end_in_words,
+    launch,
+    process_limit,
+    resource_limits,
+)
 from stemsep_envs.sandbox.launcher.options import each, one, parse
 from stemsep_envs.sandbox.policy import Limits, Policy
 from stemsep_envs.sandbox.system import System
@@ -98,3 +105,9 @@ def test_the_kernels_count_tells_of_memory(tmp_path: Path) -> None:
 
 def test_an_unconfined_command_ends_in_plain_words() -> None:
     assert end_in_words(Command(("x",), {}, Path("/")), 2) == "exit status 2"
+
+
+def test_a_bound_on_data_leaves_addresses_free() -> None:
+    policy = replace(POLICY, limits=Limits(memory_bytes=1000, memory_of="data"))
+    assert resource_limits(policy, Groups())["data"] == 1000
+    assert "memory" not in resource_limits(policy, Groups())
