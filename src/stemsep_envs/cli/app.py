@@ -24,6 +24,7 @@ _VERBS = {
     "lock": ("lock", "Resolve what models need, for any target, to versions and hashes."),
     "env": ("env", "List, show and tend built environments."),
     "registry": ("registry", "List, show and check the models."),
+    "artifacts": ("artifacts", "Put in, list and verify weights and configs."),
     "doctor": ("doctor", "Say what this machine offers and what to do for more."),
     "completion": ("completion", "Print the tab completion of a shell."),
 }

@@ -51,6 +51,12 @@ def planning_options(function: Verb) -> Verb:
         ),
         click.option("--offline", is_flag=True, help="Make no network call; say what is missing."),
         click.option("--builder", type=click.Choice(["uv", "pip"]), help="What builds environments (default: uv)."),
+        click.option(
+            "--unknown-hash",
+            type=click.Choice(["secure", "first-use", "refuse"]),
+            help="Files whose hash nobody knows: trust what an authenticated host gives first (secure, the default), "
+            "what any host gives, or none.",
+        ),
         click.option("--confirm-manual-steps", is_flag=True, help="The model's manual steps are done."),
         click.option(
             "--enforce",

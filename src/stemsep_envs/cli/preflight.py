@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemsep_envs.cli.console import Console
+from stemsep_envs.cli.console import Console, human_bytes
 from stemsep_envs.cli.options import complete_model, planning_options, settings_options, verb
 from stemsep_envs.errors import BlockedError
 
@@ -60,6 +60,8 @@ def _show(console: Console, report: PreflightReport) -> None:
                 f"  needs        {requirement.name}: {requirement.status.replace('_', ' ')} ({requirement.reason})"
             )
         for artifact in resolved.artifacts:
-            console.line(f"  file         {artifact.filename}: {artifact.status.replace('_', ' ')} ({artifact.reason})")
+            size = f", {human_bytes(artifact.size_bytes)}" if artifact.size_bytes is not None else ""
+            state = f"{artifact.status.replace('_', ' ')}{size}"
+            console.line(f"  file         {artifact.filename}: {state} ({artifact.reason})")
     console.findings("error", report.errors)
     console.findings("warning", report.warnings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,18 +11,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stemsep_envs.cli.console import Console, human_seconds, visible
-from stemsep_envs.documents.events import Event
+from stemsep_envs.cli.console import Console, human_bytes, human_seconds, visible
+from stemsep_envs.documents.events import Event, FileTransfer
 from stemsep_envs.documents.writing import json_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rich.progress import Progress, TaskID
 
     from stemsep_envs.documents.run import RunTrack
 
     OnEvent = Callable[[Event], None]
+
+
+_TELL_SECONDS = 10.0
+"""How often a line tells how far downloads are where there is no terminal."""
 
 
 @contextmanager
@@ -40,7 +45,30 @@ def shown_events(console: Console, style: str | None) -> Iterator[OnEvent]:
         with _bar() as progress:
             yield BarDisplay(progress)
     else:
-        yield plain_line
+        yield PlainDisplay()
+
+
+class PlainDisplay:
+    """Shows events as lines: of those that come many times a second, one now and then."""
+
+    def __init__(self) -> None:
+        self._told_at = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        now = time.monotonic()
+        if event.event == "fetch" and event.transfers and now - self._told_at > _TELL_SECONDS:
+            self._told_at = now
+            for transfer in event.transfers:
+                click.echo(f"  {transfer_line(transfer)}", err=True)
+        plain_line(event)
+
+
+def transfer_line(transfer: FileTransfer) -> str:
+    """Say how far the fetching of a file is: ``model.ckpt: 120 MiB of 860 MiB, 11 MiB/s``."""
+    total = f" of {human_bytes(transfer.total_bytes)}" if transfer.total_bytes is not None else ""
+    speed = f", {human_bytes(transfer.bytes_per_second)}/s" if transfer.bytes_per_second else ""
+    return f"{visible(transfer.filename)}: {human_bytes(transfer.done_bytes)}{total}{speed}"
 
 
 def plain_line(event: Event) -> None:
@@ -79,11 +107,14 @@ class BarDisplay:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._task: TaskID | None = None
+        self._transfers: dict[str, TaskID] = {}
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
         if event.event == "step" and event.message:
             self._begin(event.message, total=None)
+        elif event.event == "fetch":
+            self._show_transfers(event.transfers or ())
         elif event.event == "track_started" and event.place is not None:
             place = f"{event.place.index + 1}/{event.place.count}"
             self._begin(f"{visible(Path(event.place.input).name)} ({place})", total=None)
@@ -97,11 +128,27 @@ class BarDisplay:
         elif event.event == "finished":
             self._end()
 
+    def _show_transfers(self, transfers: Sequence[FileTransfer]) -> None:
+        """Show a bar for each file that is being fetched; those of files that ended go."""
+        names = {transfer.filename for transfer in transfers}
+        for name in self._transfers.keys() - names:
+            self._progress.remove_task(self._transfers.pop(name))
+        for transfer in transfers:
+            if transfer.filename not in self._transfers:
+                self._transfers[transfer.filename] = self._progress.add_task("", total=None)
+            self._progress.update(
+                self._transfers[transfer.filename],
+                description=transfer_line(transfer),
+                completed=transfer.done_bytes,
+                total=transfer.total_bytes,
+            )
+
     def _begin(self, description: str, total: int | None) -> None:
         self._end()
         self._task = self._progress.add_task(description, total=total)
 
     def _end(self) -> None:
+        self._show_transfers(())
         if self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None

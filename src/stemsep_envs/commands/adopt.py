@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.commands import checks
+from stemsep_envs.commands.artifact_answers import answer_artifacts
 from stemsep_envs.commands.engine import PlannedEngine, planned_engine
 from stemsep_envs.commands.lock_questions import Asked, Question, find_questions
 from stemsep_envs.commands.registry import catalogue_at
@@ -83,7 +84,7 @@ def adopt_interpreter(options: AdoptOptions) -> AdoptReport:
 
 def _engine(question: Question, options: AdoptOptions, home: Home) -> PlannedEngine | None:
     """Return the engine that the interpreter is adopted for, which must be known."""
-    answers = checks.artifacts(catalogue_at(options.registry_path).get(options.model_id), home)
+    answers = answer_artifacts(catalogue_at(options.registry_path).get(options.model_id), home)
     engine = planned_engine(question.runtime, question.variant, checks.model_files(answers))
     if engine is not None and (engine.problems or engine.digest is None):
         words = f"the engine of {options.model_id} is not known before its files are here"

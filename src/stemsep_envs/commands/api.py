@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stemsep_envs.commands.ensure import ensure_models, ensure_planned
+from stemsep_envs.commands.fetch import with_files
 from stemsep_envs.commands.inputs import collect_inputs
 from stemsep_envs.commands.jobs import plan_jobs, separate_recorded
 from stemsep_envs.commands.output import Existing, output_options, output_plan
@@ -134,7 +135,8 @@ def open_session(
         LimitError: A deadline passed.
         UsageError: Unknown model, setting or target.
     """
-    plan = refuse_if_blocked(plan_model(model, options or PlanOptions()))
+    options = options or PlanOptions()
+    (plan,) = with_files([refuse_if_blocked(plan_model(model, options))], options, on_event=on_event)
     environment = ensure_planned(plan, on_event=on_event)
     parent = Path(scratch_dir) if scratch_dir is not None else plan.home.cache_dir / "scratch"
     with open_planned(plan, environment, scratch_parent=parent, on_event=on_event, deadlines=deadlines) as loaded:

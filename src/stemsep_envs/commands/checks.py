@@ -11,11 +11,10 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from stemsep_envs.artifacts.blobs import blob_path, has_blob
+from stemsep_envs.commands.artifact_answers import ArtifactAnswers
 from stemsep_envs.commands.engine import ModelFile, PlannedEngine
-from stemsep_envs.documents.preflight import ArtifactStatus, RequirementStatus, Status
+from stemsep_envs.documents.preflight import RequirementStatus, Status
 from stemsep_envs.documents.registry import ModelEntry
-from stemsep_envs.documents.run import RunArtifact
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.environments.plan import EnvironmentPlan
 from stemsep_envs.errors import Reason
@@ -30,6 +29,7 @@ OVERRIDABLE = frozenset(
         "phase_fix_reference_invalid",
         "file_missing",
         "input_channels",
+        "artifact_metadata_conflict",
     }
 )
 """What ``--enforce warn`` lets pass: judgements. What could not run anyway stays an error."""
@@ -41,15 +41,6 @@ class Answers:
 
     statuses: tuple[RequirementStatus, ...]
     reasons: tuple[Reason, ...]
-
-
-@dataclass(frozen=True)
-class ArtifactAnswers:
-    """The model's files: their statuses, why some are not to be had, and those that are here."""
-
-    statuses: tuple[ArtifactStatus, ...]
-    reasons: tuple[Reason, ...]
-    found: tuple[tuple[RunArtifact, Path], ...]
 
 
 @dataclass(frozen=True)
@@ -105,41 +96,6 @@ def engine_files(entry: ModelEntry, engine: PlannedEngine | None, home: Home) ->
         statuses.append(_status(name, "missing", message, origin))
         reasons.append(Reason("file_missing", message, hint, path))
     return Answers(tuple(statuses), tuple(reasons))
-
-
-def artifacts(entry: ModelEntry, home: Home) -> ArtifactAnswers:
-    """Answer for the model's weights and configs: here by hash, or missing."""
-    statuses: list[ArtifactStatus] = []
-    reasons: list[Reason] = []
-    found: list[tuple[RunArtifact, Path]] = []
-    for name, artifact in entry.artifacts.each():
-        size_bytes = artifact.expected_bytes
-        status: Status
-        if artifact.sha256 is not None and has_blob(home, artifact.sha256):
-            status, reason = "ok", "here, by its hash"
-            path = blob_path(home, artifact.sha256)
-            record = RunArtifact(
-                name=name, filename=artifact.filename, sha256=artifact.sha256, size_bytes=path.stat().st_size
-            )
-            found.append((record, path))
-        else:
-            status = "missing"
-            known = "not in this home" if artifact.sha256 else "its hash is not known to the registry"
-            reason = f"{artifact.filename} is {known}" if artifact.sha256 else f"{artifact.filename}: {known}"
-            hint = "this version does not download artifacts; put the file at artifacts/sha256/<first two>/<sha256>"
-            reasons.append(Reason("artifact_missing", reason, hint, f"artifacts.{name}"))
-        statuses.append(
-            ArtifactStatus(
-                name=name,
-                kind=artifact.kind,
-                filename=artifact.filename,
-                status=status,
-                reason=reason,
-                sha256=artifact.sha256,
-                size_bytes=size_bytes,
-            )
-        )
-    return ArtifactAnswers(tuple(statuses), tuple(reasons), tuple(found))
 
 
 def model_files(answers: ArtifactAnswers) -> tuple[ModelFile, ...]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stemsep_envs.artifacts import blobs, index
+from stemsep_envs.artifacts.wanted import wanted_files
+from stemsep_envs.commands.fetch import with_files
 from stemsep_envs.commands.plan import Plan, PlanOptions, refuse_if_blocked
 from stemsep_envs.commands.preflight import plan_model
 from stemsep_envs.commands.session import OnEvent, ignore_event
@@ -15,7 +18,7 @@ from stemsep_envs.documents.events import Event
 from stemsep_envs.environments import store
 from stemsep_envs.environments.adopting import notes_dir
 from stemsep_envs.environments.ensure import Environment, ensure_environment, resolve_plan
-from stemsep_envs.errors import BuildError
+from stemsep_envs.errors import BlockedError, BuildError
 from stemsep_envs.host.interpreters import folders_to_watch
 from stemsep_envs.host.paths import data_dir, default_registry_path, find_home
 from stemsep_envs.registry.recipes import RECIPE_NAME
@@ -29,7 +32,7 @@ class Witnesses:
         read: What the answer was found with: registry, runtimes, recipes, locks, artifacts.
         searched: Folders that were looked in for interpreters; they need not exist.
         made: What the answer is: receipts, interpreters of environments, locks that were resolved for it.
-        used_marks: Files whose time of change says when the environments were last used.
+        used_marks: Files whose time of change says when the environments and artifacts were last used.
     """
 
     read: tuple[Path, ...]
@@ -56,7 +59,7 @@ class Ensured:
 def ensure_models(model_ids: Sequence[str], options: PlanOptions, *, on_event: OnEvent = ignore_event) -> Ensured:
     """Make sure of the environment and the files of every model.
 
-    All models are planned before the first is built, so that a refusal comes before any work.
+    All models are planned before anything is fetched or built, so that a refusal comes before any work.
 
     Raises:
         BlockedError: Preflight refuses one of them; carries its reasons.
@@ -65,11 +68,31 @@ def ensure_models(model_ids: Sequence[str], options: PlanOptions, *, on_event: O
         LimitError: No space, or a deadline passed.
         UsageError: Unknown model or option.
     """
-    plans = [refuse_if_blocked(plan_model(model_id, options)) for model_id in dict.fromkeys(model_ids)]
+    plans = with_files(_plan_all(model_ids, options), options, on_event=on_event)
     environments = _ensure_all(plans, on_event)
     models = tuple(_ensured(plan, environment) for plan, environment in zip(plans, environments, strict=True))
     registry_path = options.registry_path or default_registry_path()
     return Ensured(EnsureReport(models=models), tuple(plans), _witnesses(registry_path, plans, environments))
+
+
+def _plan_all(model_ids: Sequence[str], options: PlanOptions) -> list[Plan]:
+    """Plan all models; what is in the way is said of all of them together."""
+    plans, refused = [], []
+    for model_id in dict.fromkeys(model_ids):
+        try:
+            plans.append(refuse_if_blocked(plan_model(model_id, options)))
+        except BlockedError as error:
+            refused.append((model_id, error))
+    if len(refused) > 1:
+        reasons = tuple(
+            replace(reason, message=f"{model_id}: {reason.message}")
+            for model_id, error in refused
+            for reason in error.reasons
+        )
+        raise BlockedError(f"{len(refused)} of {len(set(model_ids))} models cannot run here", reasons)
+    if refused:
+        raise refused[0][1]
+    return plans
 
 
 def _ensure_all(plans: Sequence[Plan], on_event: OnEvent) -> list[Environment]:
@@ -141,6 +164,9 @@ def _witnesses(registry_path: Path, plans: Sequence[Plan], environments: Sequenc
             made.add(plan.engine.receipt_path(plan.home))
             read |= set(plan.engine.recipe_files())
         marks.add(store.last_used_path(plan.home, environment.digest))
+        marks |= {blobs.stamp_path(plan.home, artifact.record.sha256) for artifact in plan.artifacts}
+        noted = (index.entry_path(plan.home, key) for wanted in wanted_files(plan.entry) for key in wanted.keys)
+        read |= {path for path in noted if path.is_file()}
     searched = {*folders_to_watch(find_home(), os.environ), notes_dir(find_home())}
     for environment in environments:
         adopted = environment.receipt.adopted

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from stemsep_envs.artifacts.policy import UnknownHash
+from stemsep_envs.artifacts.wanted import ToFetch
 from stemsep_envs.commands.confinement import Confinement
 from stemsep_envs.commands.engine import PlannedEngine
 from stemsep_envs.documents.environment import BuilderName
@@ -44,6 +46,7 @@ class PlanOptions:
         phase_fix_reference: A model to take the phase from.
         builder: What builds an environment that has to be built.
         resolve: Ask the resolver where no lock is there yet, so that the answer is certain.
+        unknown_hash: What is done about files whose hash nobody knows; None: as the environment variable says.
     """
 
     registry_path: Path | None = None
@@ -59,6 +62,7 @@ class PlanOptions:
     phase_fix_reference: str | None = None
     builder: BuilderName | None = None
     resolve: bool = False
+    unknown_hash: UnknownHash | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class Plan:
     """A model resolved for this machine.
 
     Attributes:
+        to_fetch: Its files that are not here and can be fetched; once none is left, the plan can be carried out.
         stems: The stems it makes, as the registry or its model type says; empty when neither does.
         entry_sha256: Digest of the registry entry's canonical form.
         overridden: What strict enforcement would have refused.
@@ -90,6 +95,7 @@ class Plan:
     target: Target
     settings: Mapping[str, ResolvedSetting]
     artifacts: tuple[PlannedArtifact, ...]
+    to_fetch: tuple[ToFetch, ...]
     stems: tuple[str, ...]
     engine: PlannedEngine | None
     environment: EnvironmentPlan
@@ -101,6 +107,12 @@ class Plan:
     offline: bool
     overridden: tuple[Finding, ...]
     report: PreflightReport
+
+    @property
+    def artifact_hashes(self) -> Mapping[str, str | None]:
+        """The hash of each file by its name; None while nobody knows it."""
+        resolved = self.report.resolved
+        return {status.name: status.sha256 for status in resolved.artifacts} if resolved is not None else {}
 
 
 @dataclass(frozen=True)
@@ -128,6 +140,7 @@ def planning_from(options: Mapping[str, Any]) -> PlanOptions:
         phase_fix_reference=options.get("phase_fix_reference"),
         builder=options.get("builder"),
         resolve=bool(options.get("resolve")),
+        unknown_hash=options.get("unknown_hash"),
     )
 
 

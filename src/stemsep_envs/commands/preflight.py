@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stemsep_envs.commands import checks
+from stemsep_envs.commands.artifact_answers import ArtifactAnswers, answer_artifacts, unknown_hash_policy
 from stemsep_envs.commands.confinement import Confinement, choose_confinement, default_limits
 from stemsep_envs.commands.engine import PlannedEngine, planned_engine
 from stemsep_envs.commands.plan import Plan, PlannedArtifact, PlanOptions, Preflight
@@ -107,7 +108,7 @@ class _Answers:
     confinement: Confinement
     steps: checks.Answers
     files: checks.Answers
-    artifacts: checks.ArtifactAnswers
+    artifacts: ArtifactAnswers
     header: checks.InputAnswer
     engine_reasons: tuple[Reason, ...] = ()
     doubts: tuple[Reason, ...] = ()
@@ -150,7 +151,8 @@ def _accelerators(question: _Question) -> Accelerators:
 
 def _answer(question: _Question, requirements: Requirements, target: Target, memory_gb: float | None) -> _Answers:
     home, entry, options, recipe = question.home, question.entry, question.options, question.runtime.recipe
-    artifacts = checks.artifacts(entry, home)
+    policy = unknown_hash_policy(options.unknown_hash)
+    artifacts = answer_artifacts(entry, home, offline=options.offline, policy=policy)
     engine = planned_engine(question.runtime, entry.runtime.variant, checks.model_files(artifacts))
     environment = plan_environment(
         requirements,
@@ -199,6 +201,7 @@ def _judge(question: _Question, chosen: TargetChoice, answers: _Answers, reasons
         *answers.header.warnings,
         *answers.doubts,
         *checks.entry_warnings(question.entry),
+        *answers.artifacts.warnings,
         *answers.confinement.warnings,
     ]
     report = PreflightReport(
@@ -223,6 +226,7 @@ def _judge(question: _Question, chosen: TargetChoice, answers: _Answers, reasons
         target=chosen.target,
         settings=answers.settings.values,
         artifacts=_planned_artifacts(entry, answers.artifacts),
+        to_fetch=answers.artifacts.to_fetch,
         stems=entry.stems or recipe.model_types[question.model_type].stems or (),
         engine=answers.engine,
         environment=answers.environment,
@@ -238,7 +242,7 @@ def _judge(question: _Question, chosen: TargetChoice, answers: _Answers, reasons
     return Preflight(report, plan)
 
 
-def _planned_artifacts(entry: ModelEntry, answers: checks.ArtifactAnswers) -> tuple[PlannedArtifact, ...]:
+def _planned_artifacts(entry: ModelEntry, answers: ArtifactAnswers) -> tuple[PlannedArtifact, ...]:
     kinds = {name: artifact.kind for name, artifact in entry.artifacts.each()}
     return tuple(PlannedArtifact(record, path, kinds[record.name]) for record, path in answers.found)
 

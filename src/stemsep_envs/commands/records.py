@@ -79,7 +79,7 @@ def settings_digest(
             "worker": worker_sha256,
             "environment": environment_digest,
             "device": plan.target.device,
-            "artifacts": {artifact.record.name: artifact.record.sha256 for artifact in plan.artifacts},
+            "artifacts": plan.artifact_hashes,
             "settings": {name: setting.value for name, setting in plan.settings.items()},
             "output": output.options.model_dump(mode="json", exclude={"stems"}),
             "stems": sorted(output.options.stems) if output.options.stems else None,

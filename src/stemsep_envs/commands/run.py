@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stemsep_envs.commands.ensure import ensure_planned
+from stemsep_envs.commands.fetch import with_files
 from stemsep_envs.commands.inputs import collect_inputs
 from stemsep_envs.commands.jobs import Job, plan_jobs, run_jobs, settled
 from stemsep_envs.commands.output import OutputPlan
@@ -75,13 +76,16 @@ def prepare(request: RunRequest) -> PreparedRun:
         UsageError: Unknown model, stem, setting or input; names that cannot be kept apart.
     """
     began = time.monotonic()
-    plan = refuse_if_blocked(plan_model(request.model, request.planning))
+    return _decide(request, refuse_if_blocked(plan_model(request.model, request.planning)), began)
+
+
+def _decide(request: RunRequest, plan: Plan, began: float) -> PreparedRun:
     inputs = collect_inputs(request.inputs, recursive=request.recursive, decodes=plan.runtime.recipe.decodes)
     output = request.output
     stems = chosen_stems(plan, output.options.stems)
     names = plan_names(plan.entry.id, [track.source for track in inputs], stems, output.options.format, output.template)
     adapter_sha256, worker_sha256 = code_digest(plan.runtime.adapter_path), code_digest(WORKER_DIR)
-    known = plan.environment.digest
+    known = plan.environment.digest if None not in plan.artifact_hashes.values() else None
     wanted = known and settings_digest(plan, known, output, adapter_sha256=adapter_sha256, worker_sha256=worker_sha256)
     jobs = plan_jobs(inputs, names, output, wanted_digest=wanted)
     return PreparedRun(request, plan, stems, jobs, adapter_sha256, worker_sha256, time.monotonic() - began)
@@ -133,6 +137,8 @@ def run_prepared(prepared: PreparedRun, *, on_event: OnEvent = ignore_event) -> 
         InterruptedRunError: Ctrl-C; finished tracks and their records stay, nothing else does.
     """
     request = prepared.request
+    if prepared.plan.to_fetch and any(job.verdict is None for job in prepared.jobs):
+        prepared = _with_files(prepared, on_event)
     frame = RunFrame(
         run_id=new_run_id(),
         started_at=now_text(),
@@ -162,6 +168,14 @@ def run_prepared(prepared: PreparedRun, *, on_event: OnEvent = ignore_event) -> 
     record = _finish(frame, finished, status="failed" if exit_code else "done", exit_code=exit_code)
     on_event(Event(event="finished", exit_code=exit_code))
     return record
+
+
+def _with_files(prepared: PreparedRun, on_event: OnEvent) -> PreparedRun:
+    """Fetch what is missing of the model, and decide again: only now is it known what its files are."""
+    request, began = prepared.request, time.monotonic() - prepared.preflight_seconds
+    refuse_unwritable(request.output.dir)
+    (plan,) = with_files([prepared.plan], request.planning, on_event=on_event)
+    return _decide(request, plan, began)
 
 
 def refuse_unwritable(output_dir: Path) -> None:

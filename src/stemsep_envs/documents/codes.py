@@ -45,6 +45,13 @@ CODES: dict[str, Code] = {
     "manual_step_unconfirmed": Code("The model needs a manual step that was not confirmed."),
     "file_missing": Code("A file that the model expects in the engine's source tree is not there."),
     "artifact_missing": Code("A weight or config of the model is not on this machine."),
+    "artifact_is_page": Code("The registry's link for a file of the model names a web page."),
+    "artifact_unknown_hash": Code("Nobody knows the hash of a file, and the policy does not let it be fetched so."),
+    "artifact_first_use": Code(
+        "Nobody knows the hash of a file: what its host gives first is trusted, and held to from then on.", "warning"
+    ),
+    "artifact_superseded": Code("The registry now names another hash of a file than was found before.", "warning"),
+    "artifact_damaged": Code("A file of the home was not what its name says; it is fetched again.", "warning"),
     "phase_fix_reference_invalid": Code("The model named as a phase-fix reference is not marked as a valid one."),
     "input_channels": Code("The model does not take as many channels as the input has."),
     "input_unknown": Code("The header of the input does not say enough; the worker will find out.", "warning"),
@@ -86,6 +93,19 @@ CODES: dict[str, Code] = {
     "hash_mismatch": Code("A downloaded file is not the one that the lock names."),
     "mismatch": Code("A digest does not match what was promised."),
     "lock_timeout": Code("Another process held a lock for too long."),
+    # Artifacts.
+    "download_failed": Code("A file cannot be fetched; what its hosts answered is given."),
+    "download_missing": Code("There is nothing at the address of a file."),
+    "download_denied": Code("The host of a file does not give it to us: it may be private or gated."),
+    "download_untrusted": Code("The certificate of a file's host is not trusted."),
+    "download_refused": Code("A file's host redirects to where we do not follow: from https to http, or off the web."),
+    "download_stalled": Code("Hosts sent nothing, or next to nothing, for too long; asked again, it is continued."),
+    "not_the_file": Code("An address gives a web page, a pointer or nothing in place of the file."),
+    "artifact_mismatch": Code("An address does not give the file that the registry names by hash or size."),
+    "artifact_changed": Code("An address gives another file than it did before."),
+    "artifact_metadata_conflict": Code("A file is right by its hash, and the registry states another size."),
+    "artifact_index_damaged": Code("What was written down of an address cannot be read."),
+    "artifact_unknown": Code("The model has no file of this name, or there is no artifact with this hash."),
     # Engines.
     "git_missing": Code("git is not here, and an engine has to be fetched with it."),
     "fetch_failed": Code("git could not fetch an engine's commit; its own words follow."),

@@ -9,7 +9,7 @@ from stemsep_envs.documents.reports import Finding
 from stemsep_envs.documents.run import RunTrack
 
 EventKind = Literal[
-    "step", "session_started", "track_started", "progress", "track_finished", "log", "warning", "finished"
+    "step", "fetch", "session_started", "track_started", "progress", "track_finished", "log", "warning", "finished"
 ]
 
 
@@ -19,6 +19,15 @@ class TrackPlace(Document):
     index: int
     count: int
     input: str
+
+
+class FileTransfer(Document):
+    """How far the fetching of one file is. ``total_bytes`` is null while the size is not known."""
+
+    filename: str
+    done_bytes: int
+    total_bytes: int | None
+    bytes_per_second: int
 
 
 class Event(Document):
@@ -35,6 +44,7 @@ class Event(Document):
         track: For ``track_finished``: the track's part of the record.
         finding: For ``warning``: what is doubtful.
         level: For ``log``: the adapter's own level.
+        transfers: For ``fetch``: the files that are being fetched.
         exit_code: For ``finished``.
     """
 
@@ -48,4 +58,5 @@ class Event(Document):
     track: RunTrack | None = None
     finding: Finding | None = None
     level: str | None = None
+    transfers: tuple[FileTransfer, ...] | None = None
     exit_code: int | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from stemsep_envs.documents.artifacts import Trust
 from stemsep_envs.documents.base import Document
 from stemsep_envs.documents.reports import Finding
 from stemsep_envs.documents.runtime import SettingValue
@@ -44,6 +45,10 @@ class ArtifactStatus(Document):
     reason: str
     sha256: str | None = None
     size_bytes: int | None = None
+    trust: Trust | None = None
+    """How its hash is known; null while it is not."""
+    source: str | None = None
+    """Where it would be, or was, fetched from first; null when there is no place."""
 
 
 class EnvironmentAnswer(Document):

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from stemsep_envs.documents.artifacts import Trust
 from stemsep_envs.documents.audio import AudioFormat, BitDepth
 from stemsep_envs.documents.base import Document
 from stemsep_envs.documents.canonical import Sha256
@@ -62,12 +63,15 @@ class RunEnvironment(Document):
 
 
 class RunArtifact(Document):
-    """One weight or config file that was loaded."""
+    """One weight or config file that was loaded, and how its hash is known."""
 
     name: str
     filename: str
     sha256: Sha256
     size_bytes: int
+    trust: Trust = "registry"
+    url: str | None = None
+    """Its address, without passwords; null when the entry gives none."""
 
 
 class ResolvedSetting(Document):

@@ -13,6 +13,13 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from stemsep_envs.documents.adopt_report import AdoptReport
+from stemsep_envs.documents.artifacts import (
+    AddedArtifact,
+    ArtifactCollectionReport,
+    ArtifactListing,
+    ArtifactVerifyReport,
+    IndexEntry,
+)
 from stemsep_envs.documents.configuration import Configuration
 from stemsep_envs.documents.doctor import DoctorReport
 from stemsep_envs.documents.dry_run import DryRunReport
@@ -76,6 +83,11 @@ WRITTEN: Mapping[str, type[BaseModel]] = {
     "env.repair": RepairReport,
     "env.adopt": AdoptReport,
     "env.gc": CollectionReport,
+    "artifacts.add": AddedArtifact,
+    "artifacts.list": ArtifactListing,
+    "artifacts.verify": ArtifactVerifyReport,
+    "artifacts.gc": ArtifactCollectionReport,
+    "artifacts.index": IndexEntry,
     "receipt": Receipt,
     "lock": LockReport,
     "manifest": Manifest,

@@ -285,14 +285,23 @@ def _receive(
 
 
 def _refuse_page(block: bytes, state: PartState, stream: BinaryIO) -> None:
-    """Refuse a web page, and a stand-in for a file that is kept elsewhere, by how it begins."""
+    """Look at how a file begins as soon as enough of it came, which may be in drops."""
     beginning = bytes(block[:_SNIFFED_BYTES])
     if state.size:
         stream.flush()
         stream.seek(0)
         beginning = (stream.read(state.size) + beginning)[:_SNIFFED_BYTES]
         stream.seek(state.size)
-    text = beginning.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    refuse_page(beginning)
+
+
+def refuse_page(beginning: bytes) -> None:
+    """Refuse a web page, and a stand-in for a file that is kept elsewhere, by how it begins.
+
+    Raises:
+        WebError: It is one.
+    """
+    text = beginning[:_SNIFFED_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if text.startswith(_PAGE_BEGINNINGS):
         raise WebError("not_the_file", "gives a web page and not the file")
     if text.startswith(_POINTER_BEGINNINGS):

@@ -227,7 +227,14 @@ def sha256_of(path: Path, *, check: Callable[[], None] | None = None) -> tuple[s
     return digest.hexdigest(), size
 
 
-def copy_hashed(source: BufferedIOBase, destination: Path, *, max_bytes: int, durable: bool = True) -> tuple[str, int]:
+def copy_hashed(
+    source: BufferedIOBase,
+    destination: Path,
+    *,
+    max_bytes: int,
+    durable: bool = True,
+    on_block: Callable[[int], None] | None = None,
+) -> tuple[str, int]:
     """Copy an open file to ``destination``, whole or not at all; return the SHA-256 and size of what was copied.
 
     Args:
@@ -235,6 +242,7 @@ def copy_hashed(source: BufferedIOBase, destination: Path, *, max_bytes: int, du
         destination: The new file.
         max_bytes: The most that is taken.
         durable: Whether to wait until it is on the disk, so that it is whole even after a power cut.
+        on_block: Called with the size of each block; may raise to stop.
 
     Raises:
         LimitError: The disk is full, or more than ``max_bytes`` came.
@@ -248,6 +256,8 @@ def copy_hashed(source: BufferedIOBase, destination: Path, *, max_bytes: int, du
                 raise LimitError(f"{destination.name} grew past {max_bytes} bytes", code="output_too_large")
             digest.update(block)
             stream.write(block)
+            if on_block is not None:
+                on_block(len(block))
         if durable:
             _flush(stream)
     return digest.hexdigest(), size

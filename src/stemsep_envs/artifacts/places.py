@@ -1,0 +1,46 @@
+"""What this machine says of addresses: which hub is in use, and which of its own files an address names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from stemsep_envs.documents.addresses import HUB, Address
+from stemsep_envs.errors import UsageError
+from stemsep_envs.host.paths import Home
+
+
+def hub_endpoint() -> str:
+    """Return the hub's address: what ``HF_ENDPOINT`` names (a mirror), or the public one."""
+    return (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
+
+
+def is_hub_secure() -> bool:
+    """Say whether the hub in use is reached by https."""
+    return hub_endpoint().lower().startswith("https://")
+
+
+def is_hub_offline() -> bool:
+    """Say whether the hub's own variable forbids to ask it."""
+    return os.environ.get("HF_HUB_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}
+
+
+def local_path(address: Address, home: Home) -> Path:
+    """Return the file of this machine that an address names.
+
+    Raises:
+        UsageError: It leads out of the model store.
+    """
+    if address.scheme == "file":
+        path = address.path.lstrip("/") if os.name == "nt" else address.path
+        return Path(path)
+    store = home.root / "models"
+    path_there = store / address.path
+    resolved = path_there.resolve()
+    if not resolved.is_relative_to(store.resolve()):
+        raise UsageError(
+            f"{address.text} leads out of the model store {store}",
+            hint="a link in the store must stay in it",
+            code="artifact_missing",
+        )
+    return resolved

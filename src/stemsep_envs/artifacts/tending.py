@@ -1,0 +1,114 @@
+"""Looking after the files that are here: reading them all again, and freeing what nobody needs."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemsep_envs.artifacts import blobs
+from stemsep_envs.artifacts.fetching import held, lock_name
+from stemsep_envs.errors import LimitError
+from stemsep_envs.host import locks
+from stemsep_envs.host.files import explained, remove_file, sha256_of
+from stemsep_envs.host.paths import Home
+
+_KEPT_SECONDS = 7 * 86400.0
+"""How long a download that was begun is kept for whoever asks for it again."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A file that was compared with its hash. ``set_aside`` is where it lies now if it was damaged."""
+
+    sha256: str
+    size_bytes: int
+    ok: bool
+    detail: str
+    set_aside: Path | None = None
+
+
+@dataclass(frozen=True)
+class Freed:
+    """Something that was removed, or would be."""
+
+    kind: str
+    name: str
+    size_bytes: int
+    why: str
+
+
+def verify_blob(home: Home, sha256: str, *, check: Callable[[], None]) -> Checked:
+    """Read a file whole and compare it with its hash; one that is damaged is set aside.
+
+    Raises:
+        UsageError: A damaged file cannot be moved.
+    """
+    path = blobs.blob_path(home, sha256)
+    with held(home, lock_name(sha256), check=check):
+        try:
+            actual, size = sha256_of(path, check=check)
+        except FileNotFoundError:
+            return Checked(sha256, 0, ok=False, detail="it is gone")
+        except OSError as error:
+            return Checked(sha256, 0, ok=False, detail=f"it cannot be read: {error.strerror}")
+        if actual == sha256:
+            blobs.remember(home, sha256)
+            return Checked(sha256, size, ok=True, detail="whole")
+        aside = blobs.set_aside(home, sha256)
+    return Checked(sha256, size, ok=False, detail=f"its bytes have sha256 {actual}", set_aside=aside)
+
+
+def unfinished(home: Home) -> list[Path]:
+    """Return all files of downloads, and of copies, that were begun and not ended."""
+    partial = home.artifacts_dir / "partial"
+    return sorted(path for path in partial.iterdir() if path.is_file()) if partial.is_dir() else []
+
+
+def free(
+    home: Home, *, needed: Collection[str] | None, max_age_seconds: float | None, dry_run: bool
+) -> Iterator[Freed]:
+    """Remove files that no model needs, or that were not used for a time, and what the dead left; yield each.
+
+    Args:
+        home: The home.
+        needed: Hashes of files that models ask for: all others go. None: none goes for that.
+        max_age_seconds: Files that were not used for so long go, whoever needs them. None: none goes for that.
+        dry_run: Only say what would go.
+
+    Raises:
+        UsageError: Something cannot be removed.
+    """
+    now = time.time()
+    for sha256 in blobs.stored_hashes(home):
+        used_at = blobs.last_used_at(home, sha256) or 0.0
+        unneeded = needed is not None and sha256 not in needed
+        if not unneeded and (max_age_seconds is None or now - used_at <= max_age_seconds):
+            continue
+        size = blobs.blob_path(home, sha256).lstat().st_size
+        if not dry_run:
+            try:
+                with locks.hold(home.holds_dir / lock_name(sha256), timeout_seconds=0):
+                    blobs.remove_blob(home, sha256)
+            except LimitError:
+                continue  # someone is bringing it at this moment
+        yield Freed("artifact", sha256, size, "no model asks for it" if unneeded else "not used for long")
+    for path in unfinished(home):
+        if now - path.stat().st_mtime > _KEPT_SECONDS:
+            yield from _removed(path, "unfinished", "it was not continued for a week", dry_run=dry_run)
+    damaged = home.artifacts_dir / "damaged"
+    if damaged.is_dir():
+        for path in sorted(damaged.iterdir()):
+            yield from _removed(path, "damaged", "it is not what its name said", dry_run=dry_run)
+
+
+def _removed(path: Path, kind: str, why: str, *, dry_run: bool) -> Iterator[Freed]:
+    size = path.lstat().st_size
+    if not dry_run:
+        with explained(path):
+            if os.name == "nt":
+                path.chmod(0o600)
+            remove_file(path)
+    yield Freed(kind, path.name, size, why)
