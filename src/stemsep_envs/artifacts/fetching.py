@@ -186,7 +186,8 @@ def _failure(
         message = f"cannot fetch {wanted.filename} from any of its {len(failures)} addresses"
         output = "\n".join(f"{shown} {words}" for shown, words in said)
     hint = next((error.hint for error in errors if error.hint), None)
-    own = f"or put it in by hand: stemsep-env artifacts add --model {wanted.model_id} --name {shlex.quote(wanted.name)} FILE"
+    which = f"--model {wanted.model_id} --name {shlex.quote(wanted.name)}"
+    own = f"or put it in by hand: stemsep-env artifacts add {which} FILE"
     if all(error.code == "download_stalled" for error in errors):
         message = message if len(failures) == 1 else f"{message}: all of them stalled"
         return LimitError(message, hint=f"ask again: it is continued where it stopped; {own}", code="download_stalled")
