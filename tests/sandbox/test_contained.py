@@ -7,13 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.sandbox.attacks import ATTACKS
 from tests.sandbox.conftest import HERE, require
 
+from stemsep_envs.sandbox.container import _image
 from stemsep_envs.sandbox.landlock import Landlock
+from stemsep_envs.sandbox.system import find_system
 
 KEPT = [
     "chown",
@@ -98,3 +101,35 @@ with Landlock().confine(argv, policy) as command:
         (private / name).chmod(0o600)
     private.chmod(0o700)
     assert run([*contained, sys.executable, "-c", code, str(private)]) == "weights True\n"
+
+
+@pytest.fixture
+def container(docker: None, tmp_path: Path) -> Callable[..., str]:
+    """Runs a Python program of the checkout in a container as an engine starts it by default."""
+    image = "stemsep-env-host:1"
+    subprocess.run(["docker", "import", "-", image], input=_image(find_system()), check=True, capture_output=True)
+    shown = {Path("/usr"), Path("/etc"), HERE.parents[1], Path(sys.base_prefix), Path(sys.prefix)}
+    shown = {path for path in shown if not any(path != other and path.is_relative_to(other) for other in shown)}
+
+    def run_in_it(user: str, *arguments: str) -> str:
+        mounts = [word for path in shown for word in ("--volume", f"{path}:{path}:ro")]
+        paths = os.pathsep.join([str(HERE.parents[1] / "src"), str(HERE.parents[1])])
+        command = ["docker", "run", "--rm", "--network", "none", "--user", user, *mounts]
+        command += ["--tmpfs", "/tmp:exec,mode=1777,size=512m", "--env", f"PYTHONPATH={paths}", image]
+        return run([*command, sys.executable, *arguments])
+
+    return run_in_it
+
+
+@pytest.mark.xdist_group("docker")
+@pytest.mark.parametrize("inner_user", ["0:0", "1000:1000"])
+def test_inside_a_real_container_landlock_holds(container: Callable[..., str], inner_user: str) -> None:
+    found = json.loads(container(inner_user, "-c", MEASURE))
+    assert not found["namespaces"]["available"]
+    assert "landlock" in found["namespaces"]["remedy"]
+    assert found["landlock"]["available"], found["landlock"]
+    assert found["landlock"]["axes"]["memory"] == "limited", "no control group can be made there, and it says so"
+    fought = json.loads(container(inner_user, str(HERE / "fight_all.py"), "landlock"))
+    happened = {name for name, result in fought.items() if result["happened"]}
+    of_groups = {"memory_bomb_of_many"}
+    assert happened <= {attack.name for attack in ATTACKS if "landlock" not in attack.held_by} | of_groups

@@ -213,6 +213,8 @@ _REMEDIES = {
         the container hides parts of /proc, so no other can be mounted: use the landlock level there""",
     "Unknown option": """
         bubblewrap is too old: install 0.8 or newer""",
+    "cannot make a user namespace": """
+        this root has not the privilege to make namespaces (a container): use the landlock level there""",
     "unshare": """
         this root has not the privilege to make namespaces (a container): use the landlock level there""",
     "Operation not permitted": """
