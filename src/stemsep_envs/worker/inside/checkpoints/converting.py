@@ -1,0 +1,68 @@
+"""From a checkpoint to a safetensors file. What it contained is said in the file's metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any, Dict, List
+
+from .archives import read_checkpoint
+from .reading import TREE_KEY
+from .storing import write
+from .table import stored
+from .values import CheckpointError
+
+REPORT_KEY = "stemsep.report"
+_MAX_NOTES = 100
+
+
+def convert(source: str, output: str) -> Dict[str, Any]:
+    """Convert a checkpoint; returns what it contained beside data.
+
+    Args:
+        source: The checkpoint.
+        output: The file to make; it must not be there.
+
+    Raises:
+        CheckpointError: It is not converted; the message says why.
+        OSError: A file cannot be read or written.
+    """
+    with open(source, "rb") as stream:
+        try:
+            contents = read_checkpoint(stream)
+            made = stored(contents.root)
+        except MemoryError:
+            raise CheckpointError("what it holds beside its tensors takes more memory than any checkpoint's") from None
+        inert = sorted(contents.machine.inert.items())
+        report = {
+            "format": contents.format,
+            "inert": [{"name": name, "named": found.named, "called": found.called} for name, found in inert],
+            "left_out": list(contents.machine.notes)[:_MAX_NOTES],
+        }
+        # "pt": what readers of safetensors take the tensors for.
+        metadata = {"format": "pt", REPORT_KEY: _json(report), TREE_KEY: _json(made.tree)}
+        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        try:
+            write(descriptor, stream.fileno(), made.entries, metadata)
+        finally:
+            os.close(descriptor)
+    return report
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def main(arguments: List[str]) -> int:
+    """Convert `arguments[0]` to `arguments[1]`; a refusal is one line of JSON on stdout, with exit status 1."""
+    try:
+        convert(*arguments)
+    except (CheckpointError, OSError) as error:
+        print(json.dumps({"refused": isinstance(error, CheckpointError), "message": str(error)[:2000]}))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
