@@ -47,18 +47,20 @@ class Confinement:
         )
 
 
-_SAFE_SUFFIXES = (".safetensors", ".onnx", ".yaml", ".yml", ".json")
-"""Files that hold data and cannot carry code that runs on loading, as checkpoints in pickle form can."""
-
-
 _LOWER_HINT = "--allow-level hygiene runs it without a boundary; do that only for code that you trust"
 
 
 def required_level(entry: ModelEntry, recipe: RuntimeRecipe, *, trusted_registry: bool) -> LevelName:
-    """Return the least level for a model: reviewed code without pickles may run tidily, all else needs a boundary."""
+    """Return the least level for a model.
+
+    Checkpoints are converted before the worker sees them, so weights bring no code. Reviewed code may then run tidily;
+    code that nobody reviewed needs a boundary. A checkpoint that an engine insists on unpickling is code that nobody
+    reviewed and that anybody may have written: it needs one that hides the rest of the machine too.
+    """
+    if any(artifact.pickle == "full" for _, artifact in entry.artifacts.each()):
+        return "namespaces"
     reviewed = trusted_registry and entry.trust == "reviewed" and recipe.trust == "reviewed"
-    pickles = [name for _, name in _file_names(entry) if not name.lower().endswith(_SAFE_SUFFIXES)]
-    return "hygiene" if reviewed and not pickles else "landlock"
+    return "hygiene" if reviewed else "landlock"
 
 
 def choose_confinement(
@@ -114,7 +116,3 @@ def default_limits() -> Limits:
     """
     there = memory_bytes()
     return Limits(memory_bytes=None if there is None else there * 9 // 10, memory_of="data")
-
-
-def _file_names(entry: ModelEntry) -> list[tuple[str, str]]:
-    return [(name, artifact.filename) for name, artifact in entry.artifacts.each()]

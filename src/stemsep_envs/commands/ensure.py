@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stemsep_envs.artifacts import blobs, index
 from stemsep_envs.artifacts.wanted import wanted_files
+from stemsep_envs.commands.convert import convert_artifacts
 from stemsep_envs.commands.fetch import with_files
 from stemsep_envs.commands.plan import Plan, PlanOptions, refuse_if_blocked
 from stemsep_envs.commands.preflight import plan_model
@@ -66,13 +67,17 @@ def ensure_models(model_ids: Sequence[str], options: PlanOptions, *, on_event: O
         BuildError: Resolving or building failed.
         MismatchError: A lock or a downloaded file is not what was promised.
         LimitError: No space, or a deadline passed.
+        ModelError: A checkpoint cannot be converted.
         UsageError: Unknown model or option.
     """
     plans = with_files(_plan_all(model_ids, options), options, on_event=on_event)
     environments = _ensure_all(plans, on_event)
+    converted = [convert_artifacts(plan, report=_reporting(on_event)) for plan in plans]
     models = tuple(_ensured(plan, environment) for plan, environment in zip(plans, environments, strict=True))
-    registry_path = options.registry_path or default_registry_path()
-    return Ensured(EnsureReport(models=models), tuple(plans), _witnesses(registry_path, plans, environments))
+    witnesses = _witnesses(options.registry_path or default_registry_path(), plans, environments)
+    files = {artifact.path for plan in converted for artifact in plan.artifacts if artifact.converted is not None}
+    witnesses = replace(witnesses, made=tuple(sorted({*witnesses.made, *files})))
+    return Ensured(EnsureReport(models=models), tuple(plans), witnesses)
 
 
 def _plan_all(model_ids: Sequence[str], options: PlanOptions) -> list[Plan]:
@@ -120,16 +125,17 @@ def _ensure_all(plans: Sequence[Plan], on_event: OnEvent) -> list[Environment]:
 
 def ensure_planned(plan: Plan, *, on_event: OnEvent = ignore_event) -> Environment:
     """Make sure of the engine and environment of one plan; raises as `ensure_models` does."""
-
-    def report(step: str, detail: str) -> None:
-        on_event(Event(event="step", step=step, message=detail))
-
+    report = _reporting(on_event)
     environment = plan.environment
     if environment.lock is None and environment.state != "ready":  # whether it can be met is known before any download
         environment = resolve_plan(environment, home=plan.home, offline=plan.offline, report=report)
     if plan.engine is not None:
         plan.engine.ensure(plan.home, offline=plan.offline, report=report)
     return ensure_environment(environment, home=plan.home, offline=plan.offline, report=report)
+
+
+def _reporting(on_event: OnEvent) -> Callable[[str, str], None]:
+    return lambda step, detail: on_event(Event(event="step", step=step, message=detail))
 
 
 def _ensured(plan: Plan, environment: Environment) -> EnsuredModel:

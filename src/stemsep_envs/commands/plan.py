@@ -11,9 +11,11 @@ from stemsep_envs.artifacts.policy import UnknownHash
 from stemsep_envs.artifacts.wanted import ToFetch
 from stemsep_envs.commands.confinement import Confinement
 from stemsep_envs.commands.engine import PlannedEngine
+from stemsep_envs.documents.checkpoint import CheckpointReport
 from stemsep_envs.documents.environment import BuilderName
 from stemsep_envs.documents.preflight import PreflightReport
 from stemsep_envs.documents.registry import ModelEntry
+from stemsep_envs.documents.registry_execution import PickleUse
 from stemsep_envs.documents.reports import Finding
 from stemsep_envs.documents.run import ResolvedSetting, RunArtifact
 from stemsep_envs.documents.runtime import SettingValue
@@ -73,6 +75,9 @@ class PlannedArtifact:
     path: Path
     kind: str
     format: Literal["raw", "tree"] = "raw"
+    pickle: PickleUse = "convert"
+    converted: CheckpointReport | None = None
+    """What the checkpoint contained, where ``path`` is its converted form."""
 
 
 @dataclass(frozen=True)

@@ -243,8 +243,11 @@ def _judge(question: _Question, chosen: TargetChoice, answers: _Answers, reasons
 
 
 def _planned_artifacts(entry: ModelEntry, answers: ArtifactAnswers) -> tuple[PlannedArtifact, ...]:
-    kinds = {name: artifact.kind for name, artifact in entry.artifacts.each()}
-    return tuple(PlannedArtifact(record, path, kinds[record.name]) for record, path in answers.found)
+    entries = dict(entry.artifacts.each())
+    return tuple(
+        PlannedArtifact(record, path, entries[record.name].kind, pickle=entries[record.name].pickle)
+        for record, path in answers.found
+    )
 
 
 def _resolved(question: _Question, chosen: TargetChoice, answers: _Answers) -> Resolved | None:

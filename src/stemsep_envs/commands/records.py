@@ -10,11 +10,13 @@ from pathlib import Path
 
 from stemsep_envs._version import __version__
 from stemsep_envs.commands.output import OutputPlan
-from stemsep_envs.commands.plan import Plan
+from stemsep_envs.commands.plan import Plan, PlannedArtifact
 from stemsep_envs.commands.session import WORKER_DIR, Session
 from stemsep_envs.documents.base import parse_json
 from stemsep_envs.documents.canonical import digest_of
 from stemsep_envs.documents.run import (
+    ConvertedArtifact,
+    RunArtifact,
     RunEnvironment,
     RunModel,
     RunRecord,
@@ -106,6 +108,19 @@ def frame_of(session: Session, output: OutputPlan) -> RunFrame:
     )
 
 
+def _artifact(planned: PlannedArtifact) -> RunArtifact:
+    report = planned.converted
+    if report is None:
+        return planned.record
+    converted = ConvertedArtifact(
+        converter=report.converter,
+        sha256=report.output_sha256,
+        inert=tuple(found.name for found in report.inert),
+        dangerous=report.dangerous,
+    )
+    return planned.record.model_copy(update={"converted": converted})
+
+
 def build_record(frame: RunFrame, tracks: Sequence[RunTrack], *, status: str, exit_code: int) -> RunRecord:
     """Put a record together; ``status`` is ``done``, ``failed`` or ``cancelled``."""
     plan, environment = frame.plan, frame.environment
@@ -133,7 +148,7 @@ def build_record(frame: RunFrame, tracks: Sequence[RunTrack], *, status: str, ex
             ),
             "environment": environment and _environment(environment),
             "device": plan.target.device,
-            "artifacts": tuple(artifact.record for artifact in plan.artifacts),
+            "artifacts": tuple(map(_artifact, plan.artifacts)),
             "settings": dict(plan.settings),
             "output": frame.output.options,
             "output_dir": str(frame.output.dir),

@@ -220,7 +220,7 @@ def _separate(prepared: PreparedRun, frame: RunFrame, finished: list[RunTrack], 
         timings = frame.timings.model_copy(
             update={"start_seconds": session.start_seconds, "load_seconds": session.load_seconds}
         )
-        frame = replace(frame, timings=timings)
+        frame = replace(frame, plan=session.plan, timings=timings)
         on_event(Event(event="session_started", message=f"{frame.plan.entry.id} is loaded"))
         for track in run_jobs(session, frame, prepared.jobs, keep_going=request.keep_going, on_event=on_event):
             finished.append(track)  # noqa: PERF402 - one by one: see the docstring

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from stemsep_envs.commands.checks import channel_reasons
+from stemsep_envs.commands.convert import convert_artifacts
 from stemsep_envs.commands.output import OutputPlan
 from stemsep_envs.commands.plan import Plan
 from stemsep_envs.commands.scratch import Scratch, session_scratch
@@ -409,7 +410,9 @@ def open_planned(
     Raises:
         ModelError: The worker did not start or the model did not load.
         UsageError: ``scratch_parent`` cannot be written.
+        LimitError: Converting a checkpoint took too long, or too much memory or disk.
     """
+    plan = convert_artifacts(plan, report=lambda step, words: on_event(Event(event="step", step=step, message=words)))
     used = store.in_use(plan.home, environment.digest, prepare=lambda: _make_safe(plan, environment))
     with used, session_scratch(scratch_parent) as scratch:
         session = Session(plan, environment, scratch, on_event=on_event, deadlines=deadlines)

@@ -60,6 +60,11 @@ CODES: dict[str, Code] = {
     "registry_unfamiliar": Code(
         "The registry holds a field or word that this version does not know; it is kept.", "warning"
     ),
+    # Checkpoints.
+    "checkpoint_refused": Code(
+        "A checkpoint holds what has no safetensors form, or is damaged; the message says what."
+    ),
+    "conversion_broken": Code("The conversion of a checkpoint failed, or what it made broke the format's rules."),
     # Settings.
     "setting_unknown": Code("The runtime has no setting of this name for this model."),
     "setting_invalid": Code("A setting has the wrong type, or lies outside what the runtime takes."),

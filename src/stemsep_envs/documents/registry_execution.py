@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from packaging.version import Version
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
@@ -93,6 +93,9 @@ class Links(OpenDocument):
     homepage: Link | None = Field(None, description="A page for people.")
 
 
+PickleUse = Literal["convert", "full"]
+
+
 class Artifact(OpenDocument):
     """A file the model needs: what it is, its name, and how to know that it is the right one."""
 
@@ -107,6 +110,11 @@ class Artifact(OpenDocument):
         None, description="Where to fetch it; absent, links.checkpoint or links.config is meant for primary and config."
     )
     mirrors: tuple[Link, ...] = Field((), description="Other places with the same bytes, tried in order.")
+    pickle: PickleUse = Field(
+        "convert",
+        description="What becomes of a checkpoint in pickle form: convert makes it safetensors before it is loaded; "
+        "full hands it to an engine that insists on unpickling it, at the namespaces level or above.",
+    )
 
     @property
     def expected_bytes(self) -> int | None:

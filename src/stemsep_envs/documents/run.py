@@ -62,6 +62,19 @@ class RunEnvironment(Document):
     """The interpreter that was used as it was found; null when the environment was built from the lock."""
 
 
+class ConvertedArtifact(Document):
+    """What a checkpoint became before it was loaded."""
+
+    converter: str
+    """The converter's version."""
+    sha256: Sha256
+    """Of the converted form, which is what was loaded."""
+    inert: tuple[str, ...]
+    """Classes and functions that the checkpoint names beside its data; none was imported or called."""
+    dangerous: tuple[str, ...]
+    """Those among them that a checkpoint of data has no use for."""
+
+
 class RunArtifact(Document):
     """One weight or config file that was loaded, and how its hash is known."""
 
@@ -72,6 +85,8 @@ class RunArtifact(Document):
     trust: Trust = "registry"
     url: str | None = None
     """Its address, without passwords; null when the entry gives none."""
+    converted: ConvertedArtifact | None = None
+    """Null where the file was loaded as it is."""
 
 
 class ResolvedSetting(Document):

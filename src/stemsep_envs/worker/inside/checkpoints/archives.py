@@ -63,7 +63,7 @@ class _Storages:
         items = value.items if isinstance(value, Series) and value.kind == "tuple" else []
         if len(items) >= 2 and items[0] == "module":  # a class with its source code, which nobody runs
             return items[1]
-        if len(items) < 5 or items[0] != "storage" or not is_count(items[4]):
+        if len(items) < 5 or items[0] != "storage" or not is_count(items[4]) or items[4] >= 1 << 60:
             raise CheckpointError("its pickle refers to something that is not in the file")
         dtype = rebuilding.storage_type(items[1])
         key, elements = str(items[2])[:200], items[4]

@@ -15,6 +15,7 @@ from .values import CheckpointError
 
 REPORT_KEY = "stemsep.report"
 _MAX_NOTES = 100
+_MAX_NAMES = 10_000
 
 
 def convert(source: str, output: str) -> Dict[str, Any]:
@@ -34,11 +35,21 @@ def convert(source: str, output: str) -> Dict[str, Any]:
             made = stored(contents.root)
         except MemoryError:
             raise CheckpointError("what it holds beside its tensors takes more memory than any checkpoint's") from None
-        inert = sorted(contents.machine.inert.items())
+        inert = sorted(contents.machine.inert.items())[:_MAX_NAMES]
         report = {
             "format": contents.format,
-            "inert": [{"name": name, "named": found.named, "called": found.called} for name, found in inert],
-            "left_out": list(contents.machine.notes)[:_MAX_NOTES],
+            "inert": [
+                {
+                    "name": name.encode("ascii", "backslashreplace").decode(),
+                    "named": found.named,
+                    "called": found.called,
+                }
+                for name, found in inert
+            ],
+            "left_out": [
+                words.encode("ascii", "backslashreplace").decode()
+                for words in list(contents.machine.notes)[:_MAX_NOTES]
+            ],
         }
         # "pt": what readers of safetensors take the tensors for.
         metadata = {"format": "pt", REPORT_KEY: _json(report), TREE_KEY: _json(made.tree)}

@@ -141,7 +141,7 @@ def _with_metadata(tensor: Tensor, grad: Any, metadata: Any) -> Tensor:
 
 def _laid_out(data: Data, dtype: str, offset: Any, start: int, size: Any, stride: Any) -> Tensor:
     shape, steps = _sizes(size), _sizes(stride)
-    if not is_count(offset) or len(shape) != len(steps):
+    if not _is_size(offset) or len(shape) != len(steps):
         raise CheckpointError("a tensor has an impossible shape")
     elements = 1
     for count in shape:
@@ -153,9 +153,13 @@ def _laid_out(data: Data, dtype: str, offset: Any, start: int, size: Any, stride
 
 def _sizes(value: Any) -> List[int]:
     items = list(value.members) if isinstance(value, Torch) and value.kind == "size" else getattr(value, "items", None)
-    if not isinstance(items, list) or len(items) > _MAX_DIMENSIONS or not all(map(is_count, items)):
+    if not isinstance(items, list) or len(items) > _MAX_DIMENSIONS or not all(map(_is_size, items)):
         raise CheckpointError("a tensor has an impossible shape: sizes and strides are counts")
     return items
+
+
+def _is_size(value: Any) -> bool:
+    return is_count(value) and value < 1 << 60
 
 
 def _parameter(args: List[Any]) -> Any:

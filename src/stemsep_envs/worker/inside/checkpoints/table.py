@@ -242,6 +242,10 @@ def _scalar_node(value: Any) -> Node:
     if isinstance(value, float):
         return ["float", value if math.isfinite(value) else repr(value)]
     if isinstance(value, str):
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            return ["text", base64.b64encode(value.encode("utf-8", "surrogatepass")).decode("ascii")]
         return ["str", value]
     return ["bytes", base64.b64encode(value).decode("ascii")]
 

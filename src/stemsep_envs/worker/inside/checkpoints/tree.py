@@ -9,6 +9,7 @@ Each node is a list whose first member is its kind:
     ["float", number | "nan" | "inf" | "-inf"]
     ["complex", node, node]                real and imaginary part
     ["str", text]
+    ["text", base64]                       of text with halves of characters, in UTF-8
     ["bytes", base64]
     ["list", nodes]  ["set", nodes]        may refer to any node
     ["tuple", nodes]  ["frozenset", nodes]     refer to each other only backwards, as they are made
@@ -155,5 +156,6 @@ _SCALARS: Dict[str, Callable[[Any], Any]] = {
     "int": _int,
     "float": _float,
     "str": str,
+    "text": lambda value: _bytes(value).decode("utf-8", "surrogatepass"),
     "bytes": _bytes,
 }

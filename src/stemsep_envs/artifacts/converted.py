@@ -1,0 +1,198 @@
+"""Converted checkpoints: ``artifacts/converted/<sha256 of the checkpoint>-<converter version>/``.
+
+A folder holds the safetensors file and, beside it, what the checkpoint contained. It is made whole beside and renamed,
+so that one that is there is whole; a checkpoint is converted once, however many ask for it at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemsep_envs.artifacts.safetensors import BrokenOutputError, Facts, check_converted
+from stemsep_envs.documents.base import parse_json
+from stemsep_envs.documents.checkpoint import CheckpointReport, InertName, is_dangerous
+from stemsep_envs.errors import MismatchError, ModelError, StemsepEnvError
+from stemsep_envs.host.files import blocks_of, ensure_dir, explained, publish, remove_tree, write_atomic
+from stemsep_envs.host.locks import hold
+from stemsep_envs.host.paths import Home
+
+CONVERTER_VERSION = "1"
+"""Changed with every change of the converted form; what an older version made is then made anew."""
+
+_CHECKPOINT_NAME = "checkpoint.safetensors"
+_REPORT_NAME = "report.json"
+_MAX_REPORTED_NAMES = 1000
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+Convert = Callable[[Path], Path]
+"""Converts into a file in the empty folder it is given, which a stranger's process may write; returns the file."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A converted checkpoint."""
+
+    path: Path
+    report: CheckpointReport
+
+
+def converted_dir(home: Home, sha256: str) -> Path:
+    """Return the folder of a checkpoint's converted form, whether it is there or not."""
+    return home.artifacts_dir / "converted" / f"{sha256}-{CONVERTER_VERSION}"
+
+
+def find_converted(home: Home, sha256: str) -> Converted | None:
+    """Return the converted form of a checkpoint if it is here and as large as it was when it was made."""
+    folder = converted_dir(home, sha256)
+    try:
+        report = parse_json((folder / _REPORT_NAME).read_bytes(), CheckpointReport, origin=str(folder / _REPORT_NAME))
+        size = (folder / _CHECKPOINT_NAME).stat().st_size
+    except (OSError, StemsepEnvError):
+        return None
+    if report.input_sha256 != sha256 or report.output_bytes != size:
+        return None
+    return Converted(folder / _CHECKPOINT_NAME, report)
+
+
+def ensure_converted(home: Home, sha256: str, input_bytes: int, *, sandbox: str, convert: Convert) -> Converted:
+    """Return the converted form of a checkpoint, making it if it is not here.
+
+    Args:
+        home: Where it is kept.
+        sha256: Of the checkpoint.
+        input_bytes: Its size.
+        sandbox: The level that confines the conversion, for the report.
+        convert: Does it. Called at most once, under a lock that others wait for.
+
+    Raises:
+        ModelError: What came out of the conversion breaks the format's rules.
+        LimitError: No space.
+    """
+    found = find_converted(home, sha256)
+    if found is not None:
+        return found
+    folder = converted_dir(home, sha256)
+    with hold(home.holds_dir / f"convert-{sha256}"):
+        found = find_converted(home, sha256)
+        if found is not None:
+            return found
+        staging = folder.with_name(f".{folder.name}.partial")
+        # Only the holder of the lock makes it: what is there was left by one that was killed.
+        remove_tree(staging)
+        try:
+            ensure_dir(staging / "work")
+            made = _taken(convert(staging / "work"), staging / _CHECKPOINT_NAME)
+            remove_tree(staging / "work")
+            report = _report(sha256, input_bytes, sandbox, made)
+            write_atomic(staging / _REPORT_NAME, report.model_dump_json(indent=2).encode())
+            remove_tree(folder)
+            publish(staging, folder)
+        finally:
+            remove_tree(staging)
+        return Converted(folder / _CHECKPOINT_NAME, report)
+
+
+def verify_converted(home: Home, sha256: str) -> Converted:
+    """Return a converted checkpoint after reading all of it.
+
+    Raises:
+        MismatchError: It is not here, or not what was made.
+    """
+    found = find_converted(home, sha256)
+    if found is None or _digest(found.path) != found.report.output_sha256:
+        raise MismatchError(
+            f"the converted form of {sha256} is missing or damaged",
+            hint=f"remove {converted_dir(home, sha256)}; it is made again when it is needed",
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class _Made:
+    facts: Facts
+    sha256: str
+    size_bytes: int
+
+
+def _taken(source: Path, destination: Path) -> _Made:
+    """Take what a conversion made: a regular file with one name, which nobody has open any more, and check it."""
+    with explained(destination):
+        source.rename(destination)
+    try:
+        descriptor = os.open(destination, _OPEN_FLAGS)
+    except OSError as error:
+        raise _broken(f"it cannot be opened ({error.strerror})") from None
+    with os.fdopen(descriptor, "rb") as stream:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            raise _broken("it is no regular file with one name")
+        if hasattr(os, "fchown"):
+            with contextlib.suppress(PermissionError):  # it is ours already, unless root had it made by another user
+                os.fchown(descriptor, os.geteuid(), os.getegid())
+            os.fchmod(descriptor, 0o444)
+        try:
+            facts = check_converted(stream, status.st_size)
+        except BrokenOutputError as error:
+            raise _broken(str(error)) from error
+        with explained(destination):
+            os.fsync(descriptor)
+    return _Made(facts, _digest(destination), status.st_size)
+
+
+def _broken(why: str) -> ModelError:
+    return ModelError(
+        f"what the conversion of a checkpoint made was refused: {why}",
+        hint="get the checkpoint from a source you trust; this one may attack its readers",
+        code="conversion_broken",
+    )
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for block in blocks_of(stream):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _report(sha256: str, input_bytes: int, sandbox: str, made: _Made) -> CheckpointReport:
+    facts = made.facts
+    inert = [
+        InertName(
+            name=_printable(found["name"]),
+            named=found["named"],
+            called=found["called"],
+            dangerous=is_dangerous(found["name"]),
+        )
+        for found in facts.report["inert"]
+    ]
+    inert.sort(key=lambda found: (not found.dangerous, found.name))
+    left_out = [_printable(words)[:500] for words in facts.report["left_out"]]
+    if len(inert) > _MAX_REPORTED_NAMES:
+        left_out.append(f"{len(inert) - _MAX_REPORTED_NAMES} further names")
+    return CheckpointReport(
+        input_sha256=sha256,
+        input_bytes=input_bytes,
+        format=facts.report["format"],
+        converter=CONVERTER_VERSION,
+        sandbox=sandbox,
+        output_sha256=made.sha256,
+        output_bytes=made.size_bytes,
+        tensors=facts.tensors,
+        parameters=facts.parameters,
+        dtypes=facts.dtypes,
+        arrays=facts.arrays,
+        values=facts.values,
+        inert=tuple(inert[:_MAX_REPORTED_NAMES]),
+        left_out=tuple(left_out),
+    )
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else ascii(text)[1:-1]

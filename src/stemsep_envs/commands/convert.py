@@ -1,0 +1,152 @@
+"""Checkpoints in pickle form become safetensors, once, before anything loads them.
+
+The converter executes nothing of a checkpoint's and runs confined all the same: it parses a stranger's file. It needs
+no environment, only an interpreter, so that a checkpoint can be looked at before anything is built.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path, PurePath
+
+from stemsep_envs.artifacts.converted import Converted, ensure_converted
+from stemsep_envs.commands.plan import Plan, PlannedArtifact
+from stemsep_envs.documents.checkpoint import CheckpointReport
+from stemsep_envs.errors import LimitError, ModelError
+from stemsep_envs.host.files import sha256_of
+from stemsep_envs.host.paths import Home
+from stemsep_envs.host.processes import run
+from stemsep_envs.sandbox.environ import worker_environ
+from stemsep_envs.sandbox.launch import end_in_words, is_over_limit
+from stemsep_envs.sandbox.levels import candidates, choose, level_named, measured
+from stemsep_envs.sandbox.policy import Level, Limits, Policy
+from stemsep_envs.sandbox.system import interpreter_dirs
+
+WORKER_DIR = Path(__file__).resolve().parents[1] / "worker"
+_CONVERTER = WORKER_DIR / "convert.py"
+
+_MEMORY_BYTES = 2 << 30
+"""For the pickle and what is made of it; tensors are copied without passing through memory."""
+
+_SECONDS = 60.0
+_SLOWEST_BYTES_PER_SECOND = 5_000_000  # of a network disk
+
+_DATA_SUFFIXES = (".safetensors", ".onnx", ".yaml", ".yml", ".json", ".txt", ".py", ".csv", ".toml", ".npz", ".md")
+"""Files that hold data, or code that nobody unpickles."""
+
+Report = Callable[[str, str], None]
+"""Told of each step: its name and what it is about."""
+
+
+def is_pickle(filename: str, kind: str) -> bool:
+    """Say whether a model's file is a checkpoint that Python would unpickle: weights of any other name than data's."""
+    return kind in ("checkpoint", "aux") and PurePath(filename.lower()).suffix not in _DATA_SUFFIXES
+
+
+def convert_artifacts(plan: Plan, *, report: Report) -> Plan:
+    """Return the plan with every checkpoint in pickle form replaced by its converted form, converting what is not yet.
+
+    Raises:
+        ModelError: A checkpoint cannot be converted, or what came of it was refused.
+        LimitError: It took too long, or too much memory or disk.
+    """
+    return replace(plan, artifacts=tuple(_converted(plan.home, artifact, report) for artifact in plan.artifacts))
+
+
+def _converted(home: Home, artifact: PlannedArtifact, report: Report) -> PlannedArtifact:
+    record = artifact.record
+    if artifact.format != "raw" or artifact.pickle == "full" or not is_pickle(record.filename, artifact.kind):
+        return artifact
+    made = convert_checkpoint(home, artifact.path, record.sha256, record.size_bytes, record.filename, report)
+    return replace(artifact, path=made.path, format="tree", converted=made.report)
+
+
+def inspect_checkpoint(home: Home, path: Path, report: Report) -> CheckpointReport:
+    """Say what a checkpoint contains, by converting it.
+
+    Raises:
+        ModelError: It is no checkpoint that can be converted.
+        LimitError: It took too long, or too much memory or disk.
+    """
+    sha256, size = sha256_of(path)
+    return convert_checkpoint(home, path, sha256, size, path.name, report).report
+
+
+def convert_checkpoint(home: Home, path: Path, sha256: str, size: int, name: str, report: Report) -> Converted:
+    """Return the converted form of a checkpoint, converting it if it is not here.
+
+    Args:
+        home: Where converted forms are kept.
+        path: The checkpoint, whose content is what the hash says.
+        sha256: Its hash.
+        size: Its size in bytes.
+        name: What people call it.
+        report: Told when a conversion begins.
+
+    Raises:
+        ModelError: It cannot be converted, or what came of it was refused.
+        LimitError: It took too long, or too much memory or disk.
+    """
+    level = _level(home)
+
+    def convert(folder: Path) -> Path:
+        report("convert", f"converting {name}")
+        return _run(level, path, size, name, folder)
+
+    return ensure_converted(home, sha256, size, sandbox=level.name, convert=convert)
+
+
+def _level(home: Home) -> Level:
+    """Return the strongest level that is to be had quickly; the converter itself is ours and runs at any."""
+    choice = choose("hygiene", None, None, measured(candidates(None), home.cache_dir))
+    return level_named(choice.level or "hygiene")
+
+
+def _run(level: Level, checkpoint: Path, size: int, name: str, folder: Path) -> Path:
+    seconds = _SECONDS + size / _SLOWEST_BYTES_PER_SECOND
+    output = folder / "out.safetensors"
+    bound = 2 * size + (512 << 20)
+    policy = Policy(
+        readable=(*interpreter_dirs(), WORKER_DIR, checkpoint),
+        writable_dir=folder,
+        env=worker_environ(folder, keep_memory=False),
+        limits=Limits(
+            memory_bytes=_MEMORY_BYTES,
+            processes=16,
+            file_bytes=bound,
+            cpu_seconds=int(seconds),
+            output_bytes=bound,
+            tmpfs_bytes=1 << 20,
+        ),
+    )
+    argv = (sys.executable, "-I", "-S", "-B", str(_CONVERTER), str(checkpoint), str(output))
+    with level.confine(argv, policy) as command:
+        try:
+            done = run(command, timeout_seconds=seconds)
+        except LimitError as error:
+            raise LimitError(f"converting {name} took longer than {seconds:.0f} s", code="deadline") from error
+        if done.status == 0:
+            return output
+        said = _refusal(done.stdout)
+        if said is not None:
+            raise ModelError(
+                f"{name} cannot be converted: {said}",
+                hint="a version of it in safetensors form needs no conversion",
+                code="checkpoint_refused",
+            )
+        words = f"converting {name} failed: {end_in_words(command, done.status)}"
+        if is_over_limit(command, done.status):
+            raise LimitError(words, hint="no checkpoint of that size needs so much; it may attack its readers")
+        raise ModelError(words, hint=done.stderr.strip()[-500:] or None, code="conversion_broken")
+
+
+def _refusal(stdout: str) -> str | None:
+    try:
+        said = json.loads(stdout)["message"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    text = str(said)[:1000]
+    return text if text.isprintable() else ascii(text)[1:-1]
