@@ -18,8 +18,8 @@ from stemsep_envs.sandbox.policy import LEVEL_ORDER
 Entry = Callable[..., ModelEntry]
 
 
-def weights(filename: str) -> dict[str, Any]:
-    return {"primary": {"kind": "checkpoint", "filename": filename, "sha256": "a" * 64}}
+def weights(filename: str, **more: str) -> dict[str, Any]:
+    return {"primary": {"kind": "checkpoint", "filename": filename, "sha256": "a" * 64, **more}}
 
 
 @pytest.mark.parametrize(
@@ -28,14 +28,16 @@ def weights(filename: str) -> dict[str, Any]:
         ({}, True, "hygiene"),
         ({}, False, "landlock"),
         ({"trust": "unreviewed"}, True, "landlock"),
+        # Weights bring no code: pickles are converted before the worker sees them.
         ({"artifacts": weights("m.safetensors")}, True, "hygiene"),
-        ({"artifacts": weights("M.SafeTensors")}, True, "hygiene"),
-        ({"artifacts": weights("m.ckpt")}, True, "landlock"),
-        ({"artifacts": weights("m.safetensors.pth")}, True, "landlock"),
-        ({"artifacts": weights("safetensors")}, True, "landlock"),
+        ({"artifacts": weights("m.ckpt")}, True, "hygiene"),
+        ({"artifacts": weights("m.ckpt"), "trust": "unreviewed"}, True, "landlock"),
+        ({"artifacts": weights("m.ckpt", pickle="full")}, True, "namespaces"),
+        ({"artifacts": weights("m.ckpt", pickle="full"), "trust": "unreviewed"}, False, "namespaces"),
+        ({"artifacts": weights("m.ckpt", pickle="convert")}, True, "hygiene"),
     ],
 )
-def test_trust_is_of_code_and_of_weights(
+def test_trust_is_of_code_and_of_what_is_unpickled(
     entry: Entry, recipe: RuntimeRecipe, changes: dict[str, Any], trusted_registry: bool, level: str
 ) -> None:
     assert required_level(entry(**changes), recipe, trusted_registry=trusted_registry) == level
