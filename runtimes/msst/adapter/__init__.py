@@ -4,6 +4,7 @@
     arguments     what the engine's class takes, against what the config gives it
     engine        the engine's modules and functions, and stand-ins for packages that inference needs little of
       stand_ins
+    variants      which variant a checkpoint is of, told from its keys, against what the registry says
     weights       the checkpoint into the model: strictly, named key by key where it does not fit
     devices       cpu, cuda, mps, xpu, and arithmetic on them
     settings      settings of a request, laid over the config as its author could have written them
@@ -18,7 +19,8 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from . import arguments, config, devices, engine, settings, weights
+from . import arguments, config, devices, engine, settings, variants, weights
+from .failures import AdapterError, listed
 from .separation import Model
 
 _PACKAGES = ["torch", "numpy", "einops", "rotary-embedding-torch", "ml-collections", "omegaconf", "beartype"]
@@ -42,14 +44,20 @@ def load(request: Dict[str, Any], context: Any) -> Model:
         chosen = settings.choose(parsed, model_type, request["settings"], request["device"])
         for note in chosen.notes:
             context.log("warning", note)
+        variant = request["model"]["variant"]
+        checkpoint = context.read_checkpoint(artifacts["primary"])
+        state, left_out = weights.state_of(checkpoint, model_type)
+        if left_out:
+            context.log("info", f"beside the weights, and not loaded: {listed(left_out)}")
+        # First of all: under another variant neither arguments nor weights fit, and what they say leads astray.
+        variants.check_checkpoint(state, variant, model_type)
         engine.prepare()
         arguments.check(parsed, model_type)
-        checkpoint = context.read_checkpoint(artifacts["primary"])
-        state = weights.state_of(checkpoint, model_type)
         module = engine.build(parsed, model_type)
+        variants.check_module(module.state_dict(), variant)
         weights.put(state, module)
-    except (config.ConfigError, arguments.ArgumentsError, weights.WeightsError, engine.EngineError) as error:
-        context.fail("model_failed", str(error), error.hint)
     except settings.SettingsError as error:
         context.fail("unsupported_setting", str(error), error.hint)
+    except AdapterError as error:
+        context.fail("model_failed", str(error), error.hint)
     return Model(module, parsed, model_type, chosen, request["device"])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import torch
 
+from . import variants
 from .failures import AdapterError, listed
 
 _ALIGNMENT_BYTES = 64
@@ -17,8 +18,8 @@ class WeightsError(AdapterError):
     """A checkpoint that is not this model's."""
 
 
-def state_of(checkpoint: Any, model_type: str) -> Dict[str, Any]:
-    """The state dict in a checkpoint, where the engine looks for it."""
+def state_of(checkpoint: Any, model_type: str) -> Tuple[Dict[str, Any], List[str]]:
+    """The state dict in a checkpoint, where the engine looks for it, and the keys beside weights that were left out."""
     found = checkpoint
     keys = (
         ("state", "state_dict") if model_type in ("htdemucs", "apollo") else ("state", "state_dict", "model_state_dict")
@@ -28,15 +29,16 @@ def state_of(checkpoint: Any, model_type: str) -> Dict[str, Any]:
             found = found[key]
     if not isinstance(found, dict):
         raise WeightsError(f"the checkpoint holds no state dict but a {type(found).__name__}", _HINT)
+    found, left_out = variants.weights_alone(found)
     odd = [str(name) for name, value in found.items() if not isinstance(value, torch.Tensor)]
     if odd:
         raise WeightsError(f"the state dict of the checkpoint holds what is no tensor: {listed(odd)}", _HINT)
-    return {str(name): value for name, value in found.items()}
+    return {str(name): value for name, value in found.items()}, left_out
 
 
 def put(state: Dict[str, Any], model: Any) -> None:
     """Give the model its weights. Each of its keys must be there in its shape, and no other."""
-    own = model.state_dict()
+    own, _ = variants.weights_alone(model.state_dict())
     problems: List[str] = []
     missing = [name for name in own if name not in state]
     unexpected = [name for name in state if name not in own]

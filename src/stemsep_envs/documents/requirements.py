@@ -119,6 +119,7 @@ class Demand:
         cuda: Builds it may use (``cu128``), None for any.
         rocm: Builds it may use (``rocm6.4``), None for any.
         packages: What to install besides.
+        source_distributions: What of it may be built from source.
     """
 
     party: str
@@ -128,6 +129,7 @@ class Demand:
     cuda: tuple[str, ...] | None = None
     rocm: tuple[str, ...] | None = None
     packages: tuple[Want, ...] = ()
+    source_distributions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,8 @@ class Variant(Document):
     description: str
     packages: tuple[RequirementText, ...] = ()
     torch: TorchRange | None = None
+    source_distributions: Mapping[str, str] = {}
+    """Packages that may be built from source for this variant alone, each with the reason."""
     patches: Patches = ()
     performs: tuple[str, ...] = ()
     """Manual steps of registry entries that these patches do, so that preflight need not ask for them."""

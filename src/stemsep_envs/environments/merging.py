@@ -54,7 +54,11 @@ def runtime_demands(
     if variant is not None:
         chosen = recipe.variants[variant]
         party = f"variant {variant}"
-        demand = Demand(party, packages=_wants(chosen.packages, party, f"variants.{variant}.packages"))
+        demand = Demand(
+            party,
+            packages=_wants(chosen.packages, party, f"variants.{variant}.packages"),
+            source_distributions=tuple(chosen.source_distributions),
+        )
         demands.append(_with_torch(demand, chosen.torch))
     return tuple(demands)
 
@@ -112,13 +116,18 @@ def merge(recipe: RuntimeRecipe, demands: Sequence[Demand]) -> Requirements:
         rocm=_common([demand.rocm for demand in demands]),
         packages=tuple(dict.fromkeys(want for demand in demands for want in demand.packages)),
         accelerators=recipe.accelerators,
-        source_distributions=tuple(sorted(map(canonicalize_name, recipe.source_distributions))),
+        source_distributions=_source_distributions(recipe, demands),
         parties=tuple(dict.fromkeys(demand.party for demand in demands)),
         conflicts=(),
     )
     return replace(
         merged, conflicts=(*_python_conflicts(merged), *_torch_conflicts(merged, demands), *_package_conflicts(merged))
     )
+
+
+def _source_distributions(recipe: RuntimeRecipe, demands: Sequence[Demand]) -> tuple[str, ...]:
+    named = [*recipe.source_distributions, *(name for demand in demands for name in demand.source_distributions)]
+    return tuple(sorted(set(map(canonicalize_name, named))))
 
 
 def _common(lists: Iterable[tuple[str, ...] | None]) -> tuple[str, ...] | None:
@@ -259,10 +268,5 @@ def _with_torch(demand: Demand, torch: TorchRange | None) -> Demand:
     if torch is None:
         return demand
     field = "torch" if demand.party.startswith("runtime ") else f"variants.{demand.party.split()[1]}.torch"
-    return Demand(
-        demand.party,
-        python=demand.python,
-        torch=version_range(torch.min, torch.max, demand.party, field),
-        torch_packages=torch.packages,
-        packages=demand.packages,
-    )
+    bounds = version_range(torch.min, torch.max, demand.party, field)
+    return replace(demand, torch=bounds, torch_packages=torch.packages)

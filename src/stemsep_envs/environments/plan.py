@@ -166,7 +166,7 @@ def plan_environment(  # noqa: PLR0913 - the whole question, once
         state=_state(home, digest, lock, reasons) if engine_known or reasons else "to_fetch",
         reasons=reasons,
         builder=builder,
-        source_reasons={canonicalize_name(name): why for name, why in recipe.source_distributions.items()},
+        source_reasons=_source_reasons(recipe),
         again=partial(
             plan_environment,
             requirements,
@@ -230,6 +230,12 @@ def _state(home: Home, digest: str | None, lock: FoundLock | None, reasons: tupl
     if lock is None:
         return "to_lock"
     return "ready" if digest is not None and store.problem_with(home, digest) is None else "to_build"
+
+
+def _source_reasons(recipe: RuntimeRecipe) -> dict[str, str]:
+    """Return why distributions may be built from source; which of them an environment has, its lock says."""
+    stated = [recipe.source_distributions, *(variant.source_distributions for variant in recipe.variants.values())]
+    return {canonicalize_name(name): why for named in stated for name, why in named.items()}
 
 
 def _machine_reasons(target: Target) -> tuple[Reason, ...]:

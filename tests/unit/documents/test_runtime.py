@@ -31,7 +31,7 @@ def read(path: Path) -> dict[str, Any]:
 def test_recipes_that_ship_are_valid(path: Path) -> None:
     recipe = validate(read(path), RuntimeRecipe, origin=str(path))
     assert recipe.id == path.parent.name
-    assert (path.parent / recipe.adapter).is_file()
+    assert (path.parent / recipe.adapter).exists()
     assert recipe.health.imports
 
 

@@ -43,6 +43,15 @@ def test_all_parties_are_joined_and_remembered(recipe: MakeRecipe) -> None:
     }
 
 
+def test_what_a_variant_builds_from_source_is_its_own(recipe: MakeRecipe) -> None:
+    built = {"description": "x", "torch": {"min": "2.4"}, "source_distributions": {"Diff_Q": "no wheels"}}
+    made = recipe(variants={"one": built, "other": {"description": "y"}})
+    of_one = merge(made, runtime_demands(made, variant="one"))
+    of_other = merge(made, runtime_demands(made, variant="other"))
+    assert of_one.source_distributions == ("diff-q", "torch-harmonics")
+    assert of_other.source_distributions == ("torch-harmonics",)
+
+
 def test_a_runtime_without_torch_installs_none(recipe: MakeRecipe) -> None:
     engine = recipe(torch=None, variants={})
     merged = merge(engine, runtime_demands(engine))
