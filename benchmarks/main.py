@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import rows_ensure, rows_registry, rows_run
+from benchmarks import rows_ensure, rows_registry, rows_run, rows_torch
 from benchmarks.measure import Row
 from benchmarks.place import Place, prepared_place
 from benchmarks.report import print_table, store
@@ -18,6 +18,7 @@ _ROWS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "sixteen": rows_ensure.sixteen,
     "disk": rows_ensure.disk,
     "lock": rows_ensure.lock,
+    "torch": rows_torch.torch,
     "first-track": rows_run.first_track,
     "further-track": rows_run.further_tracks,
     "first-ever": rows_run.first_ever,
