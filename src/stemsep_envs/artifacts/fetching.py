@@ -11,7 +11,7 @@ import shlex
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stemsep_envs.artifacts import blobs, index
@@ -80,7 +80,7 @@ def fetch_all(
     jobs = [(item.wanted.filename, _job(home, item, patience)) for item in once.values()]
     done = transfer_all(jobs, patience=patience, on_progress=on_progress)
     brought = dict(zip(once, done, strict=True))
-    return tuple(brought[item.wanted.sha256, item.wanted.keys[0]] for item in files)
+    return tuple(replace(brought[item.wanted.sha256, item.wanted.keys[0]], wanted=item.wanted) for item in files)
 
 
 def _job(home: Home, item: ToFetch, patience: Patience) -> Callable[[Transfer], Fetched]:
@@ -206,6 +206,12 @@ def _mismatch(
             hint="if its publisher replaced it and you trust the new one, download it yourself and put it in: "
             f"stemsep-env artifacts add --url {shlex.quote(known.entry.url)} --replace FILE",
             code="artifact_changed",
+        )
+    if known.sha256 is None and known.size_bytes is None:
+        return MismatchError(
+            f"{shown} did not give what was announced for {wanted.filename}: {error.message}{others}",
+            hint="nothing of it was kept; try again later",
+            code="artifact_mismatch",
         )
     wants = f"sha256 {known.sha256}" if known.sha256 else f"{known.size_bytes} bytes"
     return MismatchError(
