@@ -16,13 +16,14 @@ from stemsep_envs.commands.ensure import ensure_models, ensure_planned
 from stemsep_envs.commands.fetch import with_files
 from stemsep_envs.commands.inputs import collect_inputs
 from stemsep_envs.commands.jobs import plan_jobs, separate_recorded
+from stemsep_envs.commands.listening import OnEvent, ignore_event
 from stemsep_envs.commands.output import Existing, output_options, output_plan
 from stemsep_envs.commands.plan import PlanOptions, refuse_if_blocked
 from stemsep_envs.commands.preflight import plan_model
 from stemsep_envs.commands.records import frame_of
 from stemsep_envs.commands.run import RunRequest, chosen_stems, refuse_unwritable, run
-from stemsep_envs.commands.session import OnEvent, ignore_event, open_planned
 from stemsep_envs.commands.session import Session as LoadedSession
+from stemsep_envs.commands.session import open_planned
 from stemsep_envs.documents.ensure import EnsureReport
 from stemsep_envs.documents.preflight import PreflightReport
 from stemsep_envs.documents.protocol import ProgressParams

@@ -9,8 +9,8 @@ from stemsep_envs.artifacts import blobs, index, tending
 from stemsep_envs.artifacts.adding import add_file
 from stemsep_envs.artifacts.wanted import Wanted, wanted_files, what_is_known
 from stemsep_envs.commands.env import utc_text
+from stemsep_envs.commands.listening import OnEvent
 from stemsep_envs.commands.registry import catalogue_at
-from stemsep_envs.commands.session import OnEvent
 from stemsep_envs.documents.addresses import AddressError, page_problem, parse_address
 from stemsep_envs.documents.artifacts import (
     AddedArtifact,

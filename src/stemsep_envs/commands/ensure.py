@@ -11,9 +11,9 @@ from stemsep_envs.artifacts import blobs, index
 from stemsep_envs.artifacts.wanted import wanted_files
 from stemsep_envs.commands.convert import convert_artifacts
 from stemsep_envs.commands.fetch import with_files
+from stemsep_envs.commands.listening import OnEvent, ignore_event
 from stemsep_envs.commands.plan import Plan, PlanOptions, refuse_if_blocked
 from stemsep_envs.commands.preflight import plan_model
-from stemsep_envs.commands.session import OnEvent, ignore_event
 from stemsep_envs.documents.ensure import EnsuredModel, EnsureReport
 from stemsep_envs.documents.events import Event
 from stemsep_envs.environments import store

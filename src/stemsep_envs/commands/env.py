@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timezone
 
+from stemsep_envs.commands.listening import OnEvent
 from stemsep_envs.documents.environment_reports import (
     EnvironmentDetails,
     RepairedEnvironment,
@@ -17,8 +18,6 @@ from stemsep_envs.environments import repairing, verifying
 from stemsep_envs.environments.store import Stored, find_environments, list_environments, read_receipt
 from stemsep_envs.errors import BlockedError, StemsepEnvError, UsageError
 from stemsep_envs.host.paths import find_home
-
-OnEvent = Callable[[Event], None]
 
 
 def environment_details(prefix: str) -> EnvironmentDetails:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from stemsep_envs.commands.env import OnEvent, named_environments, utc_text
+from stemsep_envs.commands.env import named_environments, utc_text
+from stemsep_envs.commands.listening import OnEvent
 from stemsep_envs.commands.served import served_models
 from stemsep_envs.documents.environment_reports import (
     CollectionReport,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from stemsep_envs.artifacts.blobs import mark_used
 from stemsep_envs.artifacts.wanted import Wanted, size_conflict
+from stemsep_envs.commands.listening import OnEvent
 from stemsep_envs.commands.plan import Plan, PlanOptions, refuse_if_blocked
 from stemsep_envs.commands.preflight import plan_model
-from stemsep_envs.commands.session import OnEvent
 from stemsep_envs.documents.events import Event, FileTransfer
 from stemsep_envs.errors import MismatchError, UsageError
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from stemsep_envs.commands.inputs import InputTrack
+from stemsep_envs.commands.listening import OnEvent
 from stemsep_envs.commands.output import OutputPlan
 from stemsep_envs.commands.records import RunFrame, answering_track, build_record, write_record
-from stemsep_envs.commands.session import OnEvent, Session
+from stemsep_envs.commands.session import Session
 from stemsep_envs.documents.events import Event, TrackPlace
 from stemsep_envs.documents.protocol import ProgressParams
 from stemsep_envs.documents.reports import Finding

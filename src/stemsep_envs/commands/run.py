@@ -12,6 +12,7 @@ from stemsep_envs.commands.ensure import ensure_planned
 from stemsep_envs.commands.fetch import with_files
 from stemsep_envs.commands.inputs import collect_inputs
 from stemsep_envs.commands.jobs import Job, plan_jobs, run_jobs, settled
+from stemsep_envs.commands.listening import OnEvent, ignore_event
 from stemsep_envs.commands.output import OutputPlan
 from stemsep_envs.commands.plan import Plan, PlanOptions, refuse_if_blocked
 from stemsep_envs.commands.preflight import plan_model
@@ -24,7 +25,7 @@ from stemsep_envs.commands.records import (
     now_text,
     settings_digest,
 )
-from stemsep_envs.commands.session import WORKER_DIR, OnEvent, ignore_event, open_planned
+from stemsep_envs.commands.session import WORKER_DIR, open_planned
 from stemsep_envs.documents.events import Event
 from stemsep_envs.documents.run import RunRecord, RunTrack, SessionTimings
 from stemsep_envs.errors import InterruptedRunError, ModelError, UsageError

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from stemsep_envs.commands.checks import channel_reasons
 from stemsep_envs.commands.convert import convert_artifacts
+from stemsep_envs.commands.listening import OnEvent, ignore_event
 from stemsep_envs.commands.output import OutputPlan
 from stemsep_envs.commands.plan import Plan
 from stemsep_envs.commands.scratch import Scratch, session_scratch
@@ -53,8 +54,6 @@ from stemsep_envs.worker.ingest import Ingested, ingest
 from stemsep_envs.worker.naming import TrackNames
 from stemsep_envs.worker.session import Deadlines, WorkerSession
 
-OnEvent = Callable[[Event], None]
-
 WORKER_DIR = Path(__file__).resolve().parents[1] / "worker"
 ENTRY_PATH = WORKER_DIR / "entry.py"
 
@@ -62,10 +61,6 @@ MAX_STEM_BYTES = 1 << 40
 """A stem larger than this is not believed."""
 
 MAX_CRASHES_IN_A_ROW = 3
-
-
-def ignore_event(_: Event) -> None:
-    """Take an event and do nothing."""
 
 
 class Session:

@@ -40,7 +40,7 @@ class Claim:
 def find_records(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield, of the paths of an environment, each RECORD with the name of its distribution."""
     for path in paths:
-        if match := _RECORD.fullmatch(path):
+        if path.endswith("/RECORD") and (match := _RECORD.fullmatch(path)):
             yield path, str(canonicalize_name(match["name"]))
 
 

@@ -79,8 +79,7 @@ class Sealing:
     known_contents: Mapping[str, str]
     accepted: frozenset[Deviation]
     _installed: Listed | None = None
-    _hashing: Future[dict[str, Hashed | OSError]] | None = field(default=None, repr=False)
-    _claiming: Future[_Claims] | None = field(default=None, repr=False)
+    _looking: Future[_Looked] | None = field(default=None, repr=False)
 
     @contextmanager
     def hashing_beside(self) -> Iterator[None]:
@@ -91,8 +90,7 @@ class Sealing:
         """
         self._installed = _mended(list_files(self.folder))
         with ThreadPoolExecutor(1, thread_name_prefix="seal") as beside:
-            self._claiming = beside.submit(_claims, self.folder, self._installed)
-            self._hashing = beside.submit(hash_files, self._installed, tuple(self._installed.files()))
+            self._looking = beside.submit(_look, self.folder, self._installed)
             try:
                 yield
             except BuildError as error:
@@ -116,21 +114,38 @@ class Sealing:
         return Seal(manifest, digest_of_bytes(text), found.contents, _size(found.listed))
 
     def _compare(self) -> _Found:
-        if self._installed is None or self._hashing is None or self._claiming is None:
+        if self._installed is None or self._looking is None:
             raise RuntimeError("nothing was hashed")
         listed = list_files(self.folder)
-        hashes = _up_to_date(listed, self._hashing.result())
-        claims = self._claiming.result()
+        looked = self._looking.result()
+        hashes = _up_to_date(listed, looked.hashed)
         if _record_stamps(listed) != _record_stamps(self._installed):
-            claims = _claims(self.folder, listed)
+            looked = _compared(self.folder, looked.hashed, _claims(self.folder, listed))
+        claims, contents = looked.claims, looked.contents
         strangers = {path for path in self._installed.entries.keys() - self.made if _SITE in path}
-        deviations = tuple(_deviations(self.folder, listed, hashes, claims, strangers))
-        contents = contents_of(claims)
+        deviations = tuple(_deviations(self.folder, listed, hashes, looked, strangers))
         deviations += tuple(_changed_records(listed, hashes, contents, self.known_contents))
         refused = tuple(item for item in deviations if item not in self.accepted)
         if refused:
             raise Deviating(refused)
         return _Found(listed, hashes, claims, contents, deviations)
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What was found of installed files while the health check ran, for all that it leaves as they are.
+
+    Attributes:
+        hashed: The hash of each file.
+        claims: What RECORDs say.
+        true: Files of which a RECORD says the truth, with the hash that they had.
+        contents: As in `Seal`.
+    """
+
+    hashed: Mapping[str, Hashed | OSError]
+    claims: _Claims
+    true: Mapping[str, str]
+    contents: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -207,6 +222,19 @@ def _record_stamps(listed: Listed) -> dict[str, tuple[int, ...]]:
     return {path: stamp_of(listed.entries[path]) for path, _ in find_records(listed.entries)}
 
 
+def _look(folder: Path, listed: Listed) -> _Looked:
+    return _compared(folder, hash_files(listed, tuple(listed.files())), _claims(folder, listed))
+
+
+def _compared(folder: Path, hashed: Mapping[str, Hashed | OSError], claims: _Claims) -> _Looked:
+    true = {}
+    for path, several in claims.items():
+        known = hashed.get(path)
+        if isinstance(known, Hashed) and vouched(several, folder, path, known.sha256):
+            true[path] = known.sha256
+    return _Looked(hashed, claims, true, contents_of(claims))
+
+
 def _claims(folder: Path, listed: Listed) -> _Claims:
     try:
         return claims_of({path: (folder / path).read_bytes() for path, _ in find_records(listed.files())})
@@ -218,10 +246,13 @@ def _deviations(
     folder: Path,
     listed: Listed,
     hashes: Mapping[str, str],
-    claims: Mapping[str, tuple[Claim, ...]],
+    looked: _Looked,
     strangers: Collection[str],
 ) -> Iterator[Deviation]:
+    claims, true = looked.claims, looked.true
     for path, several in claims.items():
+        if path in true and hashes.get(path) == true[path]:
+            continue
         distribution = several[0].distribution
         if path not in listed.entries:
             if any(claim.digest for claim in several):
@@ -251,8 +282,8 @@ def _is_open(claims: tuple[Claim, ...]) -> bool:
 def _manifest(found: _Found) -> Manifest:
     listed, hashes, claims = found.listed, found.hashes, found.claims
     deviating = {deviation.path for deviation in found.deviations}
-    modes = {path: mode_of(listed.entries[path].st_mode) for path in hashes} if HAS_MODES else {}
-    common = Counter(modes.values()).most_common(1)[0][0] if modes else None
+    bits = {path: stat.S_IMODE(listed.entries[path].st_mode) for path in hashes} if HAS_MODES else {}
+    common = Counter(bits.values()).most_common(1)[0][0] if bits else None
     sealed, links = [], []
     for path, facts in sorted(listed.entries.items()):
         if stat.S_ISLNK(facts.st_mode):
@@ -266,8 +297,8 @@ def _manifest(found: _Found) -> Manifest:
     return Manifest(
         files=tuple(sealed),
         links=tuple(links),
-        common_mode=common,
-        modes={path: mode for path, mode in sorted(modes.items()) if mode != common},
+        common_mode=None if common is None else mode_of(common),
+        modes={path: mode_of(mode) for path, mode in sorted(bits.items()) if mode != common},
         deviations=found.deviations,
     )
 

@@ -9,7 +9,6 @@ finds bind the real resolution (`locking.resolve`).
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -22,6 +21,11 @@ from stemsep_envs.errors import BuildError
 from stemsep_envs.host import files
 from stemsep_envs.host.paths import Home
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 _SECONDS = 900.0
 _MARKERS: dict[Platform, str] = {
     "linux-x86_64": "sys_platform == 'linux' and platform_machine == 'x86_64'",
@@ -30,7 +34,6 @@ _MARKERS: dict[Platform, str] = {
     "macos-x86_64": "sys_platform == 'darwin' and platform_machine == 'x86_64'",
     "windows-x86_64": "sys_platform == 'win32' and platform_machine == 'AMD64'",
 }
-_PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[^\s;]+)")
 
 
 def find_builds(
@@ -66,15 +69,10 @@ def find_builds(
         made = f"mkdir -p repeated && printf %s {shlex.quote(text)} > repeated/pyproject.toml"
         error.command = f"{made} && {(error.command or '').replace(str(scratch), 'repeated')}"
         raise
-    done = uv.call_uv(
-        (*("export", "--frozen", "--no-hashes", "--no-header", "--no-annotate", "--no-emit-project"), *common),
-        home=home,
-        what=f"reading the builds of torch for {what}",
-        offline=True,
-        timeout_seconds=_SECONDS,
-        own_project=True,
+    locked = tomllib.loads((scratch / "uv.lock").read_text("utf-8"))
+    pins = tuple(
+        f"{package['name']}=={package['version']}" for package in locked["package"] if package["name"] in FAMILY
     )
-    pins = tuple(match[0] for match in _PIN.finditer(done.stdout) if match["name"] in FAMILY)
     if not pins:
         raise BuildError(f"{place.address} has no torch for {what}", hint=f"it is named by {place.named_by}")
     return pins
