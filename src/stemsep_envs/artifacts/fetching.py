@@ -15,10 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stemsep_envs.artifacts import blobs, index
-from stemsep_envs.artifacts.places import local_path
+from stemsep_envs.artifacts.places import local_path, shown_address
 from stemsep_envs.artifacts.sources import source_of
 from stemsep_envs.artifacts.wanted import Known, ToFetch, Wanted, what_is_known
-from stemsep_envs.documents.addresses import canonical_address
 from stemsep_envs.documents.artifacts import Trust
 from stemsep_envs.errors import BuildError, LimitError, MismatchError, StemsepEnvError, UsageError
 from stemsep_envs.host import locks
@@ -89,7 +88,13 @@ def _job(home: Home, item: ToFetch, patience: Patience) -> Callable[[Transfer], 
 
 def _fetch(home: Home, item: ToFetch, transfer: Transfer, patience: Patience) -> Fetched:
     wanted = item.wanted
-    with held(home, lock_name(wanted.sha256 or wanted.keys[0]), check=transfer.check):
+
+    def wait() -> None:
+        transfer.check()
+        transfer.waiting = True
+
+    with held(home, lock_name(wanted.sha256 or wanted.keys[0]), check=wait):
+        transfer.waiting = False
         known = what_is_known(home, wanted)
         if known.sha256 is not None and known.trust is not None:
             state = blobs.blob_state(home, known.sha256, check=transfer.check)
@@ -110,7 +115,7 @@ def _from_any(
     expected = _expected(known)
     failures: list[tuple[str, WebError | WrongContentError]] = []
     for address in item.addresses:
-        shown = canonical_address(address)
+        shown = shown_address(address)
         try:
             if address.is_remote:
                 return fetch_into(part, source_of(address), expected, transfer, patience)
@@ -224,16 +229,16 @@ def _mismatch(
 
 @contextmanager
 def held(home: Home, name: str, *, check: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of a file; while another process has it, ``check`` is called and may raise to give up."""
+    """Hold the lock of a file; while another process has it, ``check`` is called again and again; it may raise."""
     path = home.holds_dir / name
     while True:
-        check()
         try:
             lock = locks.hold(path, timeout_seconds=_LOCK_LOOK_SECONDS)
             lock.__enter__()
         except LimitError as error:
             if error.code != "lock_timeout":
                 raise
+            check()
             continue
         break
     try:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from stemsep_envs.documents.addresses import HUB, Address
+from stemsep_envs.documents.addresses import HUB, Address, canonical_address
 from stemsep_envs.errors import UsageError
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.processes import hide_secrets
+
+
+def shown_address(address: Address) -> str:
+    """Return an address as people, records and other programs may see it: passwords, tokens and signatures hidden."""
+    return hide_secrets(canonical_address(address))
 
 
 def hub_endpoint() -> str:

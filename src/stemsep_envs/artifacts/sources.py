@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from stemsep_envs.artifacts.places import hub_endpoint, is_hub_offline
-from stemsep_envs.documents.addresses import Address, canonical_address
+from stemsep_envs.artifacts.places import hub_endpoint, is_hub_offline, shown_address
+from stemsep_envs.documents.addresses import Address
 from stemsep_envs.host.downloads import Source
 from stemsep_envs.host.web import WebError, WebRequest
 
@@ -20,7 +20,7 @@ _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 def source_of(address: Address) -> Source:
     """Return how a remote address is reached."""
-    shown = canonical_address(address)
+    shown = shown_address(address)
     if address.hub is not None:
         return Source(shown, lambda: _hub_request(address), is_hub=True)
     if address.scheme == "s3":

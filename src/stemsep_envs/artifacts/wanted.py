@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stemsep_envs.artifacts import index
-from stemsep_envs.documents.addresses import Address, AddressError, canonical_address, page_problem, parse_address
+from stemsep_envs.artifacts.places import shown_address
+from stemsep_envs.documents.addresses import Address, AddressError, page_problem, parse_address
 from stemsep_envs.documents.artifacts import IndexEntry, Trust
 from stemsep_envs.documents.canonical import digest_of_bytes
 from stemsep_envs.documents.registry import ModelEntry
@@ -40,7 +41,7 @@ class Wanted:
     @property
     def url(self) -> str:
         """The address that the index knows the file by; a file without one is known by its model."""
-        return canonical_address(self.addresses[0]) if self.addresses else f"model:{self.model_id}#{self.name}"
+        return shown_address(self.addresses[0]) if self.addresses else f"model:{self.model_id}#{self.name}"
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stemsep_envs.artifacts.blobs import BlobState, blob_path, blob_state
-from stemsep_envs.artifacts.places import is_hub_secure, local_path
+from stemsep_envs.artifacts.places import is_hub_secure, local_path, shown_address
 from stemsep_envs.artifacts.policy import (
     UNKNOWN_HASH_CHOICES,
     UNKNOWN_HASH_VARIABLE,
@@ -25,7 +25,7 @@ from stemsep_envs.artifacts.wanted import (
     wanted_files,
     what_is_known,
 )
-from stemsep_envs.documents.addresses import Address, canonical_address
+from stemsep_envs.documents.addresses import Address
 from stemsep_envs.documents.preflight import ArtifactStatus, Status
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.run import RunArtifact
@@ -134,6 +134,11 @@ def _answer(wanted: Wanted, known: Known, home: Home, *, offline: bool, policy: 
         )
         hint = "--unknown-hash refuse forbids it; `artifacts add` takes a file that you checked yourself"
         warnings.append(Reason("artifact_first_use", words, hint=hint, path=path))
+        hub = reachable[0].hub
+        if hub is not None and not hub.is_pinned:
+            words = f"{wanted.filename} is named by the branch or tag {hub.revision!r}, which can change"
+            hint = f"name a commit: hf://{hub.owner}/{hub.name}@<40 hexadecimal digits>/..., or state the sha256"
+            warnings.append(Reason("artifact_unpinned", words, hint=hint, path=path))
     reason = f"from {_host(reachable[0])}"
     return _Answer("will_fetch", reason, warnings=warnings, to_fetch=ToFetch(wanted, reachable))
 
@@ -177,10 +182,11 @@ def _missing(wanted: Wanted, refused: str, warnings: list[Reason], *, offline: b
         reason = Reason("artifact_missing", words, f"get it by hand and put it in: {by_hand}", path)
     elif offline:
         words = f"{wanted.filename} is not here, and --offline forbids to fetch it from {_host(wanted.addresses[0])}"
-        hint = f"fetch it elsewhere and put it in: stemsep-env artifacts add --url {shlex.quote(wanted.url)} FILE"
+        by_url = f"stemsep-env artifacts add --url {shlex.quote(wanted.url)} FILE"
+        hint = f"fetch it elsewhere and put it in: {by_hand if '***' in wanted.url else by_url}"
         reason = Reason("artifact_missing", words, hint, path)
     else:
-        words = f"{wanted.filename} is not here, and not at {canonical_address(wanted.addresses[0])}"
+        words = f"{wanted.filename} is not here, and not at {shown_address(wanted.addresses[0])}"
         reason = Reason("artifact_missing", words, f"put it in: {by_hand}", path)
     return _Answer("missing", reason.message, [reason], warnings)
 
@@ -211,4 +217,4 @@ def _size(known: Known) -> int | None:
 
 def _source(wanted: Wanted, answer: _Answer) -> str | None:
     addresses: Sequence[Address] = answer.to_fetch.addresses if answer.to_fetch else wanted.addresses
-    return canonical_address(addresses[0]) if addresses else None
+    return shown_address(addresses[0]) if addresses else None

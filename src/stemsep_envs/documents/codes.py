@@ -50,6 +50,9 @@ CODES: dict[str, Code] = {
     "artifact_first_use": Code(
         "Nobody knows the hash of a file: what its host gives first is trusted, and held to from then on.", "warning"
     ),
+    "artifact_unpinned": Code(
+        "A file of unknown hash is named by a branch or tag of the hub, which can change.", "warning"
+    ),
     "artifact_superseded": Code("The registry now names another hash of a file than was found before.", "warning"),
     "artifact_damaged": Code("A file of the home was not what its name says; it is fetched again.", "warning"),
     "phase_fix_reference_invalid": Code("The model named as a phase-fix reference is not marked as a valid one."),

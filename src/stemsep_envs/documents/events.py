@@ -22,12 +22,16 @@ class TrackPlace(Document):
 
 
 class FileTransfer(Document):
-    """How far the fetching of one file is. ``total_bytes`` is null while the size is not known."""
+    """How far the fetching of one file is. ``total_bytes`` is null while the size is not known.
+
+    ``waiting`` says that another process fetches it, and that this one waits for that.
+    """
 
     filename: str
     done_bytes: int
     total_bytes: int | None
     bytes_per_second: int
+    waiting: bool = False
 
 
 class Event(Document):

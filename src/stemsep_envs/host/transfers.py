@@ -51,7 +51,17 @@ class TransferEndedError(Exception):
 
 
 class Transfer:
-    """One transfer, as its thread and its watcher see it."""
+    """One transfer, as its thread and its watcher see it.
+
+    Attributes:
+        name: What is transferred.
+        watch: The connections of the attempt that runs.
+        done_bytes: How much of the whole is here.
+        total_bytes: The whole; None while it is not known.
+        received_bytes: How much came, in all attempts together.
+        busy: Whether bytes are being waited for.
+        waiting: Whether another process transfers the same, and is waited for.
+    """
 
     def __init__(self, name: str, stop: threading.Event) -> None:
         self.name = name
@@ -60,6 +70,7 @@ class Transfer:
         self.total_bytes: int | None = None
         self.received_bytes = 0
         self.busy = False
+        self.waiting = False
         self._stop = stop
         self._looked: tuple[float, int] | None = None
 
@@ -86,7 +97,9 @@ class Transfer:
     def receiving(self) -> Iterator[None]:
         """Have the block watched: when next to nothing comes for too long, its connections are ended."""
         self.watch = Watch()
+        self.check()  # after the new watch is in place: whoever ends the transfer ends the watch that is
         self._looked = None
+        self.waiting = False
         self.busy = True
         try:
             yield

@@ -257,6 +257,24 @@ def test_of_several_processes_one_downloads(server: FileServer, home: Home, sha2
     assert blobs.blob_path(home, SHA).read_bytes() == DATA
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of files are POSIX")
+def test_a_disk_that_fills_up_is_said_and_what_came_is_kept(server: FileServer, home: Home, fetch: Fetch) -> None:
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))\n" + PROGRAM
+    url = server.serve("/x", DATA)
+    done = subprocess.run(
+        [sys.executable, "-c", limited, str(home.root), url, SHA],
+        cwd=Path(__file__).resolve().parents[3],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "LimitError: no space left" in done.stderr
+    assert blobs.stored_hashes(home) == []
+    fetch(want(url, sha256=SHA))
+    assert (server.asked[-1].first_byte or 0) > 100_000
+
+
 def test_whoever_waits_for_another_process_can_be_interrupted(server: FileServer, home: Home, fetch: Fetch) -> None:
     wanted = want(server.serve("/x", DATA), sha256=SHA)
     looks = []

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import socketserver
 import ssl
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -111,6 +116,76 @@ def test_requests_go_through_the_proxy_that_the_environment_names(part: Path, mo
         monkeypatch.delenv("no_proxy")
     error = refused(part, source(url.replace("/x", "/y")))
     assert "secret" not in error.message
+
+
+@pytest.mark.usefixtures("trusted")
+def test_encrypted_requests_tunnel_through_the_proxy(
+    secure: FileServer, part: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with tunnel() as proxy:
+        monkeypatch.setenv("https_proxy", f"http://me:secret@127.0.0.1:{proxy.port}")
+        assert fetch(part, source(secure.serve("/x", DATA))).sha256 == SHA
+        assert proxy.asked == [(secure.base.removeprefix("https://"), "basic bwu6c2vjcmv0")]
+        proxy.answer = b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"
+        error = refused(part, source(secure.serve("/y", DATA)))
+        assert "407" in error.message
+        assert "secret" not in error.message
+        proxy.answer = None
+        assert refused(part, source(secure.serve("/y", DATA))).code == "download_stalled"
+
+
+@dataclass
+class Tunnel:
+    """A proxy for encrypted requests; ``answer`` None lets whoever asks wait."""
+
+    port: int
+    answer: bytes | None = b"HTTP/1.1 200 Connection established\r\n\r\n"
+    asked: list[tuple[str, str | None]] = field(default_factory=list)
+
+
+@contextmanager
+def tunnel() -> Iterator[Tunnel]:
+    closing = threading.Event()
+
+    def pump(one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+        with suppress(OSError):
+            other.shutdown(socket.SHUT_WR)
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            asked = self.rfile.readline().split()
+            headers = dict(line.decode().strip().lower().split(": ", 1) for line in iter(self.rfile.readline, b"\r\n"))
+            made.asked.append((asked[1].decode(), headers.get("proxy-authorization")))
+            if made.answer is None:
+                closing.wait(30)
+                return
+            self.wfile.write(made.answer)
+            if b" 200 " in made.answer:
+                host, _, port = asked[1].decode().partition(":")
+                with socket.create_connection((host, int(port))) as target:
+                    back = threading.Thread(target=pump, args=(target, self.connection), daemon=True)
+                    back.start()
+                    pump(self.connection, target)
+                    back.join()
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        made = Tunnel(server.server_address[1])
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield made
+        finally:
+            closing.set()
+            server.shutdown()
+            thread.join()
 
 
 def test_a_watch_that_ended_takes_no_connection() -> None:
