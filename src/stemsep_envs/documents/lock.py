@@ -34,7 +34,7 @@ from stemsep_envs.errors import MismatchError
 FORMAT = 1
 _TITLE = f"# stemsep-env lock {FORMAT}"
 _SINGLE_KEYS = ("target", "python", "inputs", "resolver", "resolved", "body")
-_REPEATED_KEYS = ("requires", "torch-package", "builds")
+_REPEATED_KEYS = ("requires", "torch-package", "builds", "excluded")
 _HEADER_LINE = re.compile(r"# (?P<key>[a-z-]+): (?P<value>\S.*)")
 _PIN = re.compile(r"(?P<name>[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)==(?P<version>[0-9][0-9a-z.+!_-]*) \\")
 _HASH = re.compile(r"    --hash=sha256:(?P<hash>[0-9a-f]{64})(?P<more> \\)?")
@@ -53,6 +53,7 @@ class LockInputs:
         requires: Requirements in normal form (`requirements.normalize`).
         torch_packages: Distributions that come from the torch index of the target.
         builds: Distributions that may be built from source; all others are wheels.
+        excluded: Distributions that are left out, whoever needs them.
     """
 
     target: Target
@@ -60,20 +61,21 @@ class LockInputs:
     requires: tuple[str, ...]
     torch_packages: tuple[str, ...] = ()
     builds: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
     @cached_property
     def digest(self) -> str:
         """The SHA-256 that names the question, whoever asks it."""
-        return digest_of(
-            {
-                "format": FORMAT,
-                "target": str(self.target),
-                "python": self.python,
-                "requires": list(self.requires),
-                "torch_packages": list(self.torch_packages),
-                "builds": list(self.builds),
-            }
-        )
+        question: dict[str, object] = {
+            "format": FORMAT,
+            "target": str(self.target),
+            "python": self.python,
+            "requires": list(self.requires),
+            "torch_packages": list(self.torch_packages),
+            "builds": list(self.builds),
+        }
+        # Only where there are any: a question that excludes nothing stays the one that it was.
+        return digest_of({**question, "excluded": list(self.excluded)} if self.excluded else question)
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ class Lock:
             *(f"# requires: {line}" for line in inputs.requires),
             *(f"# torch-package: {name}" for name in inputs.torch_packages),
             *(f"# builds: {name}" for name in inputs.builds),
+            *(f"# excluded: {name}" for name in inputs.excluded),
             f"# inputs: sha256:{inputs.digest}",
             f"# resolver: {self.resolver}",
             f"# resolved: {self.resolved_on}",
@@ -161,6 +164,7 @@ def parse_lock(data: bytes | str, *, origin: str) -> Lock:
         tuple(fields["requires"]),
         tuple(fields["torch-package"]),
         tuple(fields["builds"]),
+        tuple(fields["excluded"]),
     )
     lock = Lock(inputs, fields["resolver"][0], fields["resolved"][0], pins)
     _compare("inputs", fields["inputs"][0], inputs.digest, "the header", problems)

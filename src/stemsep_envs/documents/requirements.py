@@ -146,10 +146,18 @@ class Requirements:
     source_distributions: tuple[str, ...]
     parties: tuple[str, ...]
     conflicts: tuple[Reason, ...]
+    excluded: tuple[str, ...] = ()
+    accelerator_packages: tuple[tuple[Accelerator, tuple[Want, ...]], ...] = ()
 
-    def lines(self) -> tuple[str, ...]:
-        """Return the normal form that a resolver is given: one line a package, sorted."""
-        wants = [want.text for want in self.packages]
+    def packages_on(self, family: str) -> tuple[Want, ...]:
+        """Return the packages for one kind of accelerator: ``cpu``, ``cuda`` …."""
+        return self.packages + tuple(
+            want for kind, wants in self.accelerator_packages if kind == family for want in wants
+        )
+
+    def lines(self, family: str = "") -> tuple[str, ...]:
+        """Return the normal form that a resolver is given for a kind of accelerator: one line a package, sorted."""
+        wants = [want.text for want in self.packages_on(family)]
         if self.torch is not None:
             wants += [f"torch{self.torch.specifier()}", *self.torch_packages]
         return normalize(wants)

@@ -165,9 +165,13 @@ class RuntimeRecipe(Document):
     python: PythonRange
     accelerators: tuple[Accelerator, ...]
     packages: tuple[RequirementText, ...]
+    accelerator_packages: Mapping[Accelerator, tuple[RequirementText, ...]] = {}
+    """What is needed besides on one kind of accelerator, where builds for them exclude each other."""
     torch: TorchRange | None = None
     source_distributions: Mapping[str, str] = {}
     """Packages that may be built from source, each with the reason; all others install from wheels only."""
+    excluded: Mapping[str, str] = {}
+    """Distributions that packages declare and inference never needs, each with the reason: no lock has them."""
     decodes: tuple[str, ...]
     encodes: tuple[str, ...]
     overlap: OverlapDeclaration | None = None

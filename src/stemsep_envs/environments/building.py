@@ -125,7 +125,9 @@ def _fill(staging: Path, job: BuildJob, *, home: Home, offline: bool, watch: Sto
         tool.install(installation, home=home)
     with watch.step("check"), seal_in_making.hashing_beside():
         report("check", ", ".join(job.health_imports))
-        checked = check_health(staging, job.health_imports, home=home, what=job.title)
+        checked = check_health(
+            staging, job.health_imports, home=home, what=job.title, excluded=job.lock.inputs.excluded
+        )
         _refuse_other_interpreter(job, checked.python_version)
         packages = _installed(staging / "venv", job)
     with watch.step("seal"):

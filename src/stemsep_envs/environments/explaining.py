@@ -9,6 +9,7 @@ from packaging.utils import canonicalize_name
 
 from stemsep_envs.documents.lock import LockInputs
 from stemsep_envs.documents.requirements import Requirements
+from stemsep_envs.environments.targets import family_of
 from stemsep_envs.errors import BuildError
 
 _NO_SOLUTION = "No solution found"
@@ -32,7 +33,9 @@ def unsatisfiable(error: BuildError, asked: Requirements, inputs: LockInputs, *,
     """
     named = {canonicalize_name(word.rstrip("._-")) for word in _WORD.findall(error.output)}
     sides = [
-        f"{text} ({source})" for text, source in _asks(asked) if canonicalize_name(Requirement(text).name) in named
+        f"{text} ({source})"
+        for text, source in _asks(asked, inputs)
+        if canonicalize_name(Requirement(text).name) in named
     ]
     words = f"{what} cannot be resolved: "
     words += f"nothing meets {_joined(sides)}" if sides else "no versions meet all that is asked for"
@@ -43,9 +46,9 @@ def unsatisfiable(error: BuildError, asked: Requirements, inputs: LockInputs, *,
     return BuildError(words, hint=hint, code="unsatisfiable", output=error.output, command=error.command)
 
 
-def _asks(asked: Requirements) -> list[tuple[str, str]]:
+def _asks(asked: Requirements, inputs: LockInputs) -> list[tuple[str, str]]:
     """Return every requirement with who asks for it, the ends of torch's range each on their own."""
-    asks = [(want.text, str(want.source)) for want in asked.packages]
+    asks = [(want.text, str(want.source)) for want in asked.packages_on(family_of(inputs.target.accelerator))]
     if asked.torch is not None:
         if asked.torch.lower is not None:
             asks.append((f"torch>={asked.torch.lower.version}", str(asked.torch.lower.source)))

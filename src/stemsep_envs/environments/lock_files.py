@@ -83,8 +83,10 @@ def _differences(before: LockInputs, after: LockInputs) -> list[str]:
     words = []
     if before.target != after.target or before.python != after.python:
         words.append(f"{before.target} on Python {before.python}")
+    pairs: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]
     pairs = (("", before.requires, after.requires), ("torch package ", before.torch_packages, after.torch_packages))
-    for what, old, new in (*pairs, ("built from source: ", before.builds, after.builds)):
+    pairs += (("built from source: ", before.builds, after.builds), ("left out: ", before.excluded, after.excluded))
+    for what, old, new in pairs:
         words += [f"{what}{line} is asked for no more" for line in old if line not in new]
         words += [f"{what}{line} is new" for line in new if line not in old]
     return words

@@ -15,6 +15,7 @@ from stemsep_envs.documents.lock import Lock, LockInputs, inputs_digest_of, pars
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments.resolving import resolve
+from stemsep_envs.environments.targets import family_of
 from stemsep_envs.host import files, locks
 from stemsep_envs.host.paths import Home
 
@@ -36,9 +37,10 @@ def lock_inputs(requirements: Requirements, target: Target, python: str) -> Lock
     return LockInputs(
         target,
         python,
-        requirements.lines(),
+        requirements.lines(family_of(target.accelerator)),
         torch_packages=tuple(sorted(requirements.torch_packages)),
         builds=requirements.source_distributions,
+        excluded=requirements.excluded,
     )
 
 

@@ -119,6 +119,11 @@ def merge(recipe: RuntimeRecipe, demands: Sequence[Demand]) -> Requirements:
         source_distributions=_source_distributions(recipe, demands),
         parties=tuple(dict.fromkeys(demand.party for demand in demands)),
         conflicts=(),
+        excluded=tuple(sorted(map(canonicalize_name, recipe.excluded))),
+        accelerator_packages=tuple(
+            (kind, _wants(texts, f"runtime {recipe.id}", f"accelerator_packages.{kind}"))
+            for kind, texts in sorted(recipe.accelerator_packages.items())
+        ),
     )
     return replace(
         merged, conflicts=(*_python_conflicts(merged), *_torch_conflicts(merged, demands), *_package_conflicts(merged))

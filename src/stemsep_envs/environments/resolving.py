@@ -201,8 +201,8 @@ def _is_for_another(pin: Pin, target: Target) -> bool:
 def _compile_once(asking: _Asking, builds: tuple[str, ...]) -> Lock:
     """Resolve with these constraints on the torch family."""
     inputs, before = asking.inputs, asking.before
-    bound, answer = asking.scratch / "builds.txt", asking.scratch / "answer.txt"
-    for path, lines in ((bound, builds), (answer, before)):
+    bound, answer, left_out = (asking.scratch / name for name in ("builds.txt", "answer.txt", "excluded.txt"))
+    for path, lines in ((bound, builds), (answer, before), (left_out, inputs.excluded)):
         if lines:
             files.write_atomic(path, "".join(f"{line}\n" for line in lines).encode())
     arguments = (
@@ -213,6 +213,7 @@ def _compile_once(asking: _Asking, builds: tuple[str, ...]) -> Lock:
         *wheels_only(inputs),
         *torch_index.uv_arguments(asking.place, inputs.target),
         *(("--constraints", str(bound)) if builds else ()),
+        *(("--excludes", str(left_out)) if inputs.excluded else ()),
         *(("--output-file", str(answer)) if before else ()),
     )
     done = uv.call_uv(

@@ -94,6 +94,7 @@ def project_text(inputs: LockInputs, place: Place) -> str:
         "[tool.uv]",
         f"environments = {json.dumps([marker])}",
         f"constraint-dependencies = {json.dumps(FAMILY)}",  # bare names: what makes the sources hold for them too
+        *([f"exclude-dependencies = {json.dumps(inputs.excluded)}"] if inputs.excluded else []),
         'index-strategy = "unsafe-best-match"',
         "[tool.uv.workspace]",  # so that no project above is looked for
         "[[tool.uv.index]]",

@@ -33,6 +33,7 @@ def locks(draw: st.DrawFn) -> Lock:
         tuple(f"{name}>=1" for name in pin_names),
         torch_packages=tuple(draw(st.sampled_from([(), ("torch",), ("torch", "torchaudio")]))),
         builds=tuple(draw(st.sampled_from([(), ("torch-harmonics",)]))),
+        excluded=tuple(draw(st.sampled_from([(), ("torchvision",)]))),
     )
     return Lock(inputs, "uv 0.13.8", draw(st.dates()).isoformat(), pins)
 
@@ -150,3 +151,9 @@ def test_many_problems_are_counted() -> None:
     text = example().text() + "nonsense\n" * 100
     with pytest.raises(MismatchError, match="and 80 more"):
         parse_lock(text, origin="a lock")
+
+
+def test_what_is_excluded_makes_another_question_and_nothing_excluded_the_same_as_before() -> None:
+    question = example().inputs
+    assert question.digest == "a5e113314aa838bf9c256b456096a440b3dab70d478532dd46d83bf17edfb366"
+    assert dataclasses.replace(question, excluded=("torchvision",)).digest != question.digest

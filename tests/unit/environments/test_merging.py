@@ -7,8 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from stemsep_envs.documents.runtime import RuntimeRecipe
+from stemsep_envs.documents.target import Target, parse_target
+from stemsep_envs.environments.locking import lock_inputs
 from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
+from stemsep_envs.environments.torch_builds import project_text
+from stemsep_envs.environments.torch_index import Place
 
+TARGETS = ("cpu", "cu128", "rocm6.4")
 MakeRecipe = Callable[..., RuntimeRecipe]
 
 
@@ -158,3 +163,22 @@ def test_unknown_model_types_and_variants_are_bugs_of_the_caller(recipe: MakeRec
         runtime_demands(recipe(), model_type="nothing")
     with pytest.raises(KeyError):
         runtime_demands(recipe(), variant="nothing")
+
+
+def test_what_a_runtime_leaves_out_is_part_of_the_question(recipe: MakeRecipe) -> None:
+    made = recipe(excluded={"Torch_Vision": "never imported"})
+    merged = merge(made, runtime_demands(made))
+    assert merged.excluded == ("torch-vision",)
+    question = lock_inputs(merged, Target("linux-x86_64", "cpu"), "3.11")
+    assert question.excluded == ("torch-vision",)
+    assert '"torch-vision"' in project_text(question, Place("folder", "/srv/wheels"))
+
+
+def test_packages_of_one_accelerator_are_asked_for_on_it_alone(recipe: MakeRecipe) -> None:
+    made = recipe(accelerator_packages={"cpu": ["onnxruntime>=1"], "cuda": ["onnxruntime-gpu>=1"]})
+    merged = merge(made, runtime_demands(made))
+    asked = {name: lock_inputs(merged, parse_target(f"linux-x86_64-{name}"), "3.11").requires for name in TARGETS}
+    assert "onnxruntime>=1" in asked["cpu"]
+    assert "onnxruntime-gpu>=1" in asked["cu128"]
+    assert not [line for line in asked["rocm6.4"] if "onnx" in line]
+    assert not set(asked["cpu"]) & {"onnxruntime-gpu>=1"}
