@@ -14,7 +14,10 @@ from stemsep_envs.registry.catalogue import Catalogue, open_catalogue
 
 def catalogue_at(path: Path | None) -> Catalogue:
     """Open a registry file, or the one in use when ``path`` is None."""
-    return open_catalogue(path or default_registry_path(), cache_dir=find_home().cache_dir)
+    home = find_home()
+    # A look at the registry is no reason to make a home.
+    cache_dir = home.cache_dir if home.root.is_dir() else None
+    return open_catalogue(path or default_registry_path(), cache_dir=cache_dir)
 
 
 def model_ids(path: Path | None) -> tuple[str, ...]:

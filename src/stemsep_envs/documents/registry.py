@@ -132,6 +132,9 @@ class ModelEntry(OpenDocument):
     workflow_groups: tuple[Text, ...] = Field((), description="Workflows it belongs to.")
     workflow_roles: tuple[Text, ...] = Field((), description="Its parts in workflows.")
     stability_notes: tuple[Text, ...] = Field((), description="What is known about its stability.")
+    inferred: Mapping[Text, Text] = Field(
+        default_factory=dict, description="Fields whose values nobody publishes for the model: how each was concluded."
+    )
     notes: Notes | None = Field(None, description="Remarks of the tools that made the entry.")
 
     @field_validator("artifacts")
@@ -150,8 +153,9 @@ class ModelEntry(OpenDocument):
     @field_validator("runtime")
     @classmethod
     def _runs_somewhere_or_is_blocked(cls, value: RuntimeChoice, info: ValidationInfo) -> RuntimeChoice:
-        blocked = _is_blocked(info.data.get("catalog_status"), info.data.get("status"))
-        if not value.allowed and not blocked:
+        catalog_status = info.data.get("catalog_status")
+        runs = catalog_status != "online_only" and not _is_blocked(catalog_status, info.data.get("status"))
+        if not value.allowed and runs:
             refuse_at([(("allowed",), "must name a runtime, as the model is not blocked")])
         return value
 

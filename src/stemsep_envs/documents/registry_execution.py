@@ -47,7 +47,9 @@ Stem = Annotated[
             (
                 "vocals", "instrumental", "drums", "bass", "other", "guitar", "piano", "keys", "lead", "back", "crowd",
                 "speech", "sfx", "effects", "music", "restored", "target", "residual", "harmonic", "percussive",
-                "centre", "sides",
+                "centre", "sides", "dry", "reverb", "noreverb", "noise", "no noise", "bleed", "male", "female",
+                "kick", "snare", "toms", "hh", "ride", "crash", "cymbals", "drum-bass", "no drum-bass", "similarity",
+                "difference",
             ),
             "",
         )
@@ -151,9 +153,10 @@ class RuntimeChoice(OpenDocument):
     """Which engines may run the model, and what they must be told."""
 
     allowed: Annotated[tuple[RuntimeWord, ...], AfterValidator(refuse_repeated)] = Field(
-        description="Runtimes that may run it; empty only when the model is blocked."
+        description="Runtimes that may run it; empty only when the model is blocked or exists online only."
     )
     preferred: RuntimeWord | None = Field(None, description="The one to take unless the user names another.")
+    preferred_reason: str | None = Field(None, description="Why that one, where several may run it.")
     blocking_reason: str | None = Field(None, description="Why runtimes that are not allowed are refused.")
     variant: Text | None = Field(None, description="Named set of patches and pins on the runtime.")
     engine: Text | None = Field(None, description="What kind of engine build is meant; informational.")

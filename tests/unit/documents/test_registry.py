@@ -93,6 +93,7 @@ FULL: dict[str, Any] = {
     "runtime": {
         "allowed": ["msst", "stemsep-legacy"], "preferred": "msst", "blocking_reason": "r", "variant": "hyperace_v2",
         "engine": "msst_builtin", "model_type": "bs_roformer", "devices": ["cuda"], "install_mode": "manual",
+        "model_types": {"stemsep-legacy": "roformer"}, "preferred_reason": "r",
         "install_burden": "low", "requires_manual_assets": True, "required_files": ["a.ckpt"], "hosts": ["msst"],
         "required": ["torch"], "fallbacks": ["cpu"], "checkpoint_ref": "a", "config_ref": "b",
         "requires_custom_repo_file": ["bs_roformer.py"], "requires_patch": True, "patch_profile": "hyperace_v2",
@@ -133,6 +134,7 @@ FULL: dict[str, Any] = {
     "workflow_groups": ["g"],
     "workflow_roles": ["r"],
     "stability_notes": ["s"],
+    "inferred": {"stems": "instruments of the config"},
     "notes": {"migration": {"from": "legacy", "legacy_fields_present": ["id"]},
               "strict_spec": {"routing_default": "d", "blocked_reason": "b"}},
 }  # fmt: skip
@@ -405,11 +407,12 @@ def test_required_fields_at_the_top(field: str) -> None:
     [
         ({"runtime": {"allowed": [], "preferred": "msst"}, "catalog_status": "blocked"}, True),
         ({"runtime": {"allowed": []}, "status": {"readiness": "blocked"}}, True),
+        ({"runtime": {"allowed": []}, "catalog_status": "online_only"}, False),
         ({"runtime": {"allowed": ["msst"], "blocking_reason": "others refused"}}, False),
         ({"catalog_status": "manual_only"}, False),
     ],
 )
-def test_only_a_blocked_model_may_have_no_runtime(entry: dict[str, Any], blocked: bool) -> None:
+def test_only_a_model_that_is_not_run_may_have_no_runtime(entry: dict[str, Any], blocked: bool) -> None:
     assert parse_registry(json.dumps(registry({**MINIMAL, **entry})), origin="r").models[0].blocked is blocked
 
 
