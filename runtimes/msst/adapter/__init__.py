@@ -3,7 +3,7 @@
     config        the model's YAML as plain values: bounded, nothing constructed but data
     arguments     what the engine's class takes, against what the config gives it
     engine        the engine's modules and functions, and stand-ins for packages that inference needs little of
-      stand_ins
+      stand_ins, spectrograms
     variants      which variant a checkpoint is of, told from its keys, against what the registry says
     weights       the checkpoint into the model: strictly, named key by key where it does not fit
     devices       cpu, cuda, mps, xpu, and arithmetic on them
@@ -51,7 +51,7 @@ def load(request: Dict[str, Any], context: Any) -> Model:
             context.log("info", f"beside the weights, and not loaded: {listed(left_out)}")
         # First of all: under another variant neither arguments nor weights fit, and what they say leads astray.
         variants.check_checkpoint(state, variant, model_type)
-        engine.prepare()
+        engine.prepare(model_type)
         arguments.check(parsed, model_type)
         module = engine.build(parsed, model_type)
         variants.check_module(module.state_dict(), variant)

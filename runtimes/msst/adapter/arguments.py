@@ -40,6 +40,7 @@ CONSTRUCTORS: Dict[str, Constructor] = {
     "mel_band_roformer_experimental": Constructor(
         "models.bs_roformer.mel_band_roformer_experimental", "MelBandRoformer"
     ),
+    "moises_light": Constructor("moises_light", "MoisesLight"),
     "scnet": Constructor("models.scnet", "SCNet"),
     "scnet_masked": Constructor("models.scnet.scnet_masked", "SCNet"),
     "scnet_tran": Constructor("models.scnet.scnet_tran", "SCNet_Tran"),

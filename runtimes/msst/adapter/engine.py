@@ -26,9 +26,9 @@ def mode_of(model_type: str) -> str:
     return "demucs" if model_type in DEMUCS_MODE else "generic"
 
 
-def prepare() -> None:
-    """Make the engine importable."""
-    stand_ins.install()
+def prepare(model_type: str) -> None:
+    """Make the engine importable for a model type."""
+    stand_ins.install(model_type)
 
 
 def build(config: Dict[str, Any], model_type: str) -> Any:

@@ -55,7 +55,22 @@ def put(state: Dict[str, Any], model: Any) -> None:
         problems.append(f"{len(other_shape)} of another shape ({listed(other_shape)})")
     if problems:
         raise WeightsError("the weights do not fit the model: " + "; ".join(problems), _HINT)
-    model.load_state_dict({name: _as_copied(state[name], own[name]) for name in own}, strict=True, assign=True)
+    sources = _sources(own)
+    made = {name: _as_copied(state[name], own[name]) for name in set(sources.values())}
+    model.load_state_dict({name: made[sources[name]] for name in own}, strict=True, assign=True)
+
+
+def _sources(own: Dict[str, Any]) -> Dict[str, str]:
+    """For each key of the model, the key of the checkpoint whose tensor it ends up with.
+
+    Its own, unless the model keeps one tensor under several keys: copying to all of them leaves the last one's.
+    """
+    last = {_place(tensor): name for name, tensor in own.items()}
+    return {name: last[_place(tensor)] for name, tensor in own.items()}
+
+
+def _place(tensor: Any) -> Tuple[Any, ...]:
+    return (tensor.data_ptr() or id(tensor), tuple(tensor.shape), tensor.dtype)
 
 
 def _as_copied(tensor: Any, own: Any) -> Any:

@@ -32,18 +32,6 @@ def _roformer(**model: Any) -> Config:
     }  # fmt: skip
 
 
-def _without(config: Config, *arguments: str) -> Config:
-    for name in arguments:
-        del config["model"][name]
-    return config
-
-
-def _four(config: Config, **inference: Any) -> Config:
-    config["training"] |= {"instruments": _FOUR, "target_instrument": None}
-    config["inference"] |= inference
-    return config
-
-
 def _scnet(**model: Any) -> Config:
     return {
         "audio": {"chunk_size": 16384, "num_channels": 2, "sample_rate": 44100},
@@ -70,6 +58,44 @@ def _mdx23c() -> Config:
         },
         "training": {"instruments": _FOUR, "target_instrument": None},
         "inference": {"batch_size": 3, "num_overlap": 4},
+    }  # fmt: skip
+
+
+def _conformed(config: Config) -> Config:
+    model = config["model"]
+    for axis in ("time", "freq"):
+        model[f"{axis}_conformer_depth"] = model.pop(f"{axis}_transformer_depth")
+    return config
+
+
+def _moises_light() -> Config:
+    return {
+        "audio": {"chunk_size": 32768, "num_channels": 2, "sample_rate": 44100},
+        "model": {
+            "sources": _FOUR, "audio_channels": 2, "n_fft": 1024, "hop_size": 256, "win_size": 1024, "freq_dim": 512,
+            "n_bands": 4, "G": 8, "n_enc": 1, "n_dec": 1, "n_split_enc": 1, "n_split_dec": 1, "n_rope": 1,
+            "bn_factor": 4, "normalized": True, "use_mask": True,
+            "transformer_params": {
+                "heads": 2, "dim_head": 8, "ff_mult": 1, "attn_dropout": 0.0, "proj_dropout": 0.0, "ff_dropout": 0.0,
+                "flash_attn": True,
+            },
+        },
+        "training": {"instruments": _FOUR, "target_instrument": None},
+        "inference": {"batch_size": 1, "num_overlap": 2},
+    }  # fmt: skip
+
+
+def _conformer() -> Config:
+    return {
+        "audio": {"chunk_size": 32768, "num_channels": 2, "sample_rate": 44100},
+        "model": {
+            "in_channels": 2, "sources": 4, "freq_bins": 513, "embed_dim": 16, "depth": 1, "dim_head": 8, "heads": 2,
+            "ff_mult": 1, "conv_expansion_factor": 1, "conv_kernel_size": 5, "attn_dropout": 0.0, "ff_dropout": 0.0,
+            "conv_dropout": 0.0,
+        },
+        "stft": {"n_fft": 1024, "hop_length": 256, "win_length": 1024, "center": True},
+        "training": {"instruments": _FOUR, "target_instrument": None},
+        "inference": {"batch_size": 2, "num_overlap": 4},
     }  # fmt: skip
 
 
@@ -125,7 +151,14 @@ def _bandit(section: str, **model: Any) -> Config:
 CONFIGS: Mapping[str, Config] = {
     "bs_roformer": _roformer(freqs_per_bands=(64, 128, 256, 577)),
     "mel_band_roformer": _roformer(num_bands=20, sample_rate=44100),
+    "bs_conformer": _conformed(_roformer(freqs_per_bands=(64, 128, 256, 577), ff_mult=1, conv_kernel_size=5)),
+    "mel_band_conformer": _conformed(_roformer(num_bands=20, sample_rate=44100, ff_mult=1, conv_kernel_size=5)),
+    "bs_roformer_experimental": _roformer(freqs_per_bands=(64, 128, 256, 577), num_residual_streams=2),
+    "mel_band_roformer_experimental": _roformer(num_bands=20, sample_rate=44100, num_residual_streams=2),
+    "conformer": _conformer(),
+    "moises_light": _moises_light(),
     "mdx23c": _mdx23c(),
+    "experimental_mdx23c_stht": _mdx23c(),
     "scnet": _scnet(),
     "scnet_masked": _scnet(),
     "scnet_tran": _scnet(
