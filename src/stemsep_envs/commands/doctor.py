@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stemsep_envs._version import __version__
 from stemsep_envs.commands.registry import model_ids
+from stemsep_envs.commands.scratch import abandoned
 from stemsep_envs.documents.doctor import (
     AcceleratorFacts,
     DoctorReport,
@@ -67,7 +68,7 @@ def examine_host() -> DoctorReport:
         uv=_uv_version(),
         container_engine=shutil.which("docker") or shutil.which("podman"),
         sandbox=levels,
-        advice=tuple(_advice(home_facts, interpreters, levels)),
+        advice=(*_advice(home_facts, interpreters, levels), *_leftovers(home)),
     )
 
 
@@ -108,6 +109,15 @@ def _uv_version() -> str | None:
         return uv.version()
     except (StemsepEnvError, OSError):
         return None
+
+
+def _leftovers(home: Home) -> Iterator[Finding]:
+    for path in abandoned(home):
+        yield Finding(
+            code="scratch_left",
+            message=f"a session that was killed left {path}",
+            hint="the next session removes it, and so does `stemsep-env env gc`",
+        )
 
 
 def _advice(

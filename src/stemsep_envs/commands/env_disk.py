@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stemsep_envs.commands.env import named_environments, utc_text
 from stemsep_envs.commands.listening import OnEvent
+from stemsep_envs.commands.scratch import abandoned, clear_abandoned
 from stemsep_envs.commands.served import served_models
 from stemsep_envs.documents.environment_reports import (
     CollectionReport,
@@ -91,7 +92,9 @@ def collect_environments(
         served = served_models(list_environments(home), registry_path)
     on_event(Event(event="step", step="survey", message="looking what environments and the package cache take"))
     found = collecting.collect(home, rules, served=served.keys(), dry_run=dry_run)
+    scratch = abandoned(home) if dry_run else clear_abandoned(home)
     removed = [
+        *(RemovedItem(kind="leftover", name=str(path), why="the session that made it was killed") for path in scratch),
         *(RemovedItem(kind="environment", name=item.stored.digest, why=item.why) for item in found.environments),
         *(RemovedItem(kind="engine", name=digest, why="no environment belongs to it") for digest in found.engines),
         *(RemovedItem(kind="leftover", name=name, why="whoever made it is gone") for name in found.leftovers),

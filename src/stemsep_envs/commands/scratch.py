@@ -1,10 +1,16 @@
 """A session's scratch folder: hidden beside the outputs, so that finished stems are renamed into place.
 
-It is never left behind: what a killed process could not remove, the next session does.
+It is never left behind: what a killed process could not remove, the next session does, wherever that one's outputs are:
+the home notes, for each session that lives, the folder its scratch is in.
+
+    cache/sessions/<id>.where    the folder, written before anything is made in it
+    cache/sessions/<id>.hold     locked while the session lives
 """
 
 from __future__ import annotations
 
+import os
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -12,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.errors import StemsepEnvError, UsageError
-from stemsep_envs.host.files import ensure_dir, remove_tree, scratch_dir
-from stemsep_envs.host.locks import hold
+from stemsep_envs.host.files import ensure_dir, remove_file, remove_tree, scratch_dir, write_atomic
+from stemsep_envs.host.locks import hold, is_held
+from stemsep_envs.host.paths import Home
 
 _PREFIX = ".stemsep-env-"
 _HOLD = "hold"
@@ -31,10 +38,11 @@ class Scratch:
 
 
 @contextmanager
-def session_scratch(parent: Path) -> Iterator[Scratch]:
+def session_scratch(parent: Path, *, home: Home | None = None) -> Iterator[Scratch]:
     """Yield a session's new folders under ``parent``; all of it is gone at the end.
 
-    What a killed process left there earlier is removed too: its hold is no longer held.
+    What a killed process left there earlier is removed too: its hold is no longer held. With a ``home``, so is what
+    killed sessions of this home left anywhere.
 
     Raises:
         UsageError: ``parent`` cannot be made or written, or is a file.
@@ -42,6 +50,9 @@ def session_scratch(parent: Path) -> Iterator[Scratch]:
     ensure_dir(parent)
     _remove_abandoned(parent)
     with ExitStack() as held:
+        if home is not None:
+            clear_abandoned(home)
+            held.enter_context(_noted(parent, home))
         scratch = _held_dir(parent, held)
         yield Scratch(*(ensure_dir(scratch / name) for name in ("work", "inputs", "taken")))
 
@@ -62,13 +73,70 @@ def _held_dir(parent: Path, held: ExitStack) -> Path:
                 return scratch
 
 
-def _remove_abandoned(parent: Path) -> None:
+def abandoned(home: Home) -> tuple[Path, ...]:
+    """Return what killed sessions of this home left, wherever it is."""
+    parents = {where for _, where in _dead_notes(home)}
+    return tuple(sorted(path for parent in parents for path in _abandoned_in(parent)))
+
+
+def clear_abandoned(home: Home) -> tuple[Path, ...]:
+    """Remove what killed sessions of this home left, wherever it is; return what went."""
+    gone: list[Path] = []
+    for note, where in _dead_notes(home):
+        gone += _remove_abandoned(where)
+        if not _abandoned_in(where):
+            with suppress(OSError, StemsepEnvError):
+                remove_file(note)
+                remove_file(note.with_suffix(".hold"))
+    return tuple(gone)
+
+
+@contextmanager
+def _noted(parent: Path, home: Home) -> Iterator[None]:
+    """Note in the home where a session's scratch is while the block runs; a home that is read-only notes nothing."""
+    note = _notes_dir(home) / f"{os.getpid()}-{secrets.token_hex(4)}.where"
+    with ExitStack() as held:
+        with suppress(StemsepEnvError, OSError):
+            ensure_dir(note.parent)
+            held.callback(remove_file, note.with_suffix(".hold"))
+            held.enter_context(hold(note.with_suffix(".hold")))
+            held.callback(remove_file, note)
+            write_atomic(note, os.fsencode(parent.absolute()))
+        yield
+
+
+def _dead_notes(home: Home) -> Iterator[tuple[Path, Path]]:
+    """Yield the notes of sessions that ended without taking them back, each with the folder it names."""
+    for note in sorted(_notes_dir(home).glob("*.where")):
+        with suppress(OSError, StemsepEnvError):
+            if not is_held(note.with_suffix(".hold")):
+                yield note, Path(os.fsdecode(note.read_bytes()))
+
+
+def _notes_dir(home: Home) -> Path:
+    return home.cache_dir / "sessions"
+
+
+def _abandoned_in(parent: Path) -> list[Path]:
+    found = []
     for leftover in parent.glob(f"{_PREFIX}*"):
-        with suppress(OSError, StemsepEnvError):  # held, another user's, or removed by someone else meanwhile
+        with suppress(OSError, StemsepEnvError):  # another user's, or removed by someone else meanwhile
             if leftover.is_symlink() or not leftover.is_dir():
                 continue
+            is_old = time.time() - leftover.stat().st_mtime > _NEW_SECONDS
+            if not is_held(leftover / _HOLD) if (leftover / _HOLD).is_file() else is_old:
+                found.append(leftover)
+    return found
+
+
+def _remove_abandoned(parent: Path) -> list[Path]:
+    gone = []
+    for leftover in _abandoned_in(parent):
+        with suppress(OSError, StemsepEnvError):  # held by now, or removed by someone else meanwhile
             if (leftover / _HOLD).is_file():
                 with hold(leftover / _HOLD, timeout_seconds=0):
                     remove_tree(leftover)
-            elif time.time() - leftover.stat().st_mtime > _NEW_SECONDS:
+            else:
                 remove_tree(leftover)
+            gone.append(leftover)
+    return gone

@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from stemsep_envs.commands.checks import channel_reasons
 from stemsep_envs.commands.convert import convert_artifacts
+from stemsep_envs.commands.ensure import ensure_planned
 from stemsep_envs.commands.listening import OnEvent, ignore_event
 from stemsep_envs.commands.output import OutputPlan
 from stemsep_envs.commands.plan import Plan
@@ -61,6 +63,9 @@ MAX_STEM_BYTES = 1 << 40
 """A stem larger than this is not believed."""
 
 MAX_CRASHES_IN_A_ROW = 3
+
+_TRIES = 3
+"""How often an environment may be removed by others between being found and being used."""
 
 
 class Session:
@@ -385,6 +390,22 @@ def _place(taken: Mapping[str, Ingested], names: TrackNames, output: OutputPlan,
 
 
 @contextmanager
+def _used(plan: Plan, environment: Environment, on_event: OnEvent) -> Iterator[Environment]:
+    """Keep an environment while the block runs; one that someone removed since it was found is built again."""
+    with ExitStack() as used:
+        for attempt in range(_TRIES):
+            try:
+                mark = store.in_use(plan.home, environment.digest, prepare=partial(_make_safe, plan, environment))
+                used.enter_context(mark)
+                break
+            except StemsepEnvError as error:
+                if error.code != "environment_gone" or attempt + 1 == _TRIES:
+                    raise
+            environment = ensure_planned(plan, on_event=on_event)
+        yield environment
+
+
+@contextmanager
 def open_planned(
     plan: Plan,
     environment: Environment,
@@ -408,9 +429,8 @@ def open_planned(
         LimitError: Converting a checkpoint took too long, or too much memory or disk.
     """
     plan = convert_artifacts(plan, report=lambda step, words: on_event(Event(event="step", step=step, message=words)))
-    used = store.in_use(plan.home, environment.digest, prepare=lambda: _make_safe(plan, environment))
-    with used, session_scratch(scratch_parent) as scratch:
-        session = Session(plan, environment, scratch, on_event=on_event, deadlines=deadlines)
+    with _used(plan, environment, on_event) as used, session_scratch(scratch_parent, home=plan.home) as scratch:
+        session = Session(plan, used, scratch, on_event=on_event, deadlines=deadlines)
         try:
             yield session
         except BaseException as error:

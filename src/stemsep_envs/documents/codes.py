@@ -158,6 +158,7 @@ CODES: dict[str, Code] = {
     "limit": Code("A resource ran out."),
     "cannot_start": Code("A program could not be started."),
     # The sandbox.
+    "scratch_left": Code("A killed session left its scratch folder; the next one, or env gc, removes it.", "warning"),
     "sandbox_level_missing": Code("The sandbox level that the model needs is not to be had on this machine."),
     "sandbox_lowered": Code("The worker is confined less than the model's trust asks for, as was allowed.", "warning"),
     # Everything else.

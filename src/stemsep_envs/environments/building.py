@@ -130,7 +130,7 @@ def _fill(staging: Path, job: BuildJob, *, home: Home, offline: bool, watch: Sto
         )
         _refuse_other_interpreter(job, checked.python_version)
         packages = _installed(staging / "venv", job)
-    with watch.step("seal"):
+    with watch.step("seal"), files.keeping_on_disk(staging):  # before there is a receipt that vouches for it
         seal = seal_in_making.finish()
         wheels.remember(home, job.inputs, job.lock, contents=seal.contents, deviations=seal.manifest.deviations)
     builder = Builder(

@@ -69,7 +69,8 @@ def ensure_environment(
     if plan.state == "to_fetch":
         raise ValueError(f"the engine of {plan.title} is not known: plan again once the model's files are here")
     watch = Stopwatch()
-    if plan.digest is not None and plan.state == "ready":
+    is_adopted = plan.state == "ready" and plan.lock is None
+    if plan.digest is not None and (is_adopted or store.problem_with(home, plan.digest) is None):
         return _environment(home, plan.digest, reused=True, watch=watch)
     with watch.step("lock"):
         plan = resolve_plan(plan, home=home, offline=offline, report=report)

@@ -1,0 +1,136 @@
+"""Environments and scratch folders whose owners, or users, were taken away in between."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.integration.conftest import Cli
+from tests.integration.tiny import ensured, offer_wheels, planned
+
+from stemsep_envs.commands.ensure import ensure_planned
+from stemsep_envs.commands.plan import PlanOptions, refuse_if_blocked
+from stemsep_envs.commands.preflight import plan_model
+from stemsep_envs.commands.session import open_planned
+from stemsep_envs.environments import collecting, store
+from stemsep_envs.environments.ensure import ensure_environment
+from stemsep_envs.host import files
+from stemsep_envs.host.paths import Home
+
+pytestmark = [pytest.mark.integration]
+
+KILLED = """
+import pathlib, sys
+from stemsep_envs.commands.scratch import session_scratch
+from stemsep_envs.host.paths import find_home
+with session_scratch(pathlib.Path(sys.argv[1]), home=find_home()) as scratch:
+    (scratch.work_dir / "half.wav").write_bytes(b"x")
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def killed_session(parent: Path, environ: Mapping[str, str]) -> Path:
+    """Kill a process that has a scratch folder; return the folder."""
+    command = [sys.executable, "-c", KILLED, str(parent)]
+    child = subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    (left,) = parent.iterdir()
+    return left
+
+
+def test_what_is_removed_between_planning_and_use_is_built_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheels, home = offer_wheels(tmp_path, monkeypatch), Home(tmp_path / "home")
+    ensured(home, wheels, "one")
+    plan = planned(home, wheels, "one")
+    assert plan.state == "ready"
+    collecting.remove_environment(home, plan.digest or "")
+    built = ensure_environment(plan, home=home)
+    assert (built.reused, store.problem_with(home, built.digest)) == (False, None)
+
+
+def test_a_session_whose_environment_was_collected_builds_it_again(
+    empty_home: Path, environ: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**environ, "STEMSEP_ENV_HOME": str(empty_home)}.items():
+        monkeypatch.setenv(name, value)
+    plan = refuse_if_blocked(plan_model("dsp-hpss", PlanOptions()))
+    environment = ensure_planned(plan)
+    collecting.remove_environment(plan.home, environment.digest)
+    with open_planned(plan, environment, scratch_parent=tmp_path / "scratch") as session:
+        assert session.environment.digest == environment.digest
+        assert store.live_uses(plan.home, environment.digest) == 1
+        assert "harmonic" in session.stems
+
+
+def test_the_contents_are_on_the_disk_before_there_is_a_receipt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheels, home = offer_wheels(tmp_path, monkeypatch), Home(tmp_path / "home")
+    seen: list[tuple[bool, bool]] = []
+
+    def look(folder: Path) -> None:
+        installed = bool(list(folder.glob("venv/lib/python3.*/site-packages/alpha/__pycache__/*.pyc")))
+        seen.append((installed, (folder / store.RECEIPT).exists()))
+        flush(folder)
+
+    flush = files._flush_file_system
+    monkeypatch.setattr(files, "_flush_file_system", look)
+    ensured(home, wheels, "one")
+    assert seen == [(True, False)]
+
+
+def test_what_a_killed_session_left_anywhere_goes_with_the_next_one(
+    cli: Cli, tmp_path: Path, song: Path, environ: Mapping[str, str]
+) -> None:
+    elsewhere = tmp_path.parent / f"{tmp_path.name}-elsewhere"
+    elsewhere.mkdir()
+    left = killed_session(elsewhere, environ)
+    advice = [item["message"] for item in cli("doctor", "--json").document("doctor")["advice"]]
+    assert f"a session that was killed left {left}" in advice
+    assert cli("run", "dsp-hpss", song, "-o", "out").code == 0
+    assert list(elsewhere.iterdir()) == []
+    notes = Path(environ["STEMSEP_ENV_HOME"]) / "cache" / "sessions"
+    assert list(notes.iterdir()) == []
+
+
+def test_collecting_removes_what_killed_sessions_left(
+    cli: Cli, tmp_path: Path, environ: Mapping[str, str], empty_home: Path
+) -> None:
+    environ = {**environ, "STEMSEP_ENV_HOME": str(empty_home)}
+    cli = replace(cli, environ=environ)
+    elsewhere = tmp_path.parent / f"{tmp_path.name}-elsewhere"
+    elsewhere.mkdir()
+    left = killed_session(elsewhere, environ)
+    shown = cli("env", "gc", "--dry-run", "--json").document("env.gc")
+    assert [item["name"] for item in shown["removed"]] == [str(left)]
+    assert left.is_dir()
+    removed = cli("env", "gc", "--json").document("env.gc")["removed"]
+    assert [item["name"] for item in removed] == [str(left)]
+    assert list(elsewhere.iterdir()) == []
+    assert cli("env", "gc", "--json").document("env.gc")["removed"] == []
+
+
+def test_a_living_session_keeps_its_scratch(tmp_path: Path, environ: Mapping[str, str], cli: Cli) -> None:
+    elsewhere = tmp_path.parent / f"{tmp_path.name}-living"
+    elsewhere.mkdir()
+    command = [sys.executable, "-c", KILLED, str(elsewhere)]
+    child = subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    try:
+        cli("env", "gc")
+        assert len(list(elsewhere.iterdir())) == 1
+    finally:
+        child.communicate(b"")
+    assert list(elsewhere.iterdir()) == []
