@@ -45,8 +45,8 @@ def home_of(user: Cli) -> Path:
     return Path(user.environ["STEMSEP_ENV_HOME"])
 
 
-def artifact(url: str | None, filename: str = "model.ckpt", **fields: Any) -> dict[str, Any]:
-    return {"kind": "checkpoint", "filename": filename, "sha256": None, "size_bytes": None, "url": url, **fields}
+def artifact(url: str | None, filename: str = "model.onnx", **fields: Any) -> dict[str, Any]:
+    return {"kind": "onnx", "filename": filename, "sha256": None, "size_bytes": None, "url": url, **fields}
 
 
 def with_files(plant: Plant, **files: Any) -> str:
@@ -74,7 +74,7 @@ def test_a_run_fetches_what_is_missing_and_records_it(user: Cli, server: FileSer
     events = [valid(json.loads(line), "event") for line in ran.err.splitlines()]
     assert [event["step"] for event in events if event["event"] == "step"][:1] == ["fetch"]
     told = [transfer for event in events if event["event"] == "fetch" for transfer in event["transfers"]]
-    assert {transfer["filename"] for transfer in told} == {"model.ckpt", "config.yaml"}
+    assert {transfer["filename"] for transfer in told} == {"model.onnx", "config.yaml"}
     record = ran.document("run")
     assert [(each["name"], each["sha256"], each["trust"], each["url"]) for each in record["artifacts"]] == [
         ("primary", SHA, "registry", server.url("/w")),
@@ -94,8 +94,8 @@ def test_a_changed_file_makes_another_request_of_it(user: Cli, server: FileServe
     registry = with_files(plant, primary=artifact(server.serve("/w", WEIGHTS)))
     arguments = ("run", "planted", "song.wav", "-o", "out", "--registry", registry, "--unknown-hash", "first-use")
     assert user(*arguments).code == 0
-    (user.cwd / "new.ckpt").write_bytes(WEIGHTS[::-1])
-    add = ("artifacts", "add", "--url", server.url("/w"), "new.ckpt", "--registry", registry, "--json")
+    (user.cwd / "new.onnx").write_bytes(WEIGHTS[::-1])
+    add = ("artifacts", "add", "--url", server.url("/w"), "new.onnx", "--registry", registry, "--json")
     user(*add).error("artifact_changed", 4)
     added = user(*add, "--replace").document("artifacts.add")
     assert (added["trust"], added["replaced_sha256"]) == ("added", SHA)
@@ -123,7 +123,7 @@ def test_unknown_hashes(user: Cli, server: FileServer, plant: Plant) -> None:
 def test_offline_says_all_that_is_missing(
     user: Cli, server: FileServer, plant: Plant, shipped_entry: dict[str, Any], tmp_path: Path
 ) -> None:
-    (tmp_path / "near.ckpt").write_bytes(WEIGHTS)
+    (tmp_path / "near.onnx").write_bytes(WEIGHTS)
     other = {**shipped_entry, "id": "other", "artifacts": {"primary": artifact("hf://a/b@main/c.ckpt")}}
     registry = str(
         plant(
@@ -131,7 +131,7 @@ def test_offline_says_all_that_is_missing(
             artifacts={
                 "primary": artifact(server.url("/w"), sha256=SHA),
                 "config": artifact("s3://bucket/config.yaml", "config.yaml"),
-                "additional": [artifact((tmp_path / "near.ckpt").as_uri(), "near.ckpt")],
+                "additional": [artifact((tmp_path / "near.onnx").as_uri(), "near.onnx")],
             },
         )
     )
@@ -166,7 +166,7 @@ def test_a_machine_without_internet_is_seeded(user: Cli, server: FileServer, pla
     assert (added["sha256"], added["trust"], added["used_by"]) == (
         SHA,
         "registry",
-        [{"model_id": "planted", "name": "primary", "filename": "model.ckpt"}],
+        [{"model_id": "planted", "name": "primary", "filename": "model.onnx"}],
     )
     added = user(*add, "--model", "planted", "--name", "config", "c").document("artifacts.add")
     assert added["trust"] == "added"
