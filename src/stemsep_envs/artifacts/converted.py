@@ -122,16 +122,16 @@ class _Made:
 
 def _taken(source: Path, destination: Path) -> _Made:
     """Take what a conversion made: a regular file with one name, which nobody has open any more, and check it."""
-    with explained(destination):
-        source.rename(destination)
     try:
+        source.rename(destination)
         descriptor = os.open(destination, _OPEN_FLAGS)
     except OSError as error:
-        raise _broken(f"it cannot be opened ({error.strerror})") from None
+        raise _broken(f"it cannot be taken ({error.strerror})") from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        os.close(descriptor)
+        raise _broken("it is no regular file with one name")
     with os.fdopen(descriptor, "rb") as stream:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-            raise _broken("it is no regular file with one name")
         if hasattr(os, "fchown"):
             with contextlib.suppress(PermissionError):  # it is ours already, unless root had it made by another user
                 os.fchown(descriptor, os.geteuid(), os.getegid())

@@ -14,9 +14,7 @@ from pathlib import Path, PurePath
 
 from stemsep_envs.artifacts.converted import Converted, ensure_converted
 from stemsep_envs.commands.plan import Plan, PlannedArtifact
-from stemsep_envs.documents.checkpoint import CheckpointReport
 from stemsep_envs.errors import LimitError, ModelError
-from stemsep_envs.host.files import sha256_of
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.processes import run
 from stemsep_envs.sandbox.environ import worker_environ
@@ -62,17 +60,6 @@ def _converted(home: Home, artifact: PlannedArtifact, report: Report) -> Planned
         return artifact
     made = convert_checkpoint(home, artifact.path, record.sha256, record.size_bytes, record.filename, report)
     return replace(artifact, path=made.path, format="tree", converted=made.report)
-
-
-def inspect_checkpoint(home: Home, path: Path, report: Report) -> CheckpointReport:
-    """Say what a checkpoint contains, by converting it.
-
-    Raises:
-        ModelError: It is no checkpoint that can be converted.
-        LimitError: It took too long, or too much memory or disk.
-    """
-    sha256, size = sha256_of(path)
-    return convert_checkpoint(home, path, sha256, size, path.name, report).report
 
 
 def convert_checkpoint(home: Home, path: Path, sha256: str, size: int, name: str, report: Report) -> Converted:

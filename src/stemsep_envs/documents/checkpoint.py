@@ -172,3 +172,18 @@ class CheckpointReport(Document):
     def dangerous(self) -> tuple[str, ...]:
         """Names that a checkpoint of data has no use for."""
         return tuple(found.name for found in self.inert if found.dangerous)
+
+
+class InspectedCheckpoint(Document):
+    """One checkpoint that was looked at."""
+
+    name: str
+    """Its file name."""
+    report: CheckpointReport
+
+
+class InspectReport(Document):
+    """What checkpoints contain."""
+
+    schema_version: Literal[1] = 1
+    checkpoints: tuple[InspectedCheckpoint, ...]

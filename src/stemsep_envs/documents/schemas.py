@@ -20,6 +20,7 @@ from stemsep_envs.documents.artifacts import (
     ArtifactVerifyReport,
     IndexEntry,
 )
+from stemsep_envs.documents.checkpoint import CheckpointReport, InspectReport
 from stemsep_envs.documents.configuration import Configuration
 from stemsep_envs.documents.doctor import DoctorReport
 from stemsep_envs.documents.dry_run import DryRunReport
@@ -72,6 +73,8 @@ READ: Mapping[str, type[BaseModel]] = {
 WRITTEN: Mapping[str, type[BaseModel]] = {
     "preflight": PreflightReport,
     "ensure": EnsureReport,
+    "artifacts.inspect": InspectReport,
+    "checkpoint": CheckpointReport,
     "run": RunRecord,
     "run.dry": DryRunReport,
     "event": Event,

@@ -89,8 +89,6 @@ def _view_start(view: Any) -> int:
 def _read_zip(stream: IO[bytes]) -> Contents:
     members = _members(stream)
     pickles = [name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
-    if any(name.endswith("/constants.pkl") or "/code/" in name for name in members):
-        raise CheckpointError("it is a TorchScript program, whose code would have to run")
     if len(pickles) != 1:
         raise CheckpointError("it is a zip archive, but not one of torch's: it has no single data.pkl")
     folder = pickles[0][: -len("data.pkl")]
@@ -121,6 +119,8 @@ def _members(stream: IO[bytes]) -> Dict[str, Tuple[int, int]]:
         raise CheckpointError(f"it is a damaged zip archive: {str(error)[:200]}") from error
     if len(listed) > _MAX_MEMBERS:
         raise CheckpointError("it is an archive of more than a million members")
+    if any(info.filename.endswith("/constants.pkl") or "/code/" in info.filename for info in listed):
+        raise CheckpointError("it is a TorchScript program, whose code would have to run")
     members: Dict[str, Tuple[int, int]] = {}
     taken: List[Tuple[int, int]] = []
     for info in listed:

@@ -159,7 +159,9 @@ class _MappedFile:
         if members["at"] is None:
             return np.empty(shape, dtype, order)
         entry = self.entries[members["at"]]
-        count = (entry.end - entry.start) // dtype.itemsize
+        count = int(np.prod(shape, dtype=np.int64))
+        if count * dtype.itemsize > entry.end - entry.start:
+            raise UnreadableError("an array reaches beyond its data")
         return np.frombuffer(self._map, dtype, count, entry.start).reshape(shape, order=order)
 
 
