@@ -8,8 +8,8 @@ from pathlib import Path
 from stemsep_envs.artifacts import blobs
 from stemsep_envs.artifacts.wanted import wanted_files, what_is_known
 from stemsep_envs.commands.convert import convert_checkpoint, is_pickle
+from stemsep_envs.commands.listening import OnEvent
 from stemsep_envs.commands.registry import catalogue_at
-from stemsep_envs.commands.session import OnEvent
 from stemsep_envs.documents.checkpoint import InspectedCheckpoint, InspectReport
 from stemsep_envs.documents.events import Event
 from stemsep_envs.errors import UsageError
