@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -9,10 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.integration.conftest import SHIPPED
 from tests.integration.package_index import Server, make_wheel, served
 from tests.integration.questions import ask, lock_for, make_recipe, plan_here
 
+from stemsep_envs.commands import lock, lock_questions
+from stemsep_envs.commands.lock import LockOptions, lock_models
+from stemsep_envs.commands.lock_questions import Asked
 from stemsep_envs.commands.resolution import resolved
+from stemsep_envs.documents.lock_reports import LockAnswer
 from stemsep_envs.environments import refusals
 from stemsep_envs.environments.ensure import ensure_environment, resolve_plan
 from stemsep_envs.errors import BlockedError, BuildError
@@ -139,3 +145,64 @@ def test_a_new_answer_takes_a_refusal_back(server: Server, home: Home) -> None:
     make_wheel(server.root / "ordinary" / "torch", "torch", "2.4.0")
     lock_for("linux-x86_64-cpu", requirements, home)
     assert not list((home.cache_dir / "refusals").iterdir())
+
+
+RECIPE = """
+schema_version = 1
+id = "engine"
+title = "Engine"
+description = "For tests."
+accelerators = ["cpu"]
+packages = ["engine"]
+decodes = ["wav"]
+encodes = ["wav"]
+[python]
+min = "3.10"
+max = "3.13"
+[health]
+imports = ["engine"]
+[model_types.plain]
+stems = ["one"]
+"""
+
+
+def test_locks_too_are_made_for_the_newest_python_that_has_an_answer(
+    server: Server, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minors = [item.minor for item in find_interpreters(home) if "3.10" <= item.minor <= "3.13"]
+    oldest = f"cp{min(minors, key=lambda minor: int(minor[2:])).replace('.', '')}"
+    make_wheel(server.root / "ordinary" / "engine", "engine", "1.0", tag=f"{oldest}-{oldest}-manylinux_2_17_x86_64")
+    folder = tmp_path / "runtimes" / "engine"
+    folder.mkdir(parents=True)
+    (folder / "runtime.toml").write_text(RECIPE)
+    (folder / "adapter.py").touch()
+    runtime = {"allowed": ["engine"], "preferred": "engine", "model_type": "plain"}
+    entry = {"architecture": "Other", "links": {}, "stems": ["one"], "runtime": runtime}
+    models = [{**entry, "id": f"model-{number}", "name": "A model"} for number in range(3)]
+    registry = tmp_path / "registry.json"
+    registry.write_text(json.dumps({**json.loads(SHIPPED.read_bytes()), "models": models}))
+    monkeypatch.setenv("STEMSEP_ENV_HOME", str(home.root))
+    for module in (lock, lock_questions):
+        monkeypatch.setattr(module, "data_dir", lambda name: tmp_path / name)
+    said: list[str] = []
+
+    def made() -> LockAnswer:
+        said.clear()
+        options = LockOptions(Asked(registry_path=registry))
+        (answer,) = lock_models(options, report=lambda _, detail: said.append(detail)).locks
+        return answer
+
+    first = made()
+    assert (first.state, f"cp{first.python.replace('.', '')}") == ("written", oldest)
+    assert len(first.models) == 3
+    assert len(said) == len(set(minors))
+    assert (made().state, said) == ("current", [])
+    Path(first.path or "").unlink()
+    assert (made().state, len(said)) == ("written", 1)  # what had no answer before is not asked first
+
+
+def test_an_empty_range_of_pythons_is_told_once_with_both_sides(home: Home) -> None:
+    plan = plan_here(make_recipe(torch=None), home, model={"python": (None, "3.8")})
+    (reason,) = plan.reasons
+    assert reason.code == "python_unsatisfiable"
+    assert "runtime engine: python.min asks for 3.10 or newer" in reason.message

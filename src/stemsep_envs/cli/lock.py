@@ -91,7 +91,7 @@ def _print(console: Console, report: LockReport) -> None:
     if rows:
         console.table(("RUNTIME", "VARIANT", "TARGET", "PYTHON", "STATE", "FILE"), rows)
     for answer in report.locks:
-        for finding in answer.findings if answer.state == "stale" else ():
+        for finding in answer.findings:
             console.note(f"{answer.runtime} {answer.target} {answer.python}: {finding.message}")
     changes = [
         (answer.runtime, f"{answer.target}-py{answer.python}", change.name, change.before or "-", change.after or "-")

@@ -9,13 +9,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from stemsep_envs.commands.lock_questions import Asked, Question, find_questions, refuse_unknown_minors
+from stemsep_envs.commands.lock_questions import (
+    Asked,
+    Question,
+    find_questions,
+    older_question,
+    refuse_unknown_minors,
+)
 from stemsep_envs.documents.lock import Lock
 from stemsep_envs.documents.lock_reports import LockAnswer, LockReport, LockState, PackageChange
 from stemsep_envs.documents.reports import Finding
 from stemsep_envs.environments.lock_files import FileState, file_state, package_changes, strangers
 from stemsep_envs.environments.locking import home_lock_path, write_if_changed
 from stemsep_envs.environments.pylock import export_pylock
+from stemsep_envs.environments.refusals import CODE
 from stemsep_envs.environments.resolving import resolve
 from stemsep_envs.errors import BuildError, MismatchError, Reason, StemsepEnvError, UsageError
 from stemsep_envs.host import files
@@ -65,13 +72,22 @@ def lock_models(options: LockOptions, *, report: Report) -> LockReport:
     asked = replace(options.asked, shipped=in_runtimes and options.format == "requirements")
     questions, skipped = find_questions(asked, home=home)
     refuse_unknown_minors(asked, questions)
-    places = [_place(question, options, home=home, in_runtimes=in_runtimes) for question in questions]
 
-    def work(question: Question, path: Path) -> LockAnswer:
-        return (_check if options.check else _answer)(question, path, options, home, report)
+    def place(question: Question) -> Path:
+        return _place(question, options, home=home, in_runtimes=in_runtimes)
+
+    def work(question: Question) -> LockAnswer:
+        answer = (_check if options.check else _answer)(question, place(question), options, home, report)
+        following = older_question(question)
+        while following is not None and _has_no_answer(answer):
+            older = _answer(following, place(following), options, home, report)
+            if not _has_no_answer(older):
+                return older
+            following = older_question(following)
+        return answer
 
     with ThreadPoolExecutor(max_workers=min(_AT_ONCE, (os.cpu_count() or 1) + 1)) as pool:
-        answers = list(pool.map(work, questions, places))
+        answers = list(pool.map(work, questions))
     unasked: tuple[Path, ...] = ()
     if asked.shipped and not (asked.model_ids or asked.targets or asked.pythons):
         unasked = _strangers(questions, runtimes_dir)
@@ -99,6 +115,10 @@ def verdict(report: LockReport) -> StemsepEnvError | None:
         hint = "lock them again: `stemsep-env lock`, in a checkout `make locks`"
         return MismatchError(f"{counted}{extra}", hint=hint, code="lock_stale")
     return None
+
+
+def _has_no_answer(answer: LockAnswer) -> bool:
+    return answer.state == "failed" and any(finding.code == CODE for finding in answer.findings)
 
 
 def _holds_runtimes(folder: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stemsep_envs.commands.registry import catalogue_at
@@ -12,9 +12,10 @@ from stemsep_envs.documents.lock_reports import SkippedLock
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Target
-from stemsep_envs.environments.locking import lock_inputs, shipped_name
+from stemsep_envs.environments.locking import home_lock_path, lock_inputs, shipped_digests, shipped_name
 from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
 from stemsep_envs.environments.pythons import NEWEST_INSTALLABLE, choose_python
+from stemsep_envs.environments.refusals import recall
 from stemsep_envs.environments.targets import choose_target, target_reasons
 from stemsep_envs.errors import BlockedError, Reason, UsageError
 from stemsep_envs.host.accelerators import detect, usable_accelerators
@@ -38,6 +39,7 @@ class Question:
         requirements: What must be locked, and who asks.
         inputs: The question itself.
         name: What its file is called where locks are shipped.
+        older: Other minors that serve as well, where none was asked for: to be tried in this order.
     """
 
     runtime: Runtime
@@ -46,6 +48,7 @@ class Question:
     requirements: Requirements
     inputs: LockInputs
     name: str
+    older: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -102,8 +105,9 @@ def find_questions(asked: Asked, *, home: Home) -> tuple[tuple[Question, ...], t
             if unusable:
                 _pass_over(model_id, asked, unusable, skipped, runtime=runtime.recipe.id, target=target)
                 continue
-            for python in _pythons(asked, runtime, requirements, target, home):
-                question = _question(entry, runtime, requirements, lock_inputs(requirements, target, python))
+            for python, *older in _pythons(asked, runtime, requirements, target, home):
+                inputs = lock_inputs(requirements, target, python)
+                question = _question(entry, runtime, requirements, inputs, tuple(older))
                 key = (runtime.recipe.id, question.inputs.digest)
                 found[key] = _joined(found.get(key), question)
     return tuple(sorted(found.values(), key=lambda item: (item.runtime.recipe.id, item.name))), tuple(skipped)
@@ -148,40 +152,70 @@ def _targets(asked: Asked, runtime: Runtime, requirements: Requirements) -> Iter
     return (chosen.target,)
 
 
-def _pythons(asked: Asked, runtime: Runtime, requirements: Requirements, target: Target, home: Home) -> Iterator[str]:
+def older_question(question: Question) -> Question | None:
+    """Return the same question for the next Python that serves; None when there is none."""
+    if not question.older:
+        return None
+    python, *older = question.older
+    inputs = replace(question.inputs, python=python)
+    before, now = (f"-py{minor.replace('.', '')}" for minor in (question.inputs.python, python))
+    name = question.name.replace(before, now).replace(
+        question.inputs.digest[:_DIGEST_CHARACTERS], inputs.digest[:_DIGEST_CHARACTERS]
+    )
+    return replace(question, inputs=inputs, name=name, older=tuple(older))
+
+
+def _pythons(
+    asked: Asked, runtime: Runtime, requirements: Requirements, target: Target, home: Home
+) -> Iterator[tuple[str, ...]]:
+    """Yield, for each lock that is wanted, its minor and those to try when that one has no answer."""
     minors = requirements.python_minors()
     if asked.pythons or asked.shipped:
         wanted = asked.pythons or runtime.recipe.locks.pythons or _installable(minors)
-        yield from (minor for minor in wanted if minor in minors)
+        yield from ((minor,) for minor in wanted if minor in minors)
         return
     here = find_interpreters(home) if this_machine().platform == target.platform else ()
-    choice = choose_python(
-        here, requirements.python, minors=minors, locked_minors=frozenset(), platform=target.platform
-    )
-    if choice.minor is None:
-        raise BlockedError(f"no Python can serve {requirements.parties[-1]}", choice.reasons)
-    yield choice.minor
+    shipped = shipped_digests(runtime.locks_dir)
+    questions = {minor: lock_inputs(requirements, target, minor) for minor in minors}
+    in_order: list[str] = []
+    while len(in_order) < len(minors):
+        choice = choose_python(
+            here,
+            requirements.python,
+            minors=[minor for minor in minors if minor not in in_order],
+            locked_minors=frozenset(minor for minor in minors if questions[minor].digest in shipped),
+            resolved_minors=frozenset(minor for minor in minors if home_lock_path(questions[minor], home).is_file()),
+            platform=target.platform,
+        )
+        if choice.minor is None and not in_order:
+            raise BlockedError(f"no Python can serve {requirements.parties[-1]}", choice.reasons)
+        if choice.minor is None:
+            break
+        in_order.append(choice.minor)
+    refused = [minor for minor in in_order if recall(questions[minor], home=home) is not None]
+    yield (*(minor for minor in in_order if minor not in refused), *refused)
 
 
 def _installable(minors: Sequence[str]) -> tuple[str, ...]:
     return tuple(minor for minor in minors if int(minor.partition(".")[2]) <= NEWEST_INSTALLABLE)
 
 
-def _question(entry: ModelEntry, runtime: Runtime, requirements: Requirements, inputs: LockInputs) -> Question:
+def _question(
+    entry: ModelEntry, runtime: Runtime, requirements: Requirements, inputs: LockInputs, older: tuple[str, ...]
+) -> Question:
     """Name the question: plainly when the model asks no more than its runtime and variant do."""
     recipe, variant = runtime.recipe, entry.runtime.variant
     plain = merge(recipe, runtime_demands(recipe, variant=variant))
     name = shipped_name(inputs.target, inputs.python, variant)
     if lock_inputs(plain, inputs.target, inputs.python).digest != inputs.digest:
         name = f"{name.removesuffix('.txt')}-{inputs.digest[:_DIGEST_CHARACTERS]}.txt"
-    return Question(runtime, variant, (entry.id,), requirements, inputs, name)
+    return Question(runtime, variant, (entry.id,), requirements, inputs, name, older)
 
 
 def _joined(before: Question | None, question: Question) -> Question:
     if before is None:
         return question
-    models = (*before.models, *question.models)
-    return Question(before.runtime, before.variant, models, before.requirements, before.inputs, before.name)
+    return replace(before, models=(*before.models, *question.models))
 
 
 def _pass_over(
