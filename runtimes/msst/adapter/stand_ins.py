@@ -2,7 +2,7 @@
 
     matplotlib         imported beside the audio functions, for plots that inference never draws
     librosa            the edges of a mel filter bank, and notes to hertz; 360 MB with numba and scipy
-    torchaudio         two transforms: `spectrograms`
+    torchaudio         two transforms: `spectrograms`; for HyperACE, whose files import it for nothing, none
     pytorch_lightning  a base class whose training half is not used
     spafe              filter banks that no published model asks for
     openunmix          a filter that demucs brings too; its own package imports torchaudio
@@ -56,6 +56,8 @@ def install(model_type: str) -> None:
     """Let the engine import what it does not need."""
     _put("matplotlib", {"pyplot": {}})
     _put("librosa", {"": {"hz_to_midi": hz_to_midi, "midi_to_hz": midi_to_hz}, "filters": {"mel": mel}})
+    if model_type == "bs_roformer":
+        _put("torchaudio", {})  # the module files of HyperACE import it, and use nothing of it
     if model_type.startswith("bandit"):
         transforms = {
             "Spectrogram": spectrograms.Spectrogram,

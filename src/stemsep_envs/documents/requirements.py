@@ -120,6 +120,7 @@ class Demand:
         rocm: Builds it may use (``rocm6.4``), None for any.
         packages: What to install besides.
         source_distributions: What of it may be built from source.
+        excluded: What packages declare that they need and no lock shall have.
     """
 
     party: str
@@ -130,6 +131,7 @@ class Demand:
     rocm: tuple[str, ...] | None = None
     packages: tuple[Want, ...] = ()
     source_distributions: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

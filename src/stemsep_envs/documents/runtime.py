@@ -132,6 +132,8 @@ class Variant(Document):
     torch: TorchRange | None = None
     source_distributions: Mapping[str, str] = {}
     """Packages that may be built from source for this variant alone, each with the reason."""
+    excluded: Mapping[str, str] = {}
+    """Distributions that this variant's packages declare and inference never needs, each with the reason."""
     patches: Patches = ()
     performs: tuple[str, ...] = ()
     """Manual steps of registry entries that these patches do, so that preflight need not ask for them."""

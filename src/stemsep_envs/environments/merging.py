@@ -58,6 +58,7 @@ def runtime_demands(
             party,
             packages=_wants(chosen.packages, party, f"variants.{variant}.packages"),
             source_distributions=tuple(chosen.source_distributions),
+            excluded=tuple(chosen.excluded),
         )
         demands.append(_with_torch(demand, chosen.torch))
     return tuple(demands)
@@ -119,7 +120,7 @@ def merge(recipe: RuntimeRecipe, demands: Sequence[Demand]) -> Requirements:
         source_distributions=_source_distributions(recipe, demands),
         parties=tuple(dict.fromkeys(demand.party for demand in demands)),
         conflicts=(),
-        excluded=tuple(sorted(map(canonicalize_name, recipe.excluded))),
+        excluded=_excluded(recipe, demands),
         accelerator_packages=tuple(
             (kind, _wants(texts, f"runtime {recipe.id}", f"accelerator_packages.{kind}"))
             for kind, texts in sorted(recipe.accelerator_packages.items())
@@ -133,6 +134,13 @@ def merge(recipe: RuntimeRecipe, demands: Sequence[Demand]) -> Requirements:
 def _source_distributions(recipe: RuntimeRecipe, demands: Sequence[Demand]) -> tuple[str, ...]:
     named = [*recipe.source_distributions, *(name for demand in demands for name in demand.source_distributions)]
     return tuple(sorted(set(map(canonicalize_name, named))))
+
+
+def _excluded(recipe: RuntimeRecipe, demands: Sequence[Demand]) -> tuple[str, ...]:
+    """Return what no lock shall have; what anybody asks for by name is not excluded."""
+    asked = {canonicalize_name(Requirement(want.text).name) for demand in demands for want in demand.packages}
+    named = [*recipe.excluded, *(name for demand in demands for name in demand.excluded)]
+    return tuple(sorted(set(map(canonicalize_name, named)) - asked))
 
 
 def _common(lists: Iterable[tuple[str, ...] | None]) -> tuple[str, ...] | None:

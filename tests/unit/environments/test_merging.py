@@ -57,6 +57,15 @@ def test_what_a_variant_builds_from_source_is_its_own(recipe: MakeRecipe) -> Non
     assert of_other.source_distributions == ("torch-harmonics",)
 
 
+def test_what_a_variant_excludes_is_locked_if_anybody_asks_for_it(recipe: MakeRecipe) -> None:
+    lean = {"description": "x", "packages": ["neuraloperator"], "excluded": {"WandB": "telemetry", "h5py": "data"}}
+    made = recipe(variants={"lean": lean}, excluded={"pesq": "a score", "NumPy": "asked for by the recipe itself"})
+    demands = runtime_demands(made, variant="lean")
+    assert merge(made, demands).excluded == ("h5py", "pesq", "wandb")
+    assert merge(made, [*demands, model_demand("m", packages=("H5PY>=3",))]).excluded == ("pesq", "wandb")
+    assert merge(made, runtime_demands(made)).excluded == ("pesq",)
+
+
 def test_a_runtime_without_torch_installs_none(recipe: MakeRecipe) -> None:
     engine = recipe(torch=None, variants={})
     merged = merge(engine, runtime_demands(engine))
