@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 
-class _Transform(nn.Module):  # type: ignore[misc] - torch is not here to be asked
+class _Transform(nn.Module):  # type: ignore[misc]  # torch is not here to be asked
     def __init__(  # noqa: PLR0913, PLR0917 - torchaudio's
         self,
         n_fft: int = 400,
