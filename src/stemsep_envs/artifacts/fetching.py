@@ -18,14 +18,16 @@ from stemsep_envs.artifacts import blobs, index
 from stemsep_envs.artifacts.places import local_path, shown_address
 from stemsep_envs.artifacts.sources import source_of
 from stemsep_envs.artifacts.wanted import Known, ToFetch, Wanted, what_is_known
+from stemsep_envs.documents.addresses import Address
 from stemsep_envs.documents.artifacts import Trust
 from stemsep_envs.errors import BuildError, LimitError, MismatchError, StemsepEnvError, UsageError
 from stemsep_envs.host import locks
-from stemsep_envs.host.downloads import Downloaded, Expected, WrongContentError, fetch_into, refuse_page
+from stemsep_envs.host.downloads import Downloaded, Expected, WrongContentError, allowance, fetch_into, refuse_page
 from stemsep_envs.host.files import copy_hashed, ensure_dir
 from stemsep_envs.host.parts import discard
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.transfers import Patience, Transfer, transfer_all
+from stemsep_envs.host.unpacking import UnpackError, take_member
 from stemsep_envs.host.web import WebError
 
 _LOCK_LOOK_SECONDS = 0.2
@@ -117,6 +119,8 @@ def _from_any(
     for address in item.addresses:
         shown = shown_address(address)
         try:
+            if item.wanted.member is not None:
+                return _from_archive(part, address, item.wanted.member, expected, transfer, patience, home)
             if address.is_remote:
                 return fetch_into(part, source_of(address), expected, transfer, patience)
             return _copy(part, local_path(address, home), shown, expected, transfer)
@@ -125,6 +129,39 @@ def _from_any(
         except UsageError as error:
             failures.append((shown, WebError(error.code, error.message)))
     raise _failure(item.wanted, known, failures)
+
+
+def _from_archive(
+    part: Path,
+    address: Address,
+    member: str,
+    expected: Expected,
+    transfer: Transfer,
+    patience: Patience,
+    home: Home,
+) -> Downloaded:
+    """Bring the archive at an address and take one file out of it, which then lies in ``part``."""
+    shown = shown_address(address)
+    packed = part.with_name(f"{part.stem}-archive.part")
+    if address.is_remote:
+        fetch_into(packed, source_of(address), Expected(), transfer, patience)
+        archive = packed
+    else:
+        archive = local_path(address, home)
+    try:
+        sha256, size = take_member(
+            archive, member, part, max_bytes=allowance(expected), on_block=lambda _: transfer.check()
+        )
+    except UnpackError as error:
+        discard(packed)
+        raise WebError("not_the_file", f"gives an archive that {error}") from None
+    except OSError as error:
+        raise WebError("download_missing", f"cannot be read: {error.strerror}") from None
+    discard(packed)
+    if expected.sha256 not in {None, sha256} or (expected.sha256 is None and expected.size_bytes not in {None, size}):
+        discard(part)
+        raise WrongContentError(f"its {member} has sha256 {sha256} and {size} bytes", begun_anew=True)
+    return Downloaded(sha256, size, f"{shown}#{member}")
 
 
 def _expected(known: Known) -> Expected:
@@ -203,7 +240,7 @@ def _failure(
 def _mismatch(
     wanted: Wanted, known: Known, shown: str, error: WrongContentError, said: Sequence[tuple[str, str]]
 ) -> MismatchError:
-    others = "".join(f"\n{place}: {words}" for place, words in said if place != shown)
+    others = "".join(f"; {place} {words}" for place, words in said if place != shown)
     if known.trust in {"first-use", "added"} and known.entry is not None:
         return MismatchError(
             f"{shown} gives another file than it did on {known.entry.recorded_at[:10]}: {error.message}, "

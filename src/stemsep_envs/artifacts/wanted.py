@@ -27,6 +27,7 @@ class Wanted:
         size_bytes: Its size, as the registry says.
         addresses: Where it is to be had, best first; pages and what cannot be fetched left out.
         problems: Why addresses were left out, each with its address.
+        member: The file's path in the archive that the addresses give; None where they give the file itself.
     """
 
     model_id: str
@@ -37,17 +38,23 @@ class Wanted:
     size_bytes: int | None
     addresses: tuple[Address, ...]
     problems: tuple[str, ...] = ()
+    member: str | None = None
 
     @property
     def url(self) -> str:
         """The address that the index knows the file by; a file without one is known by its model."""
-        return shown_address(self.addresses[0]) if self.addresses else f"model:{self.model_id}#{self.name}"
+        if not self.addresses:
+            return f"model:{self.model_id}#{self.name}"
+        return shown_address(self.addresses[0]) + (f"#{self.member}" if self.member else "")
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The index's keys: of its addresses, then of its place in the model."""
         own = digest_of_bytes(f"model:{self.model_id}#{self.name}".encode())
-        return (*dict.fromkeys(address.key for address in self.addresses), own)
+        keys = [address.key for address in self.addresses]
+        if self.member is not None:
+            keys = [digest_of_bytes(f"{key}#{self.member}".encode()) for key in keys]
+        return (*dict.fromkeys(keys), own)
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,7 @@ def wanted_files(entry: ModelEntry) -> Iterator[Wanted]:
             size_bytes=artifact.expected_bytes,
             addresses=tuple(usable),
             problems=tuple(problems),
+            member=artifact.member,
         )
 
 

@@ -135,6 +135,9 @@ class BarDisplay:
         names = {transfer.filename for transfer in transfers}
         for name in self._transfers.keys() - names:
             self._progress.remove_task(self._transfers.pop(name))
+        if transfers and self._task is not None:  # their bars say it better
+            self._progress.remove_task(self._task)
+            self._task = None
         for transfer in transfers:
             if transfer.filename not in self._transfers:
                 self._transfers[transfer.filename] = self._progress.add_task("", total=None)

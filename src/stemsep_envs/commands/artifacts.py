@@ -37,13 +37,17 @@ def add_for_url(url: str, file: Path, *, registry_path: Path | None, replace: bo
         LimitError: No space.
     """
     try:
-        address = parse_address(url)
+        place, _, member = url.partition("#")
+        address = parse_address(place)
     except AddressError as error:
         raise UsageError(str(error), hint="the address as the registry has it") from None
     problem = page_problem(address)
     if problem is not None:
         raise UsageError(f"{url} is a web page: {problem}", hint="--model and --name name the file by its model")
-    matching = [wanted for wanted in _all_wanted(registry_path) if address.key in wanted.keys]
+    asked = Wanted(
+        "", "", "aux", (member or address.path).rpartition("/")[2], None, None, (address,), (), member or None
+    )
+    matching = [wanted for wanted in _all_wanted(registry_path) if asked.keys[0] in wanted.keys]
     hashes = {wanted.sha256 for wanted in matching if wanted.sha256 is not None}
     if len(hashes) > 1:
         users = ", ".join(f"{wanted.model_id} {wanted.name}" for wanted in matching)
@@ -51,8 +55,7 @@ def add_for_url(url: str, file: Path, *, registry_path: Path | None, replace: bo
             f"models of the registry name different files at {url}: {users}", hint="name one with --model and --name"
         )
     stated = next((wanted for wanted in matching if wanted.sha256), next(iter(matching), None))
-    wanted = stated or Wanted("", "", "aux", address.path.rpartition("/")[2], None, None, (address,))
-    return _add(wanted, file, matching, replace=replace)
+    return _add(stated or asked, file, matching, replace=replace)
 
 
 def add_for_model(model_id: str, name: str, file: Path, *, registry_path: Path | None, replace: bool) -> AddedArtifact:

@@ -112,6 +112,10 @@ class Artifact(OpenDocument):
         None, description="Where to fetch it; absent, links.checkpoint or links.config is meant for primary and config."
     )
     mirrors: tuple[Link, ...] = Field((), description="Other places with the same bytes, tried in order.")
+    member: RelativePath | None = Field(
+        None,
+        description="Its path in the archive (zip or tar) that url and mirrors give; sha256 and size are its own.",
+    )
     pickle: PickleUse = Field(
         "convert",
         description="What becomes of a checkpoint in pickle form: convert makes it safetensors before it is loaded; "

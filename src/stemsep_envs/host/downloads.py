@@ -181,7 +181,7 @@ def _refuse_unfit(reply: Reply, total: int | None, expected: Expected, announced
         raise WebError("not_the_file", f"gives a web page ({kind}) and not the file")
     if expected.sha256 is not None and announced is not None and announced != expected.sha256:
         raise WrongContentError(f"the hub says that its sha256 is {announced}", begun_anew=True)
-    if total is not None and total > _allowance(expected):
+    if total is not None and total > allowance(expected):
         raise WrongContentError(f"it has {total} bytes", begun_anew=True)
     if total is not None and expected.sha256 is None and expected.size_bytes not in {None, total}:
         raise WrongContentError(f"it has {total} bytes", begun_anew=True)
@@ -190,7 +190,7 @@ def _refuse_unfit(reply: Reply, total: int | None, expected: Expected, announced
         raise WebError("download_failed", f"packs the file as {encoding}, which was not asked for")
 
 
-def _allowance(expected: Expected) -> int:
+def allowance(expected: Expected) -> int:
     """Return the most bytes that are taken. Where the hash is known, the size may be a little off: the hash decides."""
     if expected.size_bytes is None:
         return LARGEST_BYTES
@@ -200,7 +200,7 @@ def _allowance(expected: Expected) -> int:
 
 
 def _most_bytes(total: int | None, expected: Expected) -> int:
-    return min(_allowance(expected), LARGEST_BYTES if total is None else total)
+    return min(allowance(expected), LARGEST_BYTES if total is None else total)
 
 
 def _sizes(reply: Reply, state: PartState) -> int | None:

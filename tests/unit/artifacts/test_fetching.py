@@ -11,7 +11,9 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -173,6 +175,29 @@ def test_files_of_this_machine(tmp_path: Path, home: Home, fetch: Fetch) -> None
         fetch(want((tmp_path / "page.ckpt").as_uri()))
     with pytest.raises(MismatchError, match="sha256"):
         fetch(want(source.as_uri(), sha256="0" * 64))
+
+
+def test_a_file_out_of_an_archive(server: FileServer, home: Home, fetch: Fetch, tmp_path: Path) -> None:
+    archive = tmp_path / "models.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("../evil", b"x")
+        packed.writestr("v4/model.th", DATA)
+        packed.writestr("v4/config.yaml", b"a: 1")
+    url = server.serve("/models.zip", archive.read_bytes(), stop_after=50_000)
+    model = replace(want(url, sha256=SHA, size=len(DATA)), member="v4/model.th")
+    config = replace(want(archive.as_uri(), name="config"), member="v4/config.yaml")
+    got = fetch(model, config)
+    assert [file.sha256 for file in got] == [SHA, hashlib.sha256(b"a: 1").hexdigest()]
+    assert got[0].source == f"{url}#v4/model.th"
+    assert server.asked[-1].first_byte == 50_000, "the archive is continued as any file is"
+    assert everything(home) == ["index"] * 2 + ["sha256"] * 2 + ["stamps"] * 2
+    assert model.keys[0] != want(url).keys[0], "another file of the archive has another place in the index"
+    with pytest.raises(BuildError, match=r"has no file v5/model\.th") as caught:
+        fetch(replace(want(url), member="v5/model.th"))
+    assert caught.value.code == "not_the_file"
+    with pytest.raises(MismatchError, match=r"its v4/config\.yaml has sha256"):
+        fetch(replace(want(url, sha256="0" * 64), member="v4/config.yaml"))
+    assert list((home.artifacts_dir / "partial").iterdir()) == []
 
 
 def test_progress_is_told(server: FileServer, fetch: Fetch) -> None:

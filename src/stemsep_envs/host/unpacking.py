@@ -1,0 +1,159 @@
+"""Taking one file out of an archive: zip, or tar in any usual compression.
+
+Nothing is unpacked under a name that the archive chose: the one member that was asked for is copied, as a stream and
+up to a size, into a file that the caller names. So no path can lead anywhere, no link is made or followed, and what
+unpacks to more than was allowed is cut off.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, cast
+
+from stemsep_envs.host.files import copy_hashed
+
+_ENCRYPTED = 0x1
+_UNIX = 3
+_MOST_ENTRIES = 100_000
+_UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
+
+
+class UnpackError(Exception):
+    """Why a member cannot be taken, as the end of a sentence that names the archive."""
+
+
+def take_member(
+    archive: Path, member: str, destination: Path, *, max_bytes: int, on_block: Callable[[int], None]
+) -> tuple[str, int]:
+    """Copy one member of an archive into a file; return its SHA-256 and its size in bytes.
+
+    Args:
+        archive: The archive's file.
+        member: The member's path in it, with forward slashes.
+        destination: The new file.
+        max_bytes: The most that is taken.
+        on_block: Called with the size of each block that is written or skipped; may raise to stop.
+
+    Raises:
+        UnpackError: It is no archive, is damaged, has no such member or a member that is no plain file or too large.
+        LimitError: The disk is full.
+    """
+    with _readable(), _opened(archive, member, max_bytes, on_block) as stream:
+        return copy_hashed(_Guarded(stream), destination, max_bytes=max_bytes, on_block=on_block)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # zipfile's word for what needs a password
+        raise UnpackError(f"cannot be unpacked: {error}") from None
+    except _UNREADABLE as error:
+        raise UnpackError(f"is damaged, or no archive: {error}") from None
+    except OSError as error:
+        if error.errno is None:  # gzip and bz2 raise plain ones for what is damaged
+            raise UnpackError(f"is damaged: {error}") from None
+        raise
+
+
+@contextmanager
+def _opened(archive: Path, member: str, max_bytes: int, on_block: Callable[[int], None]) -> Iterator[IO[bytes]]:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as opened, opened.open(_zip_entry(opened, member, max_bytes)) as stream:
+            yield stream
+        return
+    with archive.open("rb") as packed, _unpacked(packed) as unpacked:
+        counted = cast("IO[bytes]", _Counted(unpacked, on_block))
+        with tarfile.open(fileobj=counted, mode="r|", encoding="utf-8", errors="surrogateescape") as tar:
+            entry = _tar_entry(tar, member, max_bytes)
+            content = tar.extractfile(entry)
+            if content is None:
+                raise UnpackError(f"has no file {member}")
+            yield content
+
+
+def _zip_entry(archive: zipfile.ZipFile, member: str, max_bytes: int) -> zipfile.ZipInfo:
+    found = [entry for entry in archive.infolist() if entry.filename.removeprefix("./") == member]
+    if not found:
+        raise UnpackError(f"has no file {member}; it has {_some(entry.filename for entry in archive.infolist())}")
+    if len(found) > 1:
+        raise UnpackError(f"has {member} {len(found)} times")
+    (entry,) = found
+    kind = stat.S_IFMT(entry.external_attr >> 16) if entry.create_system == _UNIX else 0
+    if entry.is_dir() or kind not in {0, stat.S_IFREG}:
+        raise UnpackError(f"has a {member} that is no plain file")
+    if entry.flag_bits & _ENCRYPTED:
+        raise UnpackError(f"has a {member} that is encrypted")
+    _refuse_size(member, entry.file_size, max_bytes)
+    return entry
+
+
+def _tar_entry(archive: tarfile.TarFile, member: str, max_bytes: int) -> tarfile.TarInfo:
+    names = []
+    for count, entry in enumerate(archive):
+        if count > _MOST_ENTRIES:
+            raise UnpackError(f"has more than {_MOST_ENTRIES} entries")
+        if entry.name.removeprefix("./") == member:
+            if not entry.isreg() or entry.issparse():
+                raise UnpackError(f"has a {member} that is no plain file")
+            _refuse_size(member, entry.size, max_bytes)
+            return entry
+        names.append(entry.name)
+    raise UnpackError(f"has no file {member}; it has {_some(iter(names))}")
+
+
+def _refuse_size(member: str, size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise UnpackError(f"has a {member} of {size} bytes, and {max_bytes} are taken at most")
+
+
+def _some(names: Iterator[str]) -> str:
+    shown = [name for name, _ in zip(names, range(6), strict=False)]
+    return ", ".join(shown[:5]) + (" and more" if len(shown) > 5 else "") or "nothing"
+
+
+def _unpacked(packed: IO[bytes]) -> IO[bytes]:
+    """Return the stream of a tar file, by what it begins with and not by its name."""
+    beginning = packed.read(6)
+    packed.seek(0)
+    if beginning.startswith(b"\x1f\x8b"):
+        return cast("IO[bytes]", gzip.open(packed))
+    if beginning.startswith(b"BZh"):
+        return bz2.open(packed)
+    return lzma.open(packed) if beginning == b"\xfd7zXZ\0" else packed
+
+
+class _Guarded(io.BufferedIOBase):
+    """A stream whose own errors are told from those of the disk that it is copied to."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        with _readable():
+            block = self._stream.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
+
+
+class _Counted:
+    """A stream that calls for every block that is read, so that skipping through an archive can be stopped."""
+
+    def __init__(self, stream: IO[bytes], on_block: Callable[[int], None]) -> None:
+        self._stream, self._on_block = stream, on_block
+
+    def read(self, size: int = -1) -> bytes:
+        """Read some, as the stream does."""
+        block = self._stream.read(size)
+        self._on_block(0)
+        return block
