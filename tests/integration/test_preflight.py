@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from tests.integration.conftest import Answer, Cli, files_below
+from tests.integration.conftest import SHIPPED, Answer, Cli, files_below
 
+from stemsep_envs.commands import preflight as preflight_command
+from stemsep_envs.commands.plan import PlanOptions
+from stemsep_envs.commands.preflight import plan_model
 from stemsep_envs.documents.codes import CODES
+from stemsep_envs.documents.preflight import PreflightReport
+from stemsep_envs.host.machine import this_machine
 
 pytestmark = pytest.mark.integration
 
@@ -301,3 +306,35 @@ def test_for_people_it_fits_80_columns(cli: Cli, song: Path) -> None:
     assert done.code == 0
     assert done.out.startswith("dsp-hpss can run here\n")
     assert "overlap = 0.75 ratio (model recommended_settings)" in told(done)
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="there is an accelerator")
+def test_a_target_that_does_not_run_here_is_refused_with_what_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, song: Path
+) -> None:
+    folder = tmp_path / "runtimes" / "torchy"
+    folder.mkdir(parents=True)
+    (folder / "adapter.py").touch()
+    (folder / "runtime.toml").write_text(
+        'schema_version = 1\nid = "torchy"\ntitle = "T"\ndescription = "T."\naccelerators = ["cpu", "cuda"]\n'
+        'packages = []\ndecodes = ["wav"]\nencodes = ["wav"]\n[torch]\nmin = "2.3"\n[python]\nmin = "3.10"\n'
+        '[health]\nimports = ["torch"]\n[model_types.plain]\n'
+    )
+    runtime = {"allowed": ["torchy"], "preferred": "torchy", "model_type": "plain"}
+    entry = {"id": "m", "name": "M", "architecture": "Other", "links": {}, "stems": ["one"], "runtime": runtime}
+    registry = tmp_path / "registry.json"
+    registry.write_text(json.dumps({**json.loads(SHIPPED.read_bytes()), "models": [entry]}))
+    monkeypatch.setattr(preflight_command, "data_dir", lambda name: tmp_path / name)
+    monkeypatch.setenv("STEMSEP_ENV_HOME", str(tmp_path / "home"))
+    platform = this_machine().platform
+
+    def asked(enforcement: Literal["strict", "warn"]) -> PreflightReport:
+        options = PlanOptions(registry_path=registry, target=f"{platform}-cu128", enforcement=enforcement)
+        return plan_model("m", options).report
+
+    refused = asked("strict")
+    (error,) = [error for error in refused.errors if error.code == "accelerator_missing"]
+    assert "no NVIDIA driver answers" in error.message
+    insisted = asked("warn")
+    assert "accelerator_missing" in [warning.code for warning in insisted.warnings]
+    assert "accelerator_missing" not in [error.code for error in insisted.errors]

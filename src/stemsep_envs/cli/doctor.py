@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from stemsep_envs.cli.console import Console, human_bytes
 from stemsep_envs.cli.options import verb
+
+if TYPE_CHECKING:
+    from stemsep_envs.documents.doctor import DoctorReport
+
+
+def _by_reason(report: DoctorReport) -> dict[str, list[str]]:
+    """Return the builds that do not run here, those with the same reason together."""
+    reasons: dict[str, list[str]] = {}
+    for build in report.unusable:
+        reasons.setdefault(build.why, []).append(build.accelerator)
+    return reasons
 
 
 @click.command("doctor")
@@ -29,6 +42,10 @@ def command(console: Console) -> int:
     console.line(f"containers    {report.container_engine or 'no engine'}")
     for accelerator in report.accelerators:
         console.line(f"accelerator   {accelerator.accelerator}: {accelerator.why}")
+    for why, builds in _by_reason(report).items():
+        console.line(f"not here      {', '.join(builds)}: {why}")
+    for chosen in report.targets:
+        console.line(f"target        {chosen.runtime}: {chosen.target or 'none'} ({chosen.why})")
     for interpreter in report.interpreters:
         console.line(f"python        {interpreter.version}  {interpreter.path}")
     for level in report.sandbox:

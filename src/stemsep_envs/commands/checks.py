@@ -29,6 +29,7 @@ OVERRIDABLE = frozenset(
         "manual_step_unconfirmed",
         "phase_fix_reference_invalid",
         "file_missing",
+        "accelerator_missing",
         "input_channels",
         "artifact_metadata_conflict",
     }

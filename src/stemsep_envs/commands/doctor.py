@@ -17,16 +17,20 @@ from stemsep_envs.documents.doctor import (
     HomeFacts,
     InterpreterFacts,
     LevelFacts,
+    RuntimeTarget,
 )
 from stemsep_envs.documents.reports import Finding
+from stemsep_envs.documents.target import Platform
 from stemsep_envs.environments import uv
+from stemsep_envs.environments.merging import merge, runtime_demands
 from stemsep_envs.environments.store import list_environments
+from stemsep_envs.environments.targets import choose_target
 from stemsep_envs.errors import StemsepEnvError
-from stemsep_envs.host.accelerators import detect, usable_accelerators
+from stemsep_envs.host.accelerators import KNOWN_BUILDS, Usable, detect, usable_accelerators, why_not
 from stemsep_envs.host.interpreters import find_interpreters
 from stemsep_envs.host.machine import memory_bytes, this_machine
 from stemsep_envs.host.paths import Home, data_dir, default_registry_path, find_home
-from stemsep_envs.registry.recipes import known_runtimes
+from stemsep_envs.registry.recipes import known_runtimes, load_runtime
 from stemsep_envs.sandbox.levels import candidates, measured
 from stemsep_envs.sandbox.policy import Measurement
 
@@ -47,10 +51,10 @@ def examine_host() -> DoctorReport:
         InterpreterFacts(path=str(found.path), version=found.version, implementation=found.implementation)
         for found in find_interpreters(home)
     )
-    accelerators = tuple(
-        AcceleratorFacts(accelerator=usable.accelerator, why=usable.why)
-        for usable in usable_accelerators(detect(), machine.platform)
-    )
+    found = detect()
+    usable = usable_accelerators(found, machine.platform)
+    here = {item.accelerator for item in usable}
+    others = {build: why_not(build, found, machine.platform) for build in KNOWN_BUILDS if build not in here}
     measurements = measured(candidates("container"), home.cache_dir)
     levels = tuple(_level(name, measurements[name]) for name in measurements)
     return DoctorReport(
@@ -63,7 +67,12 @@ def examine_host() -> DoctorReport:
         registry=str(default_registry_path()),
         registry_models=_model_count(),
         runtimes=known_runtimes(data_dir("runtimes")),
-        accelerators=accelerators,
+        accelerators=tuple(AcceleratorFacts(accelerator=item.accelerator, why=item.why) for item in usable),
+        unusable=tuple(
+            AcceleratorFacts(accelerator=build, why=why or "it does not run on all devices that are here")
+            for build, why in others.items()
+        ),
+        targets=tuple(_targets(usable, machine.platform)),
         interpreters=interpreters,
         uv=_uv_version(),
         container_engine=shutil.which("docker") or shutil.which("podman"),
@@ -109,6 +118,19 @@ def _uv_version() -> str | None:
         return uv.version()
     except (StemsepEnvError, OSError):
         return None
+
+
+def _targets(usable: Sequence[Usable], platform: Platform) -> Iterator[RuntimeTarget]:
+    """Yield what each runtime would use here."""
+    runtimes_dir = data_dir("runtimes")
+    for runtime_id in known_runtimes(runtimes_dir):
+        try:
+            recipe = load_runtime(runtimes_dir, runtime_id).recipe
+        except StemsepEnvError as error:
+            yield RuntimeTarget(runtime=runtime_id, target=None, why=error.message)
+            continue
+        chosen = choose_target(merge(recipe, runtime_demands(recipe)), usable, platform=platform)
+        yield RuntimeTarget(runtime=runtime_id, target=chosen.target, why=chosen.why)
 
 
 def _leftovers(home: Home) -> Iterator[Finding]:

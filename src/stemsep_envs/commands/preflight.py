@@ -32,7 +32,7 @@ from stemsep_envs.environments.merging import merge, model_demand, runtime_deman
 from stemsep_envs.environments.plan import EnvironmentPlan, plan_environment
 from stemsep_envs.environments.targets import TargetChoice, choose_target, target_reasons
 from stemsep_envs.errors import Reason, UsageError
-from stemsep_envs.host.accelerators import Accelerators, detect, usable_accelerators
+from stemsep_envs.host.accelerators import Accelerators, detect, usable_accelerators, why_not
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home, data_dir, default_registry_path, find_home, is_shipped
 from stemsep_envs.registry.recipes import Runtime, known_runtimes, load_runtime
@@ -288,7 +288,19 @@ def _choose_target(asked: str, requirements: Requirements, accelerators: Acceler
         target = parse_target(asked)
     except ValueError as error:
         raise UsageError(str(error), code="target_unknown") from None
-    return TargetChoice(target, "command line", target_reasons(requirements, target))
+    reasons = target_reasons(requirements, target)
+    if not reasons and target.platform == platform:  # another platform's is refused for that
+        reasons = _absent(target, accelerators)
+    return TargetChoice(target, "command line", reasons)
+
+
+def _absent(target: Target, accelerators: Accelerators) -> tuple[Reason, ...]:
+    """Say why a target that was named does not run here, by what was found; building for it can be insisted on."""
+    words = why_not(target.accelerator, accelerators, target.platform)
+    if words is None:
+        return ()
+    hint = "choose --target auto; to prepare an environment for another machine, --enforce warn"
+    return (Reason("accelerator_missing", f"{target} does not run here: {words}", hint=hint),)
 
 
 def _memory_gb(accelerators: Accelerators, target: Target) -> float | None:

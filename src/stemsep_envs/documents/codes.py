@@ -31,6 +31,7 @@ CODES: dict[str, Code] = {
     # Preflight.
     "blocked": Code("Preflight or the sandbox policy refuses; the reasons are listed with codes of their own."),
     "target_unknown": Code("What --target names is no target."),
+    "accelerator_missing": Code("The target that was named needs an accelerator or a driver that is not here."),
     "target_not_supported": Code(
         "The target or accelerator cannot be used by this runtime and model, or on this machine."
     ),

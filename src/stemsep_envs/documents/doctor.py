@@ -7,6 +7,7 @@ from typing import Literal
 
 from stemsep_envs.documents.base import Document
 from stemsep_envs.documents.reports import Finding
+from stemsep_envs.documents.target import Target
 
 
 class HomeFacts(Document):
@@ -20,9 +21,17 @@ class HomeFacts(Document):
 
 
 class AcceleratorFacts(Document):
-    """A build of torch that runs here, and why."""
+    """A build of torch that runs here, or does not, and why."""
 
     accelerator: str
+    why: str
+
+
+class RuntimeTarget(Document):
+    """The target that a runtime's models run on here when nobody asks for another and they allow it."""
+
+    runtime: str
+    target: Target | None
     why: str
 
 
@@ -58,6 +67,10 @@ class DoctorReport(Document):
     registry_models: int | None
     runtimes: tuple[str, ...]
     accelerators: tuple[AcceleratorFacts, ...]
+    """Best first."""
+    unusable: tuple[AcceleratorFacts, ...]
+    """The others that are known."""
+    targets: tuple[RuntimeTarget, ...]
     interpreters: tuple[InterpreterFacts, ...]
     uv: str | None
     container_engine: str | None

@@ -163,6 +163,51 @@ def usable_accelerators(found: Accelerators, platform: str) -> tuple[Usable, ...
     return tuple(usable)
 
 
+KNOWN_BUILDS = (*CUDA_DRIVERS, *ROCM_BUILDS, "xpu", "mps")
+"""Every build but that for the processor, which runs everywhere."""
+
+
+def why_not(accelerator: str, found: Accelerators, platform: str) -> str | None:
+    """Say why a build does not run on what was found; None when it does, as far as is known."""
+    if accelerator.startswith("cu"):
+        return _why_not_cuda(accelerator, found, platform)
+    if accelerator.startswith("rocm"):
+        return _why_not_rocm(accelerator, found, platform)
+    if accelerator == "xpu" and (not found.intel or platform.startswith("macos")):
+        return "there is no Intel graphics device"
+    if accelerator == "mps" and not (found.apple and platform == "macos-arm64"):
+        return "there is no Apple processor"
+    return None
+
+
+def _why_not_cuda(build: str, found: Accelerators, platform: str) -> str | None:
+    if platform.startswith("macos") or found.nvidia_driver is None:
+        return "no NVIDIA driver answers"
+    if build not in CUDA_DRIVERS:
+        return None
+    oldest = CUDA_DRIVERS[build][1 if platform.startswith("windows") else 0]
+    if _version_key(found.nvidia_driver) < _version_key(oldest):
+        return f"it needs the NVIDIA driver {oldest} or newer, and here is {found.nvidia_driver}"
+    lowest, highest = CUDA_CAPABILITIES[build]
+    for device in found.nvidia_devices:
+        capability = device.compute_capability
+        if capability is not None and not lowest <= capability <= highest:
+            return f"it has code for compute capability {lowest} to {highest}, and {device.name} has {capability}"
+    return None
+
+
+def _why_not_rocm(build: str, found: Accelerators, platform: str) -> str | None:
+    if not platform.startswith("linux") or not found.amd_architectures:
+        return "the kernel driver offers no AMD device for computing"
+    for name in found.amd_architectures:
+        since = ROCM_SINCE.get(name)
+        if since is None:
+            return f"no build is known to have code for {name}"
+        if build in ROCM_BUILDS and ROCM_BUILDS.index(build) < ROCM_BUILDS.index(since):
+            return f"code for {name} is in {since} and newer"
+    return None
+
+
 def parse_smi(text: str) -> tuple[str | None, tuple[NvidiaDevice, ...]]:
     """Read ``nvidia-smi``'s CSV lines: name, driver version, compute capability, memory in MiB."""
     driver, devices = None, []

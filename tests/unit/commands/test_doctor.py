@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from stemsep_envs.commands.doctor import examine_host
+from stemsep_envs.host.accelerators import KNOWN_BUILDS
 
 
 def codes() -> list[str]:
@@ -40,6 +41,19 @@ def test_a_home_below_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.setenv("STEMSEP_ENV_HOME", str(tmp_path / "file" / "home"))
     assert not examine_host().home.writable
     assert "home_not_writable" in codes()
+
+
+def test_it_accounts_for_every_build_and_runtime() -> None:
+    report = examine_host()
+    here = {facts.accelerator for facts in report.accelerators}
+    others = {facts.accelerator for facts in report.unusable}
+    assert here | others == {"cpu", *KNOWN_BUILDS}
+    assert not here & others
+    assert all(facts.why for facts in report.unusable)
+    assert [chosen.runtime for chosen in report.targets] == list(report.runtimes)
+    dsp = next(chosen for chosen in report.targets if chosen.runtime == "dsp")
+    assert dsp.target is not None
+    assert dsp.target.accelerator == "cpu"
 
 
 def test_every_piece_of_advice_says_what_to_do() -> None:

@@ -7,6 +7,7 @@ import pytest
 from stemsep_envs.host.accelerators import (
     CUDA_CAPABILITIES,
     CUDA_DRIVERS,
+    KNOWN_BUILDS,
     ROCM_BUILDS,
     ROCM_SINCE,
     Accelerators,
@@ -17,6 +18,7 @@ from stemsep_envs.host.accelerators import (
     parse_smi,
     rocm_builds,
     usable_accelerators,
+    why_not,
 )
 
 
@@ -72,6 +74,41 @@ def test_the_tables_know_the_same_builds() -> None:
 def test_rocm_builds(architectures: tuple[str, ...], newest: str, oldest: str) -> None:
     builds = rocm_builds(architectures)
     assert (builds[0], builds[-1]) == (newest, oldest)
+
+
+HOPPER = Accelerators("550.144.03", (NvidiaDevice("H200", 9.0, 140 << 30),))
+PASCAL = Accelerators("580.95.05", (NvidiaDevice("GTX 1080", 6.1, 8 << 30),))
+RADEON = Accelerators(amd_architectures=("gfx1201",))
+
+
+@pytest.mark.parametrize(
+    ("found", "build", "words"),
+    [
+        (HOPPER, "cu130", "it needs the NVIDIA driver 580.65.06 or newer, and here is 550.144.03"),
+        (HOPPER, "cu128", None),
+        (PASCAL, "cu128", "it has code for compute capability 7.0 to 12.1, and GTX 1080 has 6.1"),
+        (PASCAL, "cu126", None),
+        (HOPPER, "rocm6.4", "the kernel driver offers no AMD device for computing"),
+        (RADEON, "rocm6.3", "code for gfx1201 is in rocm6.4 and newer"),
+        (RADEON, "rocm7.0", None),
+        (Accelerators(amd_architectures=("gfx1036",)), "rocm7.0", "no build is known to have code for gfx1036"),
+        (RADEON, "cu128", "no NVIDIA driver answers"),
+        (RADEON, "xpu", "there is no Intel graphics device"),
+        (RADEON, "mps", "there is no Apple processor"),
+        (RADEON, "cpu", None),
+        (HOPPER, "cu199", None),  # newer than what is known here
+        (RADEON, "cu199", "no NVIDIA driver answers"),
+    ],
+)
+def test_why_a_build_does_not_run(found: Accelerators, build: str, words: str | None) -> None:
+    assert why_not(build, found, "linux-x86_64") == words
+
+
+@pytest.mark.parametrize("found", [HOPPER, PASCAL, RADEON, Accelerators(intel=True), Accelerators()])
+def test_every_known_build_runs_or_has_a_reason(found: Accelerators) -> None:
+    usable = {item.accelerator for item in usable_accelerators(found, "linux-x86_64")}
+    reasons = {build for build in KNOWN_BUILDS if why_not(build, found, "linux-x86_64")}
+    assert usable - {"cpu"} == set(KNOWN_BUILDS) - reasons
 
 
 def test_unknown_architectures_run_nothing() -> None:
