@@ -321,7 +321,7 @@ def test_a_target_that_does_not_run_here_is_refused_with_what_was_found(
         '[health]\nimports = ["torch"]\n[model_types.plain]\n'
     )
     runtime = {"allowed": ["torchy"], "preferred": "torchy", "model_type": "plain"}
-    entry = {"id": "m", "name": "M", "architecture": "Other", "links": {}, "stems": ["one"], "runtime": runtime}
+    entry = {"id": "a-model", "name": "M", "architecture": "Other", "links": {}, "stems": ["one"], "runtime": runtime}
     registry = tmp_path / "registry.json"
     registry.write_text(json.dumps({**json.loads(SHIPPED.read_bytes()), "models": [entry]}))
     monkeypatch.setattr(preflight_command, "data_dir", lambda name: tmp_path / name)
@@ -330,7 +330,7 @@ def test_a_target_that_does_not_run_here_is_refused_with_what_was_found(
 
     def asked(enforcement: Literal["strict", "warn"]) -> PreflightReport:
         options = PlanOptions(registry_path=registry, target=f"{platform}-cu128", enforcement=enforcement)
-        return plan_model("m", options).report
+        return plan_model("a-model", options).report
 
     refused = asked("strict")
     (error,) = [error for error in refused.errors if error.code == "accelerator_missing"]
