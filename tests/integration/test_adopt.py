@@ -117,6 +117,11 @@ def test_once_it_changes_nothing_is_taken_in_its_place(module: Path, call: Call)
     (finding,) = [item for item in answer["error"]["findings"] if item["code"] == "adopted_changed"]
     assert "soxr" in finding["message"]
     assert call("env", "verify", digest[:12])[0] != 0
+    (listed,) = call("env", "list")[1]["environments"]
+    assert (listed["adopted"], listed["state"]) == (str(module), "broken")
+    code, collected = call("env", "gc", "--max-age", "0")  # or the next `ensure` would build something else unasked
+    assert (code, collected["removed"]) == (0, [])
+    assert call("ensure", "dsp-hpss")[0] == 6
 
     add(module, "soxr<2")
     assert call("env", "adopt", str(module), "dsp-hpss")[0] == 0

@@ -88,6 +88,10 @@ def show_environment(console: Console, environment: str) -> int:
     console.line(f"size         {human_bytes(receipt.size.bytes)}, shared {human_bytes(receipt.size.shared_bytes)}")
     builder = receipt.builder
     console.line(f"builder      {builder.name} {builder.version}, {builder.link_mode}: {builder.link_reason}")
+    if receipt.adopted is not None:
+        console.line(f"adopted      {receipt.adopted.python}")
+        for words in receipt.adopted.differences:
+            console.line(f"             not as locked: {words}")
     console.line(f"packages     {', '.join(f'{package.name} {package.version}' for package in receipt.packages)}")
     return 0
 
@@ -206,9 +210,10 @@ def collect(
 
 
 def _row(item: ListedEnvironment) -> tuple[str, ...]:
+    state = "adopted" if item.adopted and item.state == "whole" else item.state
     return (
         item.digest[:12],
-        "in use" if item.live_uses and item.state == "whole" else item.state,
+        "in use" if item.live_uses and item.state == "whole" else state,
         str(item.target or "-"),
         item.python or "-",
         human_bytes(item.size_bytes),

@@ -125,6 +125,7 @@ def _listed(stored: Stored, found: Survey, served: Mapping[str, tuple[str, ...]]
         target=receipt.inputs.target if receipt else None,
         python=receipt.inputs.interpreter.version if receipt else None,
         link_mode=receipt.builder.link_mode if receipt else None,
+        adopted=receipt.adopted.python if receipt and receipt.adopted else None,
         size_bytes=found.size(stored.digest),
         shared_bytes=found.shared(stored.digest),
         freeable_bytes=found.freeable((stored.digest,)),

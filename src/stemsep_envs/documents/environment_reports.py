@@ -21,6 +21,8 @@ class ListedEnvironment(Document):
     target: Target | None
     python: str | None
     link_mode: LinkMode | None
+    adopted: str | None = None
+    """The interpreter that is used in place of one that was built, if any."""
     size_bytes: int
     """What its files take on the disk, each counted once."""
     shared_bytes: int

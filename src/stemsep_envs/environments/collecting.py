@@ -93,6 +93,9 @@ def choose(
 ) -> tuple[Choice, ...]:
     """Choose the environments that go, least recently used first. Pure.
 
+    What was adopted stays, also when it changed and is refused: it takes next to nothing, and once its note is gone
+    something else would be built in its place without a word.
+
     Args:
         environments: All of them.
         rules: What is to go.
@@ -101,7 +104,8 @@ def choose(
         taken_after: What the home takes when only these environments are left.
     """
     chosen: list[Choice] = []
-    idle = sorted((item for item in environments if not item.live_uses), key=lambda item: used_at(item, now))
+    idle = [item for item in environments if not (item.live_uses or _is_adopted(item))]
+    idle.sort(key=lambda item: used_at(item, now))
     for item in idle:
         age = now - used_at(item, now)
         if item.problem is not None:
@@ -120,6 +124,10 @@ def choose(
                 chosen.append(Choice(item, "least recently used, and more is taken than is allowed"))
                 gone.add(item.digest)
     return tuple(chosen)
+
+
+def _is_adopted(stored: Stored) -> bool:
+    return stored.receipt is not None and stored.receipt.adopted is not None
 
 
 def collect(home: Home, rules: Rules, *, served: Collection[str], dry_run: bool) -> Collected:
