@@ -82,12 +82,17 @@ def finished(level: LevelName, work: Path, code: str, **limits: int) -> tuple[Co
         return done, end_in_words(command, done.status)
 
 
+def mounts_here() -> list[str]:
+    """The mounts of this machine, without those of a container engine that another test may have running."""
+    return [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if "docker" not in line]
+
+
 def groups_left() -> list[Path]:
     return [path for path in GROUPS.glob("**/stemsep-env-*") if f"-{os.getpid()}-" in path.name]
 
 
 def test_killing_the_tree_leaves_nothing(any_level: LevelName, work: Path, word: str) -> None:
-    mounts = Path("/proc/self/mountinfo").read_text()
+    mounts = mounts_here()
     with level_named(any_level).confine(worker(DEAF_DAEMON, word), policy(work)) as command:
         said = Said()
         child = start(command, on_stdout=said)
@@ -95,7 +100,7 @@ def test_killing_the_tree_leaves_nothing(any_level: LevelName, work: Path, word:
         assert len(processes_with(word)) >= 3
         child.kill_tree()
     assert gone_soon(word)
-    assert Path("/proc/self/mountinfo").read_text() == mounts
+    assert mounts_here() == mounts
     assert groups_left() == []
 
 
@@ -110,6 +115,68 @@ def test_killing_the_launcher_alone_leaves_nothing(any_level: LevelName, work: P
             assert gone_soon(word)
         child.kill_tree()
     assert gone_soon(word)
+
+
+HIDDEN_DAEMONS = """
+import os, sys, time
+sleep = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)", sys.argv[1]]
+for again in range(3):
+    if os.fork() == 0:
+        try:
+            os.setsid()
+        except OSError:
+            pass
+        if os.fork() == 0:
+            null = os.open("/dev/null", os.O_RDWR)
+            for descriptor in (0, 1, 2):
+                os.dup2(null, descriptor)
+            os.execve(sys.executable, sleep, {})  # nothing in its environment tells whose it is
+        os._exit(0)
+    os.wait()
+time.sleep(0.2)
+print("ready", flush=True)
+os._exit(7)
+"""
+
+
+def test_daemons_that_hide_end_with_their_worker(any_level: LevelName, work: Path, word: str) -> None:
+    with level_named(any_level).confine(worker(HIDDEN_DAEMONS, word), policy(work)) as command:
+        done = run(command, timeout_seconds=60)
+        assert (done.status, done.stdout) == (7, "ready\n"), done.stderr
+        assert processes_with(word) == []
+
+
+def test_orphans_that_ended_are_collected(any_level: LevelName, work: Path) -> None:
+    """They would count as processes of the user's for as long as a session lives."""
+    code = "import os\nfor _ in range(5):\n  if os.fork() == 0:\n    os.fork()\n    os._exit(0)\n  os.wait()\n"
+    code += "import time\ntime.sleep(1.2)\nprint('ready', flush=True)\ninput()"
+    with level_named(any_level).confine(worker(code), policy(work)) as command:
+        said = Said()
+        child = start(command, on_stdout=said)
+        assert said.line() == "ready\n"
+        children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+        assert len(children) == 2  # the guardian, and the worker or what stands for it
+        child.kill_tree()
+
+
+def test_the_bound_of_outputs_may_change(any_level: LevelName, work: Path) -> None:
+    bound = work.parent / "bound"
+    bound.write_text("1000000000")
+    changing = Policy(
+        interpreter_dirs(), work, worker_environ(work, keep_memory=False), Limits(output_bytes=1), output_file=bound
+    )
+    code = "open('f', 'wb').write(b'x' * 20_000_000)\nprint('written', flush=True)\nimport time\ntime.sleep(60)"
+    with level_named(any_level).confine(worker(code), changing) as command:
+        said = Said()
+        child = start(command, on_stdout=said)
+        assert said.line() == "written\n"
+        time.sleep(1.2)
+        assert child.poll() is None
+        bound.write_text("10000000")
+        status = child.wait(30)
+        child.kill_tree()
+        assert status == 122
+        assert end_in_words(command, status) == "killed: it wrote more than its 10 MB of output"
 
 
 def test_a_stopped_worker_is_ended(any_level: LevelName, work: Path, word: str) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from stemsep_envs.commands.convert import convert_artifacts
 from stemsep_envs.commands.ensure import ensure_planned
 from stemsep_envs.commands.listening import OnEvent, ignore_event
 from stemsep_envs.commands.output import OutputPlan
+from stemsep_envs.commands.output_bound import FLOOR_BYTES, idle_bound, set_bound, track_bound
 from stemsep_envs.commands.plan import Plan
 from stemsep_envs.commands.scratch import Scratch, session_scratch
 from stemsep_envs.commands.shrinking import OUT_OF_MEMORY_CODES, smaller_settings
@@ -58,9 +60,6 @@ from stemsep_envs.worker.session import Deadlines, WorkerSession
 
 WORKER_DIR = Path(__file__).resolve().parents[1] / "worker"
 ENTRY_PATH = WORKER_DIR / "entry.py"
-
-MAX_STEM_BYTES = 1 << 40
-"""A stem larger than this is not believed."""
 
 MAX_CRASHES_IN_A_ROW = 3
 
@@ -151,13 +150,15 @@ class Session:
         self._restart_if_dead()
         self._tracks += 1
         scratch = make_owned_dir(self._scratch.work_dir / f"track-{self._tracks}")
+        bound = self._bound(source, names, output)
+        set_bound(self._bound_file, bound)
         try:
             reading = self._hashing.submit(read_through, source)
             with self._shown(source) as shown:
                 result = self._ask(shown, names, output, scratch, on_progress, cancelled)
             read = reading.result()
             doubts = self._channel_doubts(result.input.channels)
-            taken = self._take(result, scratch)
+            taken = self._take(result, scratch, bound)
             with _all_or_none() as placed:
                 _place(taken, names, output, placed)
                 track = RunTrack(
@@ -178,7 +179,18 @@ class Session:
         finally:
             with suppress(OSError):  # a worker that goes on writing there; all of it goes when the session ends
                 remove_tree(scratch)
+            with suppress(StemsepEnvError):  # no space even for a few digits: the track's bound stays
+                set_bound(self._bound_file, idle_bound(self._scratch.work_dir))
         return track
+
+    @property
+    def _bound_file(self) -> Path:
+        return self._scratch.taken_dir / "bound"
+
+    def _bound(self, source: Path, names: TrackNames, output: OutputPlan) -> int:
+        rates = [rate for rate in (self.loaded.sample_rate, output.options.sample_rate) if isinstance(rate, int)]
+        rate = max(rates, default=None)
+        return track_bound(source, stems=len(names.stems), sample_rate=rate, folder=self._scratch.work_dir)
 
     def _shrink(self, error: LimitError) -> bool:
         """Begin anew with smaller settings, once a session; say whether there are any. The old worker is ended."""
@@ -248,8 +260,9 @@ class Session:
             ),
             writable_dir=self._scratch.work_dir,
             env=worker_environ(self._scratch.work_dir, keep_memory=plan.runtime.recipe.torch is not None),
-            limits=plan.limits,
+            limits=replace(plan.limits, output_bytes=FLOOR_BYTES),
             gpu=plan.target.accelerator != "cpu",
+            output_file=self._bound_file,
         )
         adapter = str(plan.runtime.adapter_path)
         engine = ("--engine", str(plan.engine.import_dir(plan.home))) if plan.engine else ()
@@ -352,7 +365,7 @@ class Session:
             raise UsageError(reasons[0].message, hint=reasons[0].hint, code=reasons[0].code)
         return tuple(Finding(code=reason.code, message=reason.message, path=reason.path) for reason in reasons)
 
-    def _take(self, result: SeparateResult, scratch: Path) -> dict[str, Ingested]:
+    def _take(self, result: SeparateResult, scratch: Path, bound: int) -> dict[str, Ingested]:
         """Take all stems out of the worker's reach."""
         ours = self._scratch.taken_dir
         pending: dict[str, Future[Ingested]] = {
@@ -360,7 +373,7 @@ class Session:
                 ingest,
                 scratch / stem.file,
                 ours / stem.file,
-                max_bytes=MAX_STEM_BYTES,
+                max_bytes=bound,
                 confined=self._confined,
             )
             for stem in result.outputs

@@ -23,7 +23,7 @@ from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host.files import ensure_dir, scratch_dir, write_atomic
 from stemsep_envs.host.processes import Command, Completed, run
 from stemsep_envs.sandbox.cgroups import Groups
-from stemsep_envs.sandbox.launch import launch, unprivileged_uid
+from stemsep_envs.sandbox.launch import launch, output_options, unprivileged_uid
 from stemsep_envs.sandbox.launcher.root import own
 from stemsep_envs.sandbox.launcher.seccomp import rules
 from stemsep_envs.sandbox.namespaces import policy_mounts
@@ -100,7 +100,7 @@ class Container:
             groups = Groups(bounds_memory=policy.limits.memory_bytes is not None, bounds_processes=True)
             options = [
                 ("parent", str(os.getpid())),
-                *((("output", str(policy.writable_dir), str(most)),) if (most := policy.limits.output_bytes) else ()),
+                *output_options(policy),
                 *(("env", name, value) for name, value in _environ().items()),
                 *(("afterwards", word) for word in (engine.program, "rm", "--force", container)),
                 ("shell-statuses",),

@@ -31,10 +31,12 @@ class ConfinedCommand(Command):
     Attributes:
         groups: The worker's control groups.
         limits: What it is held to.
+        policy: What it was started with.
     """
 
     groups: Groups = field(default_factory=Groups)
     limits: Limits = field(default_factory=Limits)
+    policy: Policy | None = None
 
 
 def launch(options: Iterable[Option], argv: Sequence[str], policy: Policy, groups: Groups) -> ConfinedCommand:
@@ -44,16 +46,24 @@ def launch(options: Iterable[Option], argv: Sequence[str], policy: Policy, group
     """
     words = [word for name, *values in options for word in (f"--{name}", *values)]
     command = (sys.executable, "-I", "-S", str(_LAUNCHER), *words, "--", *argv)
-    return ConfinedCommand(command, {}, policy.writable_dir, groups, policy.limits)
+    return ConfinedCommand(command, {}, policy.writable_dir, groups, policy.limits, policy)
 
 
 def common_options(policy: Policy, groups: Groups, host_pid: int) -> list[Option]:
     """Return the options that every level starts with."""
     options: list[Option] = [("parent", str(host_pid))]
     options += [("cgroup", str(folder)) for folder in groups.folders]
-    if policy.limits.output_bytes is not None:
-        options.append(("output", str(policy.writable_dir), str(policy.limits.output_bytes)))
+    options += output_options(policy)
     return options + [("limit", word, str(value)) for word, value in resource_limits(policy, groups).items()]
+
+
+def output_options(policy: Policy) -> list[Option]:
+    """Return the options that bound what the worker writes."""
+    most = policy.limits.output_bytes
+    if most is None:
+        return []
+    changing = [("output-now", str(policy.output_file))] if policy.output_file is not None else []
+    return [("output", str(policy.writable_dir), str(most)), *changing]
 
 
 def resource_limits(policy: Policy, groups: Groups) -> Mapping[str, int]:
@@ -88,13 +98,17 @@ def end_in_words(command: Command, status: int) -> str:
     if status != 0 and command.groups.killed_for_memory():
         return f"killed: it used more than its {_megabytes(limits.memory_bytes)} of memory"
     causes = {
-        launcher.TOO_MUCH_OUTPUT: f"killed: it wrote more than its {_megabytes(limits.output_bytes)} of output",
+        launcher.TOO_MUCH_OUTPUT: f"killed: it wrote more than its {_megabytes(_output_bytes(command))} of output",
         launcher.SETUP_FAILED: "not started: its confinement could not be put in place",
         launcher.HOST_GONE: "killed: the program that started it had ended",
         -_SIGXCPU: f"killed: it used more than its {limits.cpu_seconds} s of processor time",
         -_SIGXFSZ: f"killed: it wrote a file larger than {_megabytes(limits.file_bytes)}",
     }
     return causes.get(status) or words_for_status(status)
+
+
+def _output_bytes(command: ConfinedCommand) -> int | None:
+    return command.limits.output_bytes if command.policy is None else command.policy.output_bytes
 
 
 def is_over_limit(command: Command, status: int) -> bool:

@@ -54,6 +54,8 @@ class Policy:
         env: Its whole environment.
         limits: Bounds on what it may use.
         gpu: Whether the accelerator's device nodes are needed.
+        output_file: A file out of the worker's reach with a number of bytes, which the writable folder may hold at the
+            moment. It may change at any time; while it cannot be read, ``limits.output_bytes`` holds.
     """
 
     readable: tuple[Path, ...]
@@ -61,6 +63,15 @@ class Policy:
     env: Mapping[str, str]
     limits: Limits = Limits()
     gpu: bool = False
+    output_file: Path | None = None
+
+    @property
+    def output_bytes(self) -> int | None:
+        """What the writable folder may hold now."""
+        try:
+            return self.limits.output_bytes if self.output_file is None else int(self.output_file.read_text("ascii"))
+        except (OSError, ValueError):
+            return self.limits.output_bytes
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> NoReturn:
     if os.getppid() != host:  # it ended before it could be watched
         os._exit(HOST_GONE)
     guardian, worker = watch.start(lambda: _become_worker(options, command))
-    output = [(folder, int(most)) for folder, most in options["output"]]
+    output = [(folder, int(most), one(options, "output-now")) for folder, most in options["output"]]
     status = watch.wait(worker, host_fd, output[0] if output else None)
     watch.end(guardian)
     session = one(options, "session")

@@ -14,6 +14,7 @@ VALUES = {
     "cgroup": 1,
     "limit": 2,  # word of limits.RESOURCES and value
     "output": 2,  # folder and the most bytes it may hold
+    "output-now": 1,  # a file with the most bytes that it may hold at the moment
     "uid": 1,  # become this user first
     "own": 1,  # give this folder to that user
     "stage-read": 1,  # show this path to that user in a private mount namespace

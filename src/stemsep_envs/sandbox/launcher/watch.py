@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 _SIGHUP, _SIGINT, _SIGKILL, _SIGPIPE, _SIGTERM, _SIGXFSZ = 1, 2, 9, 13, 15, 25
 _LOOK_SECONDS = 0.5
-"""How often the outputs are measured."""
+"""How often the outputs are measured, and orphans collected."""
+
+_DYING_SECONDS = 0.002
+"""How long the dying are given before the living are looked for again."""
 
 _MOST_FILES = 100_000
 """A worker that makes more files than this has written too much, whatever their size."""
@@ -31,6 +34,7 @@ def start(become_worker: Callable[[], NoReturn]) -> tuple[int, int]:
     Args:
         become_worker: Confines the calling process and executes the worker's program.
     """
+    kernel.adopt_orphans()
     lifeline_read, lifeline_write = os.pipe()  # its write end closes when this process ends, however it ends
     guardian = os.fork()
     if guardian == 0:
@@ -80,26 +84,46 @@ def _let_go_of_pipes() -> None:
     os.close(null)
 
 
-def wait(worker: int, host_fd: int, output: tuple[str, int] | None) -> int:
+def wait(worker: int, host_fd: int, output: tuple[str, int, str | None] | None) -> int:
     """Wait until the worker ends, the host is gone or the outputs grow too large.
 
     Args:
         worker: The worker's process id.
         host_fd: The host's process descriptor.
-        output: The folder whose size is bounded, and its bound in bytes.
+        output: The folder whose size is bounded, its bound in bytes, and a file with the bound of the moment.
 
     Returns:
         The worker's wait status, or one that says why it is to be killed.
     """
     worker_fd = kernel.pidfd_open(worker)
     while True:
-        ready, _, _ = select.select((worker_fd, host_fd), (), (), _LOOK_SECONDS if output else None)
+        ready, _, _ = select.select((worker_fd, host_fd), (), (), _LOOK_SECONDS)
         if worker_fd in ready:
             return _as_reported(os.waitpid(worker, 0)[1])
         if host_fd in ready:
             return HOST_GONE << 8
-        if output and _holds_more(*output):
+        _collect_orphans(worker)
+        if output and _holds_more(output[0], _most_now(output[1], output[2])):
             return TOO_MUCH_OUTPUT << 8
+
+
+def _collect_orphans(worker: int) -> None:
+    """Collect what ended and was left to this process, so that it does not count as a process any more."""
+    while True:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is None or ended.si_pid == worker:
+            return
+        os.waitpid(ended.si_pid, 0)
+
+
+def _most_now(most_bytes: int, file: str | None) -> int:
+    if file is None:
+        return most_bytes
+    try:
+        with open(file, encoding="ascii") as stream:
+            return int(stream.read(32))
+    except (OSError, ValueError):
+        return most_bytes
 
 
 def _holds_more(folder: str, most_bytes: int) -> bool:
@@ -117,16 +141,35 @@ def _holds_more(folder: str, most_bytes: int) -> bool:
 
 
 def end(guardian: int) -> None:
-    """Kill the worker's whole process group, and collect what is ours of it."""
+    """Kill the worker's whole process group and, one after another, whatever of it left the group; collect them all.
+
+    What loses its parent becomes a child of this process, so a daemon is found however it hid.
+    """
     try:
         os.killpg(guardian, _SIGKILL)
     except ProcessLookupError:
         pass
     while True:
         try:
-            os.waitpid(-1, 0)
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
         except ChildProcessError:
             return
+        for child in _children():
+            try:
+                os.kill(child, _SIGKILL)
+            except OSError:
+                pass  # it ended meanwhile
+        select.select((), (), (), _DYING_SECONDS)
+
+
+def _children() -> list[int]:
+    """Return the processes whose parent this is; none where the kernel does not list them."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as stream:
+            return [int(word) for word in stream.read().split()]
+    except (OSError, ValueError):
+        return []
 
 
 def run_afterwards(command: list[str], env: dict[str, str]) -> None:
