@@ -239,6 +239,14 @@ def test_what_a_host_answers_is_said(user: Cli, server: FileServer, plant: Plant
     user("ensure", "planted", "--registry", registry, "--json", **limits).error("download_stalled", 7)
 
 
+def test_nothing_is_fetched_for_what_cannot_be_resolved(user: Cli, server: FileServer, plant: Plant) -> None:
+    files = {"primary": artifact(server.serve("/w", WEIGHTS), sha256=SHA)}
+    registry = str(plant(artifacts=files, requirements__pip__packages=["no-such-package-here==1.0"]))
+    done = user("ensure", "planted", "--registry", registry, "--json", UV_NO_INDEX="1", UV_FIND_LINKS="")
+    assert done.code == 5, done
+    assert server.asked == []
+
+
 def test_a_wrong_size_in_the_registry_is_said_to_be_that(user: Cli, server: FileServer, plant: Plant) -> None:
     file = artifact(server.serve("/w", WEIGHTS), sha256=SHA, size_bytes=len(WEIGHTS) + 1)
     registry = with_files(plant, primary=file)

@@ -13,6 +13,7 @@ from stemsep_envs.commands.listening import OnEvent
 from stemsep_envs.commands.plan import Plan, PlanOptions, refuse_if_blocked
 from stemsep_envs.commands.preflight import plan_model
 from stemsep_envs.documents.events import Event, FileTransfer
+from stemsep_envs.environments.ensure import resolve_plan
 from stemsep_envs.errors import MismatchError, UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def with_files(plans: Sequence[Plan], options: PlanOptions, *, on_event: OnEvent
 
     Raises:
         MismatchError: A file is not the one that was promised, or its stated size is wrong.
-        BuildError: A file cannot be fetched.
+        BuildError: A file cannot be fetched, or what a model needs cannot be resolved.
         LimitError: Its hosts stalled, or the disk is full.
         BlockedError: With its files here, a model turns out not to run.
     """
@@ -48,6 +49,8 @@ def with_files(plans: Sequence[Plan], options: PlanOptions, *, on_event: OnEvent
         return list(plans)
     from stemsep_envs.artifacts.fetching import fetch_all  # noqa: PLC0415
 
+    _refuse_unresolvable(plans, on_event)
+
     names = list(dict.fromkeys(item.wanted.filename for item in missing))
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     on_event(Event(event="step", step="fetch", message=f"fetching {shown}"))
@@ -56,6 +59,17 @@ def with_files(plans: Sequence[Plan], options: PlanOptions, *, on_event: OnEvent
         for file in fetched:
             _refuse_conflict(file.wanted, file.sha256, file.size_bytes)
     return [refuse_if_blocked(plan_model(plan.entry.id, options)) if plan.to_fetch else plan for plan in plans]
+
+
+def _refuse_unresolvable(plans: Sequence[Plan], on_event: OnEvent) -> None:
+    """Have what a model needs resolved before gigabytes come that nothing could use. The lock stays for the build."""
+
+    def report(step: str, detail: str) -> None:
+        on_event(Event(event="step", step=step, message=detail))
+
+    for plan in plans:
+        if plan.to_fetch and plan.environment.lock is None and plan.environment.state != "ready":
+            resolve_plan(plan.environment, home=plan.home, offline=plan.offline, report=report)
 
 
 def patience_from_environ() -> Patience:

@@ -31,7 +31,8 @@ _HUB_KINDS = ("datasets", "spaces")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_PAGE_PARTS = frozenset({"blob", "tree"})
+_PAGES_ABOUT_FILES = "blob"
+_PAGES_ABOUT_FOLDERS = "tree"
 
 
 class AddressError(ValueError):
@@ -136,25 +137,31 @@ def page_problem(address: Address) -> str | None:
     if address.scheme not in {"https", "http"} or address.hub is not None:
         return None
     parts = [part for part in address.path.split("/") if part]
-    if not parts and "?" not in address.text:
-        return "it names a site's front page"
+    if "?" not in address.text and (not parts or address.path.endswith("/")):
+        return "it names a folder, not a file in it" if parts else "it names a site's front page"
     if address.host in HUB_HOSTS:
         return _hub_page_problem(parts)
     if address.host in {"github.com", "www.github.com"}:
         return _git_page_problem(parts)
+    if address.host == "drive.google.com" and (parts[:2] == ["drive", "folders"] or parts[-1:] in (["view"], ["edit"])):
+        return "it names a page of the drive; share the file by a link that downloads it"
     return None
 
 
 def _hub_page_problem(parts: Sequence[str]) -> str | None:
     inside = parts[1:] if parts[0] in _HUB_KINDS else parts
-    if inside[2:3] and inside[2] in _PAGE_PARTS:
+    if inside[2:3] == [_PAGES_ABOUT_FILES]:
         return "it names the hub's page about a file; write /resolve/ in place of /blob/"
+    if inside[2:3] == [_PAGES_ABOUT_FOLDERS]:
+        return "it names a folder of a repository, and no file in it"
     return "it names a repository of the hub and no file in it" if len(inside) <= 2 else None
 
 
 def _git_page_problem(parts: Sequence[str]) -> str | None:
-    if parts[2:3] and parts[2] in _PAGE_PARTS:
+    if parts[2:3] == [_PAGES_ABOUT_FILES]:
         return "it names the page about a file; write /raw/ in place of /blob/"
+    if parts[2:3] == [_PAGES_ABOUT_FOLDERS]:
+        return "it names a folder of a repository, and no file in it"
     is_page = len(parts) <= 2 or parts[2:] == ["releases"] or parts[2:4] == ["releases", "tag"]
     return "it names a repository and no file in it" if is_page else None
 
