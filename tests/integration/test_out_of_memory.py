@@ -26,6 +26,8 @@ def describe():
 
 
 def load(request, context):
+    if %(rigid)r and "chunk_size" in request["settings"]:
+        context.fail("unsupported_setting", "it has one length of chunks")
     return Model(request["settings"])
 
 
@@ -85,6 +87,7 @@ def separate_greedily(
     room: int,
     end: str = "raise MemoryError",
     assignments: tuple[str, ...] = (),
+    rigid: bool = False,
 ) -> RunRecord:
     """Run a model that has room for `room` samples at once and ends in the given way when it needs more."""
     folder = tmp_path / "runtimes" / "greedy"
@@ -92,7 +95,7 @@ def separate_greedily(
     recipe = (data_dir("runtimes") / "dsp" / "runtime.toml").read_text("utf-8")
     packages = recipe[recipe.index("packages = [") : recipe.index("decodes")]
     (folder / "runtime.toml").write_text(RECIPE % packages)
-    (folder / "adapter.py").write_text(ADAPTER % {"room": room, "end": end})
+    (folder / "adapter.py").write_text(ADAPTER % {"room": room, "end": end, "rigid": rigid})
     for module in (preflight_command, ensure_command):
         monkeypatch.setattr(module, "data_dir", lambda name: folder.parent if name == "runtimes" else data_dir(name))
     entry = {
@@ -135,6 +138,17 @@ def test_one_retry_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert error is not None
     assert error.code == "out_of_memory"
     assert "--segment" in str(error.hint)
+
+
+def test_a_model_that_takes_no_smaller_chunk_fails_for_want_of_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, song: Path
+) -> None:
+    record = separate_greedily(tmp_path, monkeypatch, song, room=4000, assignments=("batch_size=1",), rigid=True)
+    error = record.tracks[0].error
+    assert record.exit_code == 7
+    assert error is not None
+    assert error.code == "out_of_memory"
+    assert "it has one length of chunks" in str(error.hint)
 
 
 def test_a_worker_may_not_take_the_whole_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, song: Path) -> None:

@@ -209,7 +209,12 @@ class Session:
         self._on_event(Event(event="log", level="warning", message=f"{error.message}; {self._retry_words()}"))
         self._worker.close(politely=False)
         self._resources.close()
-        self._start()
+        try:
+            self._start()
+        except StemsepEnvError as refusal:  # some models are built for one length of chunks
+            self._shrunk = {}
+            error.hint = "\n".join(filter(None, (f"smaller settings were refused: {refusal.message}", error.hint)))
+            return False
         return True
 
     def _retry_words(self) -> str:
