@@ -1,4 +1,4 @@
-"""Write, or with ``--check`` compare, the files that are generated: JSON Schemas and the table of codes."""
+"""Write, or with ``--check`` compare, what is generated: JSON Schemas, the tables of codes and of lint rules."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from stemsep_envs.documents.codes import CODES
 from stemsep_envs.documents.schemas import schema_texts
 from stemsep_envs.host.files import remove_file, write_atomic
+from stemsep_envs.registry.lint.rules import rules_page
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -25,7 +26,8 @@ def generated() -> dict[Path, str]:
     """Return the content of every generated file."""
     schemas = {CHECKOUT / "schemas" / name: text for name, text in schema_texts().items()}
     rows = "".join(f"| `{name}` | {code.severity} | {code.meaning} |\n" for name, code in CODES.items())
-    return {**schemas, CHECKOUT / "docs" / "codes.md": CODES_HEAD + rows}
+    docs = CHECKOUT / "docs"
+    return {**schemas, docs / "codes.md": CODES_HEAD + rows, docs / "registry-lint.md": rules_page()}
 
 
 def main(arguments: list[str]) -> int:

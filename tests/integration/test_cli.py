@@ -29,6 +29,7 @@ COMMANDS = [
     ["registry", "list"],
     ["registry", "show"],
     ["registry", "validate"],
+    ["registry", "lint"],
     ["doctor"],
     ["completion"],
 ]

@@ -230,3 +230,20 @@ def test_text_of_a_registry_cannot_steer_the_terminal(cli: Cli, plant: Callable[
 def test_every_published_schema_is_one(cli: Cli) -> None:
     for path in (CHECKOUT / "schemas").glob("*.schema.json"):
         assert schema(path.name.removesuffix(".schema.json"))["$schema"].endswith("2020-12/schema")
+
+
+def test_lint(cli: Cli, tmp_path: Path) -> None:
+    rules = cli("registry", "lint", "--rules", "--json").document("registry.lint.rules")["rules"]
+    assert {rule["severity"] for rule in rules} == {"error", "warning", "info"}
+    entry = {"id": "a-model", "name": "A", "architecture": "VR", "links": {}, "metrics": {"sdr": 0}}
+    entry["runtime"] = {"allowed": ["nowhere"]}
+    path = tmp_path / "models.json"
+    path.write_text(json.dumps({"version": "2.0", "generated_at": "2026-01-01T00:00:00Z", "models": [entry]}))
+    done = cli("registry", "lint", str(path), "--fix", "--json")
+    assert done.code == 2
+    report = done.document("registry.lint")
+    assert [finding["code"] for finding in report["fixed"]] == ["metric_zero"]
+    told = cli("registry", "lint", str(path))
+    assert told.code == 2
+    assert "runtime_unreachable" in told.out
+    cli("registry", "lint", str(path), "--output", "x", "--json").error("usage", 2)

@@ -70,10 +70,7 @@ def validate_file(path: Path | None) -> ValidationReport:
         InvalidDocumentError: Every problem, each at its dotted path.
     """
     place = path or default_registry_path()
-    try:
-        data = place.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {place}: {error.strerror}", code="registry_unreadable") from None
+    data = registry_bytes(place)
     registry = parse_registry(data, origin=str(place))
     warnings = tuple(
         Finding(code="registry_unfamiliar", message=problem.message, path=problem.path)
@@ -82,3 +79,17 @@ def validate_file(path: Path | None) -> ValidationReport:
     return ValidationReport(
         path=str(place), version=registry.version, model_count=len(registry.models), warnings=warnings
     )
+
+
+def registry_bytes(place: Path) -> bytes:
+    """Return a registry file's content.
+
+    Raises:
+        UsageError: The file is missing or cannot be read.
+    """
+    try:
+        return place.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"there is no registry file {place}", code="registry_missing") from None
+    except OSError as error:
+        raise UsageError(f"cannot read {place}: {error.strerror}", code="registry_unreadable") from None

@@ -21,6 +21,8 @@ CODES: dict[str, Code] = {
     "unknown_model": Code("The registry has no model of this id; the hint names the nearest."),
     "registry_missing": Code("The registry file does not exist."),
     "registry_unreadable": Code("The registry file cannot be read."),
+    "registry_shipped": Code("The registry that came with the program is not changed unless that is asked for."),
+    "registry_changed": Code("The registry was changed by somebody else at the same time."),
     "model_blocked": Code("The registry says that this model must not be run."),
     "model_online_only": Code("The model exists as an online service only; there is nothing to run here."),
     "runtime_unknown": Code("There is no recipe here for the runtime that was named or that the registry prefers."),

@@ -50,6 +50,7 @@ from stemsep_envs.documents.protocol import (
     SeparateResult,
 )
 from stemsep_envs.documents.registry import Registry
+from stemsep_envs.documents.registry_lint import LintReport, LintRules
 from stemsep_envs.documents.registry_reports import RegistryListing, ValidationReport
 from stemsep_envs.documents.reports import ErrorReport
 from stemsep_envs.documents.run import RunRecord
@@ -96,6 +97,8 @@ WRITTEN: Mapping[str, type[BaseModel]] = {
     "manifest": Manifest,
     "registry.list": RegistryListing,
     "registry.validate": ValidationReport,
+    "registry.lint": LintReport,
+    "registry.lint.rules": LintRules,
     "worker.initialize.params": InitializeParams,
     "worker.load.params": LoadParams,
     "worker.separate.params": SeparateParams,

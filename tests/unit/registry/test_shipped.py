@@ -10,6 +10,7 @@ import pytest
 
 from stemsep_envs.documents.addresses import page_problem, parse_address
 from stemsep_envs.documents.registry import ModelEntry, parse_registry, registry_warnings
+from stemsep_envs.registry.lint.linting import lint
 from stemsep_envs.registry.recipes import known_runtimes, load_runtime
 from stemsep_envs.registry.routing import check_recipe, choose_runtime
 from stemsep_envs.registry.settings import resolve_settings
@@ -78,6 +79,19 @@ def test_a_model_with_weights_says_where_they_are_or_that_a_person_must_find_the
             assert artifact.url is not None, (entry.id, place)
             assert page_problem(parse_address(artifact.url)) is None, (entry.id, place)
             assert artifact.url.rsplit("/", 1)[-1] == artifact.filename, (entry.id, place)
+
+
+def test_lint_finds_no_error_but_what_waits_for_recipes() -> None:
+    recipes = {name: load_runtime(ROOT / "runtimes", name).recipe for name in known_runtimes(ROOT / "runtimes")}
+    result = lint(SOURCE.read_text("utf-8"), recipes, origin=str(SOURCE))
+    errors = [finding for finding in result.findings if finding.severity == "error"]
+    for finding in errors:
+        if finding.code == "runtime_unreachable":
+            assert "audio-separator" not in recipes, finding
+        else:
+            assert finding.code == "model_type_unknown", finding
+            assert any(f"{word!r}" in finding.message for word in TYPES_TO_COME), finding
+    assert result.edits == ()
 
 
 def test_only_these_may_lend_their_phase(models: tuple[ModelEntry, ...]) -> None:
