@@ -130,11 +130,12 @@ def variant_unpinned(subject: Subject) -> Iterator[Defect]:
 
 
 def variant_requirement_missing(subject: Subject) -> Iterator[Defect]:
-    """Find models that do not name a package that their variant needs."""
+    """Find models that do not name a package that their variant needs in one certain version."""
     for entry in subject.entries:
         asked = [canonicalize_name(Requirement(text).name) for text in entry.model.requirements.pip.packages]
         for variant in _variants(subject, entry):
-            missing = [text for text in variant.packages if canonicalize_name(Requirement(text).name) not in asked]
+            pins = [pin for pin in map(Requirement, variant.packages) if _is_pinned(pin)]
+            missing = [str(pin) for pin in pins if canonicalize_name(pin.name) not in asked]
             if missing:
                 packages = [*entry.model.requirements.pip.packages, *missing]
                 words = f"the variant {entry.model.runtime.variant} needs {', '.join(missing)}, which is not named"
