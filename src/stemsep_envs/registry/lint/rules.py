@@ -84,7 +84,7 @@ RULES: dict[str, Rule] = {
     ),
     "variant_requirement_missing": Rule(
         "error",
-        "A package that the variant needs is not named.",
+        "A package that the variant needs in one version is not named.",
         running.variant_requirement_missing,
         "It is added, pinned as the variant has it.",
     ),

@@ -174,9 +174,7 @@ def package_unpinned(subject: Subject) -> Iterator[Defect]:
     for entry in subject.entries:
         for index, text in enumerate(entry.model.requirements.pip.packages):
             requirement = Requirement(text)
-            if requirement.url is None and not any(
-                clause.operator in {"==", "==="} for clause in requirement.specifier
-            ):
+            if not _is_pinned(requirement):
                 words = f"{text!r} is whatever version is newest when a lock is made"
                 yield Defect(entry, f"requirements.pip.packages[{index}]", words)
 
@@ -257,6 +255,10 @@ def _variants(subject: Subject, entry: Entry) -> Iterator[Variant]:
         variant = recipe.variants.get(entry.model.runtime.variant or "")
         if variant is not None:
             yield variant
+
+
+def _is_pinned(requirement: Requirement) -> bool:
+    return requirement.url is not None or any(clause.operator in {"==", "==="} for clause in requirement.specifier)
 
 
 def _brings(model: ModelEntry, wanted: str) -> bool:
