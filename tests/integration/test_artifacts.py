@@ -159,7 +159,8 @@ def test_a_machine_without_internet_is_seeded(user: Cli, server: FileServer, pla
     user(*add, "--url", server.url("/w"), "wrong").error("artifact_mismatch", 4)
     user(*add, "--model", "planted", "page").error("not_the_file", 2)
     user(*add, "--model", "planted", "--name", "nothing", "w").error("artifact_unknown", 2)
-    user(*add, "--model", "planted", "gone").error("usage", 2)
+    for unreadable in ("gone", ".", "/dev/zero"):
+        user(*add, "--model", "planted", unreadable).error("usage", 2)
     user(*add, "w").error("usage", 2)
     user(*add, "--url", "https://huggingface.co/a/b/blob/main/x", "w").error("usage", 2)
     added = user(*add, "--url", server.url("/w"), "w").document("artifacts.add")

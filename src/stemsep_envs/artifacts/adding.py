@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from stemsep_envs.artifacts.wanted import Wanted, size_conflict, what_is_known
 from stemsep_envs.documents.artifacts import IndexEntry, Trust
 from stemsep_envs.errors import MismatchError, StemsepEnvError, UsageError
 from stemsep_envs.host.downloads import refuse_page
-from stemsep_envs.host.files import copy_hashed, remove_file
+from stemsep_envs.host.files import copy_hashed, open_plain, remove_file
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.web import WebError
 
@@ -81,13 +80,11 @@ def add_file(
 
 def _copied(source: Path, staged: Path, on_block: Callable[[int], None]) -> tuple[str, int]:
     try:
-        descriptor = os.open(source, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        stream = open_plain(source)
     except OSError as error:
-        raise UsageError(f"cannot read {source}: {error.strerror}", hint="check the path", code="usage") from None
-    with os.fdopen(descriptor, "rb") as stream:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise UsageError(f"{source} is not a plain file", hint="name the file itself")
+        raise UsageError(f"cannot read {source}: {error.strerror}", hint="name the file itself") from None
+    with stream:
+        facts = os.fstat(stream.fileno())
         try:
             refuse_page(stream.read(512))
         except WebError as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from stemsep_envs.documents.artifacts import Trust
 from stemsep_envs.errors import BuildError, LimitError, MismatchError, StemsepEnvError, UsageError
 from stemsep_envs.host import locks
 from stemsep_envs.host.downloads import Downloaded, Expected, WrongContentError, allowance, fetch_into, refuse_page
-from stemsep_envs.host.files import copy_hashed, ensure_dir
+from stemsep_envs.host.files import copy_hashed, ensure_dir, open_plain
 from stemsep_envs.host.parts import discard
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.transfers import Patience, Transfer, transfer_all
@@ -175,13 +174,11 @@ def _copy(part: Path, path: Path, shown: str, expected: Expected, transfer: Tran
     discard(part)
     ensure_dir(part.parent)
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        stream = open_plain(path)
     except OSError as error:
         raise WebError("download_missing", f"cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as stream:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise WebError("download_missing", "is not a plain file")
+    with stream:
+        facts = os.fstat(stream.fileno())
         if expected.sha256 is None and expected.size_bytes not in {None, facts.st_size}:
             raise WrongContentError(f"it has {facts.st_size} bytes", begun_anew=True)
         refuse_page(stream.read(512))

@@ -12,12 +12,13 @@ import logging
 import os
 import re
 import secrets
+import stat
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedIOBase
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,6 +35,7 @@ __all__ = [
     "flush_dir",
     "link_or_copy",
     "make_owned_dir",
+    "open_plain",
     "publish",
     "remove_file",
     "remove_tree",
@@ -257,6 +259,19 @@ def sha256_of(path: Path, *, check: Callable[[], None] | None = None) -> tuple[s
             if check is not None:
                 check()
     return digest.hexdigest(), size
+
+
+def open_plain(path: Path) -> BufferedReader:
+    """Open a file for reading that is a plain file: neither a folder, nor a pipe that would never end, nor a device.
+
+    Raises:
+        OSError: It cannot be opened, or is something else.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file")
+    return os.fdopen(descriptor, "rb")
 
 
 def copy_hashed(

@@ -64,7 +64,7 @@ class WebRequest:
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    private_headers: Mapping[str, str] = field(default_factory=dict)
+    private_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

@@ -168,6 +168,8 @@ def test_files_of_this_machine(tmp_path: Path, home: Home, fetch: Fetch) -> None
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(BuildError, match="not a plain file"):
         fetch(want((tmp_path / "pipe").as_uri()))
+    with pytest.raises(BuildError, match="not a plain file"):
+        fetch(want(tmp_path.as_uri()))
     with pytest.raises(BuildError, match="No such file"):
         fetch(want((tmp_path / "gone").as_uri()))
     (tmp_path / "page.ckpt").write_bytes(b"<!DOCTYPE html>")
@@ -249,7 +251,7 @@ def program(home: Home, url: str, sha256: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("sha256", [SHA, ""])
+@pytest.mark.parametrize("sha256", [SHA, ""], ids=["known", "unknown"])
 def test_a_process_that_is_killed_leaves_a_part_that_is_continued(
     server: FileServer, home: Home, fetch: Fetch, sha256: str
 ) -> None:
@@ -272,7 +274,7 @@ def test_a_process_that_is_killed_leaves_a_part_that_is_continued(
     assert blobs.blob_path(home, SHA).read_bytes() == DATA
 
 
-@pytest.mark.parametrize("sha256", [SHA, ""])
+@pytest.mark.parametrize("sha256", [SHA, ""], ids=["known", "unknown"])
 def test_of_several_processes_one_downloads(server: FileServer, home: Home, sha256: str) -> None:
     url = server.serve("/x", DATA, pace=0.005)
     children = [program(home, url, sha256) for _ in range(3)]
