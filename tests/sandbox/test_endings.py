@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -310,3 +311,24 @@ def test_root_is_not_root_inside(level: LevelName, user: str, stage: Path, work:
     assert "NoNewPrivs:\t1" in done.stdout
     assert "Seccomp:\t2" in done.stdout
     assert int(uid) != UNPRIVILEGED_UID
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="takes root, and setpriv")
+@pytest.mark.parametrize(
+    ("taken", "landlock", "remedy"),
+    [("all", True, ""), ("sys_admin", True, ""), ("chown", False, "CAP_CHOWN"), ("setuid", False, "ordinary user")],
+)
+def test_a_root_with_fewer_rights_gets_what_it_can_have(taken: str, landlock: bool, remedy: str) -> None:
+    """As in containers: it may not mount, and perhaps not become another user. It is told, and never crashes."""
+    script = (
+        "import json; from stemsep_envs.sandbox.levels import level_named as level; "
+        "measured = [level(name).measure() for name in ('namespaces', 'landlock')]; "
+        "print(json.dumps([(found.available, found.remedy) for found in measured]))"
+    )
+    command = ["setpriv", f"--bounding-set=-{taken}", f"--inh-caps=-{taken}", sys.executable, "-c", script]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    namespaces, found = json.loads(said)
+    assert namespaces[0] is False
+    assert "landlock level" in namespaces[1]
+    assert found[0] is landlock
+    assert remedy in (found[1] or "")

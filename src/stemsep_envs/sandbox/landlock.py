@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from stemsep_envs.host.files import ensure_dir
 from stemsep_envs.sandbox.cgroups import groups_for
@@ -61,9 +62,22 @@ class Landlock:
             processes = process_limit(policy, groups)
             if processes is not None:
                 options.append(("limit", "processes", str(processes)))
-            if os.geteuid() == 0:
+            if os.geteuid() == 0 and not is_powerless():
                 options += [("uid", str(unprivileged_uid())), ("own", str(policy.writable_dir))]
             yield launch([*options, *ruleset_options(policy, find_system())], argv, policy, groups)
+
+
+def is_powerless() -> bool:
+    """Say whether this process has no capability and can get none: root in name only, as in hardened containers.
+
+    Such a root cannot become another user, and need not.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return False
+    sets = dict(line.split(":", 1) for line in lines if line.startswith(("CapEff:", "CapPrm:", "CapBnd:")))
+    return len(sets) == 3 and all(int(value, 16) == 0 for value in sets.values())
 
 
 def ruleset_options(policy: Policy, system: System) -> list[Option]:

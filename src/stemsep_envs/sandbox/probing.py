@@ -66,6 +66,7 @@ def measure(level: Level) -> Measurement:
 
     A level whose worker does not even start, or in which the canary cannot say anything, is not available.
     """
+    remedies = {**_REMEDIES, "Operation not permitted": _ROOT_REMEDY} if level.name == "landlock" else _REMEDIES
     with _canaries() as canaries:
         work = ensure_dir(canaries.scratch / "work")
         policy = Policy(
@@ -81,9 +82,9 @@ def measure(level: Level) -> Measurement:
                 done = run(command, timeout_seconds=_PROBE_SECONDS)
                 said = json.loads(done.stdout) if done.status == 0 else None
             except (StemsepEnvError, ValueError, OSError) as error:
-                return Measurement.unavailable(f"its probe could not be run: {error}", _remedy(str(error)))
+                return Measurement.unavailable(f"its probe could not be run: {error}", _remedy(str(error), remedies))
             if not isinstance(said, dict):
-                return Measurement.unavailable(*_explained(done))
+                return Measurement.unavailable(*_explained(done, remedies))
             whole_tree = getattr(getattr(command, "groups", None), "bounds_memory", False)
         happened = {name: "did" in answer for name, answer in said.items()} | _seen_outside(canaries, said)
         return Measurement(available=True, axes=_axes(happened, whole_tree=whole_tree), reason=_words(happened))
@@ -199,6 +200,10 @@ def _words(happened: Mapping[str, bool]) -> str:
     return "; ".join(through) if through else "every probe was held"
 
 
+_ROOT_REMEDY = """
+    this root may not become another user: give its container CAP_SETUID, CAP_SETGID and CAP_CHOWN, take all
+    capabilities from it, or start as an ordinary user"""
+
 _REMEDIES = {
     "setting up uid map: Permission denied": """
         this system's AppArmor denies user namespaces to bubblewrap (Ubuntu 23.10 and later): load a profile for
@@ -215,6 +220,8 @@ _REMEDIES = {
         bubblewrap is too old: install 0.8 or newer""",
     "cannot make a user namespace": """
         this root has not the privilege to make namespaces (a container): use the landlock level there""",
+    "open_tree": """
+        this root has not the privilege to make mounts (a container): use the landlock level there""",
     "unshare": """
         this root has not the privilege to make namespaces (a container): use the landlock level there""",
     "Operation not permitted": """
@@ -223,12 +230,12 @@ _REMEDIES = {
 """What tools say when a level can't be had, and what helps."""
 
 
-def _explained(done: Completed) -> tuple[str, str]:
+def _explained(done: Completed, remedies: Mapping[str, str]) -> tuple[str, str]:
     lines = done.stderr.strip().splitlines()
     said = lines[-1] if lines else f"exit status {done.status}"
-    return f"its probe could not be run: {said}", _remedy(done.stderr)
+    return f"its probe could not be run: {said}", _remedy(done.stderr, remedies)
 
 
-def _remedy(said: str) -> str:
-    found = next((remedy for words, remedy in _REMEDIES.items() if words in said), "see docs/security.md")
+def _remedy(said: str, remedies: Mapping[str, str]) -> str:
+    found = next((remedy for words, remedy in remedies.items() if words in said), "see docs/security.md")
     return " ".join(found.split())
