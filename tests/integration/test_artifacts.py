@@ -37,7 +37,7 @@ def user(cli: Cli, tmp_path: Path, dsp_home: Path) -> Cli:
     for name in ("environments", "holds", "locks"):
         (home / name).symlink_to(dsp_home / name)
     return Cli(
-        tmp_path, {**cli.environ, "STEMSEP_ENV_HOME": str(home), "STEMSEP_ENV_STALL_SECONDS": "5", "no_proxy": "*"}
+        tmp_path, {**cli.environ, "STEMSEP_ENV_HOME": str(home), "STEMSEP_ENV_STALL_SECONDS": "120", "no_proxy": "*"}
     )
 
 

@@ -14,7 +14,7 @@ from stemsep_envs.documents.addresses import parse_address
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.transfers import Patience, Transfer
 
-BRISK = Patience(stall_seconds=0.4, attempts=2, pause_seconds=0.01, tell_seconds=0.01, flush_seconds=0.0)
+BRISK = Patience(stall_seconds=60, attempts=2, pause_seconds=0.01, tell_seconds=0.01, flush_seconds=0.0)
 
 
 @pytest.fixture
@@ -41,9 +41,11 @@ Fetch = Callable[..., tuple[Fetched, ...]]
 @pytest.fixture
 def fetch(home: Home) -> Fetch:
     def make(
-        *wanted: Wanted, on_progress: Callable[[Sequence[Transfer]], None] = lambda _: None
+        *wanted: Wanted,
+        on_progress: Callable[[Sequence[Transfer]], None] = lambda _: None,
+        patience: Patience = BRISK,
     ) -> tuple[Fetched, ...]:
         files = [ToFetch(each, each.addresses) for each in wanted]
-        return fetch_all(home, files, patience=BRISK, on_progress=on_progress)
+        return fetch_all(home, files, patience=patience, on_progress=on_progress)
 
     return make

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from tests.programs.file_server import Exchange, FileServer, answers, good, in_turn
-from tests.unit.artifacts.conftest import Fetch, want
+from tests.unit.artifacts.conftest import BRISK, Fetch, want
 
 from stemsep_envs.artifacts import blobs, index
 from stemsep_envs.artifacts.fetching import held, lock_name, part_path
@@ -134,7 +134,7 @@ def test_when_all_fail_it_is_said_what_each_answered(server: FileServer, fetch: 
     assert caught.value.code == "download_denied"
     assert "artifacts add --model m --name primary FILE" in (caught.value.hint or "")
     with pytest.raises(LimitError) as stalled:
-        fetch(want(server.on("/d", Exchange.stall), sha256=SHA))
+        fetch(want(server.on("/d", Exchange.stall), sha256=SHA), patience=replace(BRISK, stall_seconds=0.3))
     assert (stalled.value.code, stalled.value.exit_code) == ("download_stalled", 7)
 
 

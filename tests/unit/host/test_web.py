@@ -8,13 +8,13 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 import trustme
 from tests.programs.file_server import Exchange, FileServer, answers, running
-from tests.unit.host.test_downloads import BRISK, DATA, SHA, fetch, refused, source
+from tests.unit.host.test_downloads import BRISK, DATA, HASTY, KNOWN, SHA, fetch, refused, source
 
 from stemsep_envs.host import web
 
@@ -79,9 +79,10 @@ def test_encryption_is_not_given_up_on_the_way(secure: FileServer, part: Path) -
 
 @pytest.mark.usefixtures("trusted")
 def test_a_stall_within_encryption_is_ended(secure: FileServer, part: Path) -> None:
-    assert refused(part, source(secure.on("/x", Exchange.stall))).code == "download_stalled"
+    hasty = replace(HASTY, attempts=3)
+    assert refused(part, source(secure.on("/x", Exchange.stall)), KNOWN, hasty).code == "download_stalled"
     wanted = source(secure.serve("/y", DATA, stop_after=1000, then="stall", times=9, ranges=False))
-    assert refused(part, wanted).code == "download_stalled"
+    assert refused(part, wanted, KNOWN, hasty).code == "download_stalled"
 
 
 def test_bundles_that_cannot_be_read_are_named(part: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -133,7 +134,8 @@ def test_encrypted_requests_tunnel_through_the_proxy(
         assert "407" in error.message
         assert "secret" not in error.message
         proxy.answer = None
-        assert refused(part, source(secure.serve("/y", DATA))).code == "download_stalled"
+        hasty = replace(HASTY, attempts=3)
+        assert refused(part, source(secure.serve("/y", DATA)), KNOWN, hasty).code == "download_stalled"
 
 
 @dataclass
