@@ -15,7 +15,7 @@ ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
 export UV_SYSTEM_CERTS ?= 1
 endif
 
-.PHONY: help sandbox-deps demo test lint types format generate check-generated bench wheel locks check-locks relock-dev clean
+.PHONY: help sandbox-deps demo test test-msst lint types format generate check-generated bench wheel locks check-locks relock-dev clean
 .DEFAULT_GOAL := help
 
 help:  ## Say what can be made
@@ -42,6 +42,9 @@ demo: $(VENV)/ready  ## Make a song, separate it, measure the stems
 
 test: $(VENV)/ready  ## Run the tests (those that build environments too)
 	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+test-msst: $(VENV)/ready  ## Test the msst runtime on the real engine; MSST_MIRROR=ADDRESS where its repository is out of reach
+	MSST_ENGINE=real $(BIN)/python -m pytest tests/integration/msst
 
 lint: $(VENV)/ready  ## Check style, layers and formatting
 	$(BIN)/ruff check .

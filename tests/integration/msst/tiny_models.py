@@ -174,6 +174,21 @@ CONFIGS: Mapping[str, Config] = {
 }  # fmt: skip
 
 
+STAND_IN_CONFIGS: Mapping[str, Config] = {
+    "bs_roformer": {
+        **_roformer(),
+        "model": {"dim": 8, "depth": 1, "stereo": True, "freqs_per_bands": (64, 65), "zero_dc": False},
+    },
+    "mel_band_roformer": {
+        **_roformer(),
+        "model": {"dim": 8, "depth": 1, "stereo": True, "num_bands": 20, "stft_n_fft": 2048, "stft_hop_length": _HOP},
+    },
+    "mdx23c": {**_mdx23c(), "model": {"num_scales": 2, "scale": [2, 2]}},
+    "htdemucs": {**_htdemucs(), "htdemucs": {"channels": 2}},
+}
+"""Models of the engine that stands in for the real one."""
+
+
 def as_yaml(config: Config) -> str:
     """The config as its authors write it: JSON is YAML, and tuples have their tag."""
     return _written(config)
