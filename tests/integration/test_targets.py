@@ -14,6 +14,7 @@ from stemsep_envs.documents.environment import BuilderName
 from stemsep_envs.environments import resolving
 from stemsep_envs.environments.ensure import ensure_environment
 from stemsep_envs.environments.locking import resolve_once
+from stemsep_envs.environments.verifying import verify
 from stemsep_envs.errors import BuildError, InvalidDocumentError, MismatchError
 from stemsep_envs.host.paths import Home
 
@@ -262,3 +263,32 @@ def test_a_failure_to_find_builds_is_repeated_by_the_command_that_is_shown(
     )
     assert "torch" in again.stderr
     assert "No solution found" in again.stderr
+
+
+@pytest.mark.parametrize("builder", ["uv", "pip"])
+@pytest.mark.parametrize("accelerator", ["cu128", "rocm6.4"])
+@pytest.mark.parametrize("kind", ["index", "folder"])
+def test_builds_for_an_accelerator_are_installed_from_where_they_were_locked(  # noqa: PLR0917 - fixtures
+    server: Server,
+    home: Home,
+    indexes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    builder: BuilderName,
+    accelerator: str,
+    kind: str,
+) -> None:
+    if kind == "folder":
+        folder = tmp_path / "wheels" / accelerator
+        folder.mkdir(parents=True)
+        for wheel in (indexes / accelerator).glob("*torch*/*.whl"):
+            (folder / wheel.name).write_bytes(wheel.read_bytes())
+        monkeypatch.setenv("STEMSEP_ENV_TORCH_INDEX", str(tmp_path / "wheels"))
+    recipe = make_recipe(packages=["beats"])
+    built = ensure_environment(plan_here(recipe, home, accelerator=accelerator, builder=builder), home=home)
+    installed = {item.name: item.version for item in built.receipt.packages}
+    assert installed["torch"] == BUILDS[accelerator]
+    assert installed["torchvision"] == f"0.22.1+{accelerator}"
+    assert installed["einops"] == "0.8.1"
+    assert built.receipt.builder.name == builder
+    assert verify(home, built.digest).differences == ()
