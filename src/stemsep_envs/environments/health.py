@@ -40,8 +40,12 @@ for name in sys.argv[1:]:
     seconds[name] = round(time.perf_counter() - began, 4)
 answer.write(json.dumps({"imports": seconds, "version": "%d.%d.%d" % sys.version_info[:3]}))
 answer.close()
+sys.stdout.flush()
+sys.stderr.flush()
+os._exit(0)
 """
-"""Answers on the original stdout; what modules print goes to stderr."""
+"""Answers on the original stdout; what modules print goes to stderr. Ends at once: taking torch down again takes a
+third as long as importing it."""
 
 
 @dataclass(frozen=True)
