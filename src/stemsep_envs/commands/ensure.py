@@ -17,7 +17,7 @@ from stemsep_envs.commands.preflight import plan_model
 from stemsep_envs.documents.ensure import EnsuredModel, EnsureReport
 from stemsep_envs.documents.events import Event
 from stemsep_envs.environments import store
-from stemsep_envs.environments.adopting import notes_dir
+from stemsep_envs.environments.adopted import notes_dir
 from stemsep_envs.environments.ensure import Environment, ensure_environment, resolve_plan
 from stemsep_envs.errors import BlockedError, BuildError
 from stemsep_envs.host.interpreters import folders_to_watch

@@ -16,7 +16,6 @@ from stemsep_envs.commands.confinement import Confinement, choose_confinement, d
 from stemsep_envs.commands.engine import PlannedEngine, planned_engine
 from stemsep_envs.commands.plan import Plan, PlannedArtifact, PlanOptions, Preflight
 from stemsep_envs.commands.registry import catalogue_at
-from stemsep_envs.commands.resolution import resolved
 from stemsep_envs.documents.canonical import digest_of
 from stemsep_envs.documents.preflight import (
     EnvironmentAnswer,
@@ -166,6 +165,8 @@ def _answer(question: _Question, requirements: Requirements, target: Target, mem
     )
     doubts: tuple[Reason, ...] = ()
     if options.resolve:
+        from stemsep_envs.commands.resolution import resolved  # noqa: PLC0415 - start-up time: building comes with it
+
         environment, doubts = resolved(environment, home=home, offline=options.offline)
     return _Answers(
         engine=engine,

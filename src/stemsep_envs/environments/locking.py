@@ -14,7 +14,6 @@ from typing import Literal
 from stemsep_envs.documents.lock import Lock, LockInputs, inputs_digest_of, parse_lock
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Target
-from stemsep_envs.environments.resolving import resolve
 from stemsep_envs.environments.targets import family_of
 from stemsep_envs.host import files, locks
 from stemsep_envs.host.paths import Home
@@ -101,6 +100,8 @@ def resolve_once(
         found = find_lock(inputs, shipped={}, home=home)
         if found is not None:
             return found
+        from stemsep_envs.environments.resolving import resolve  # noqa: PLC0415 - most locks are there already
+
         report("lock", f"resolving {what}")
         lock = resolve(inputs, asked, home=home, what=what, offline=offline)
         files.write_atomic(path, lock.text().encode())

@@ -16,8 +16,8 @@ from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments import store
-from stemsep_envs.environments.adopting import find_adopted
-from stemsep_envs.environments.builders import choose_builder
+from stemsep_envs.environments.adopted import find_adopted
+from stemsep_envs.environments.builder_choice import choose_builder
 from stemsep_envs.environments.locking import FoundLock, find_lock, home_lock_path, lock_inputs, shipped_digests
 from stemsep_envs.environments.pythons import PythonChoice, choose_python
 from stemsep_envs.environments.refusals import Refusal, recall

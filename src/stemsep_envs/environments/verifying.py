@@ -20,7 +20,7 @@ from stemsep_envs.documents.environment import Receipt
 from stemsep_envs.documents.environment_manifest import Manifest
 from stemsep_envs.documents.environment_reports import Difference
 from stemsep_envs.environments import store
-from stemsep_envs.environments.adopting import changes_since
+from stemsep_envs.environments.adopted import changes_since
 from stemsep_envs.environments.fingerprints import Hashed, Listed, hash_files, list_files
 from stemsep_envs.environments.records import Claim, claims_of, find_records
 from stemsep_envs.environments.sealing import vouched

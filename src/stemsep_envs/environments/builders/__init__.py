@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -10,12 +9,8 @@ from typing import Protocol
 from stemsep_envs.documents.environment import BuilderName
 from stemsep_envs.environments.builders import with_pip, with_uv
 from stemsep_envs.environments.builders.installation import Installation
-from stemsep_envs.environments.configuration import read_configuration
-from stemsep_envs.errors import UsageError
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.processes import Command
-
-VARIABLE = "STEMSEP_ENV_BUILDER"
 
 
 class Tool(Protocol):
@@ -44,21 +39,3 @@ class Tool(Protocol):
 
 
 TOOLS: Mapping[BuilderName, Tool] = {"uv": with_uv, "pip": with_pip}
-
-
-def choose_builder(asked: BuilderName | None, *, home: Home) -> BuilderName:
-    """Return what builds: what was asked for, else ``$STEMSEP_ENV_BUILDER``, else the configuration, else uv.
-
-    Raises:
-        UsageError: The variable names no builder.
-        InvalidDocumentError: The home's configuration is wrong.
-    """
-    if asked is not None:
-        return asked
-    named = os.environ.get(VARIABLE)
-    if not named:
-        return read_configuration(home).builder or "uv"
-    for known in TOOLS:
-        if known == named:
-            return known
-    raise UsageError(f"{VARIABLE}={named}: write {' or '.join(TOOLS)}")

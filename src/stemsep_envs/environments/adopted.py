@@ -1,0 +1,136 @@
+"""Interpreters that were adopted: what they hold, and finding the one that serves a question.
+
+A note, found by the digest of the question, leads to the environment that stands for it (`adopting` makes both).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from stemsep_envs.documents.environment import Adopted, AdoptedPackage, Receipt
+from stemsep_envs.documents.lock import LockInputs
+from stemsep_envs.environments import store
+from stemsep_envs.errors import Reason, StemsepEnvError, UsageError
+from stemsep_envs.host.paths import Home
+from stemsep_envs.host.processes import Command, run
+
+_PROBE_SECONDS = 120.0
+
+_PROBE = """
+import hashlib, importlib.metadata, json, os, sys
+dirs = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
+packages = []
+for found in importlib.metadata.distributions(path=dirs):
+    name = found.metadata["Name"]
+    text = found.read_text("RECORD") or found.read_text("METADATA") or found.read_text("PKG-INFO") or ""
+    if name:
+        packages.append([name, found.version, hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()])
+print(json.dumps({"prefix": sys.prefix, "site_dirs": dirs, "packages": packages}))
+"""
+
+
+def probe(python: Path) -> Adopted:
+    """Return what an interpreter holds; nothing is written there.
+
+    Raises:
+        UsageError: It does not answer.
+    """
+    env = {name: os.environ[name] for name in ("SYSTEMROOT", "PATH", "LD_LIBRARY_PATH") if name in os.environ}
+    done = run(Command((str(python), "-I", "-B", "-c", _PROBE), env, python.parent), timeout_seconds=_PROBE_SECONDS)
+    try:
+        answer = json.loads(done.stdout if done.status == 0 else "null") or {}
+        packages = {
+            str(canonicalize_name(name)): AdoptedPackage(
+                name=canonicalize_name(name), version=version, record_sha256=digest
+            )
+            for name, version, digest in reversed(answer["packages"])  # the first on the path is the one that imports
+        }
+        return Adopted(
+            python=str(python),
+            prefix=answer["prefix"],
+            site_dirs=tuple(answer["site_dirs"]),
+            packages=tuple(packages[name] for name in sorted(packages)),
+            differences=(),
+        )
+    except (ValueError, TypeError, KeyError):
+        raise UsageError(f"{python} does not say what it holds: {done.stderr.strip()[-300:]}") from None
+
+
+def changes_since(adopted: Adopted) -> tuple[str, ...]:
+    """Say in words what is not as it was when an interpreter was adopted, as far as its receipt states it."""
+    try:
+        now = probe(Path(adopted.python))
+    except StemsepEnvError as error:
+        return (error.message,)
+    then = {package.name: package for package in adopted.packages}
+    here = {package.name: package for package in now.packages}
+    words = [f"{name} {then[name].version} is gone" for name in sorted(then.keys() - here.keys())]
+    words += [f"{name} {here[name].version} is new" for name in sorted(here.keys() - then.keys())]
+    for name in sorted(then.keys() & here.keys()):
+        if then[name].version != here[name].version:
+            words.append(f"{name} is {here[name].version} and was {then[name].version}")
+        elif then[name] != here[name]:
+            words.append(f"{name} {then[name].version} was installed anew, with other files")
+    return tuple(words)
+
+
+def find_adopted(
+    inputs: LockInputs, engine_digest: str | None, home: Home
+) -> tuple[Receipt | None, tuple[Reason, ...]]:
+    """Return the receipt of what was adopted for a question, or why that can no longer be used.
+
+    Both are empty when nothing is adopted. What is not as it was adopted is refused: nothing else is taken in its
+    place silently.
+    """
+    try:
+        digest = note_path(inputs, home).read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None, ()
+    folder = store.environment_dir(home, digest)
+    if not digest or not folder.is_dir():
+        return None, ()  # it was removed
+    problem = store.problem_with(home, digest)
+    try:
+        receipt = store.read_any_receipt(home, digest)
+    except StemsepEnvError as error:
+        return None, (_changed("it", digest, error.message),)
+    if receipt.adopted is None:
+        return None, ()
+    if problem is None and receipt.inputs.engine != engine_digest:
+        problem = "it was checked with another engine"
+    if problem is None and _touched_since(receipt.adopted, folder / store.RECEIPT):
+        problem = "; ".join(changes_since(receipt.adopted)) or None
+    if problem is not None:
+        return None, (_changed(receipt.adopted.python, digest, problem),)
+    return receipt, ()
+
+
+def _changed(what: str, digest: str, problem: str) -> Reason:
+    return Reason(
+        "adopted_changed",
+        f"{what} was adopted and is not what it was: {problem}",
+        hint=f"adopt it again, or `stemsep-env env remove {digest[:12]}` to have an environment built instead",
+    )
+
+
+def notes_dir(home: Home) -> Path:
+    """Return the folder of notes that say what was adopted for which question."""
+    return home.root / "adopted"
+
+
+def note_path(inputs: LockInputs, home: Home) -> Path:
+    """Return the note of a question."""
+    return notes_dir(home) / inputs.digest
+
+
+def _touched_since(adopted: Adopted, receipt: Path) -> bool:
+    """Say whether a distribution may have come or gone since: then its folder's time of change is later."""
+    try:
+        written = receipt.stat().st_mtime_ns
+        return any(Path(folder).stat().st_mtime_ns > written for folder in adopted.site_dirs)
+    except OSError:
+        return True
