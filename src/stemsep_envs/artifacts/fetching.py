@@ -92,10 +92,10 @@ def _fetch(home: Home, item: ToFetch, transfer: Transfer, patience: Patience) ->
 
     def wait() -> None:
         transfer.check()
-        transfer.waiting = True
+        transfer.note = "another process fetches it"
 
     with held(home, lock_name(wanted.sha256 or wanted.keys[0]), check=wait):
-        transfer.waiting = False
+        transfer.note = None
         known = what_is_known(home, wanted)
         if known.sha256 is not None and known.trust is not None:
             state = blobs.blob_state(home, known.sha256, check=transfer.check)

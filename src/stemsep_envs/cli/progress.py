@@ -66,8 +66,8 @@ class PlainDisplay:
 
 def transfer_line(transfer: FileTransfer) -> str:
     """Say how far the fetching of a file is: ``model.ckpt: 120 MiB of 860 MiB, 11 MiB/s``."""
-    if transfer.waiting:
-        return f"{visible(transfer.filename)}: another process fetches it; waiting"
+    if transfer.note is not None:
+        return f"{visible(transfer.filename)}: {visible(transfer.note)}"
     total = f" of {human_bytes(transfer.total_bytes)}" if transfer.total_bytes is not None else ""
     speed = f", {human_bytes(transfer.bytes_per_second)}/s" if transfer.bytes_per_second else ""
     return f"{visible(transfer.filename)}: {human_bytes(transfer.done_bytes)}{total}{speed}"

@@ -127,7 +127,7 @@ def _teller(on_event: OnEvent) -> Callable[[Sequence[Transfer]], None]:
                     done_bytes=transfer.done_bytes,
                     total_bytes=transfer.total_bytes,
                     bytes_per_second=max(0, round(speed)),
-                    waiting=transfer.waiting,
+                    note=transfer.note,
                 )
             )
         on_event(Event(event="fetch", transfers=tuple(facts)))

@@ -24,14 +24,14 @@ class TrackPlace(Document):
 class FileTransfer(Document):
     """How far the fetching of one file is. ``total_bytes`` is null while the size is not known.
 
-    ``waiting`` says that another process fetches it, and that this one waits for that.
+    ``note`` says why nothing comes at the moment: another process fetches it, or its host is asked again in a while.
     """
 
     filename: str
     done_bytes: int
     total_bytes: int | None
     bytes_per_second: int
-    waiting: bool = False
+    note: str | None = None
 
 
 class Event(Document):

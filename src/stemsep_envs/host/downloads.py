@@ -88,30 +88,55 @@ def fetch_into(part: Path, source: Source, expected: Expected, transfer: Transfe
         WrongContentError: What is there is another file; the part is gone.
         LimitError: The disk is full.
     """
-    left, pause = patience.attempts, patience.pause_seconds
+    tries = _Tries(patience, patience.pause_seconds)
     while True:
-        before = transfer.received_bytes
         try:
             return _attempt(part, source, expected, transfer, patience)
         except WrongContentError as error:
             discard(part)
-            if error.begun_anew:
+            if error.begun_anew or tries.spoiled:
                 raise
-            continue  # a part of an older version, or of something else, spoiled it: from the beginning, once
+            tries.spoiled = True  # a part of an older version, or of something else: from the beginning, once
         except WebError as error:
             transfer.check()
-            stalled = error.code == "download_stalled" or transfer.watch.ended_because is not None
-            if stalled:
-                error = WebError("download_stalled", "sends nothing, or next to nothing", again=True)
-            left = patience.attempts if transfer.received_bytes - before >= patience.progress_bytes else left
-            left -= 2 if stalled else 1
-            if not error.again or left <= 0:
-                raise error from None
-            if error.wait_seconds is not None and error.wait_seconds > patience.longest_pause_seconds:
-                asks = f"{error.message}; it asks to wait {error.wait_seconds:.0f} s"
-                raise WebError(error.code, asks, hint="try again later") from None
-            transfer.sleep(min(patience.longest_pause_seconds, max(pause, error.wait_seconds or 0)))
-            pause *= 2
+            pause = tries.pause_after(_as_stall(error, transfer), transfer.done_bytes)
+            transfer.note = f"{error.message}; asking again in {pause:.0f} s"
+            transfer.sleep(pause)
+            transfer.note = None
+
+
+@dataclass
+class _Tries:
+    """How often a source may still fail. What counts as getting on is more of the file than there ever was."""
+
+    patience: Patience
+    next_pause_seconds: float
+    failed: int = 0
+    most_bytes: int = 0
+    spoiled: bool = False
+
+    def pause_after(self, error: WebError, done_bytes: int) -> float:
+        """Return how long to wait before the next attempt, in seconds; raise the error when there is to be none."""
+        patience = self.patience
+        if done_bytes >= self.most_bytes + patience.progress_bytes:
+            self.failed, self.next_pause_seconds = 0, patience.pause_seconds
+        self.most_bytes = max(self.most_bytes, done_bytes)
+        self.failed += 1 if error.reached else 2
+        if not error.again or self.failed >= patience.attempts:
+            raise error from None
+        asked = error.wait_seconds or 0.0
+        if asked > patience.longest_pause_seconds:
+            words = f"{error.message}; it asks to wait {asked:.0f} s"
+            raise WebError(error.code, words, hint="try again later") from None
+        usual, self.next_pause_seconds = self.next_pause_seconds, self.next_pause_seconds * 2
+        return min(patience.longest_pause_seconds, max(usual, asked))
+
+
+def _as_stall(error: WebError, transfer: Transfer) -> WebError:
+    """Return an error as what it is: connections that were ended from outside look as if they broke."""
+    if error.code != "download_stalled" and transfer.watch.ended_because is None:
+        return error
+    return WebError("download_stalled", "sends nothing, or next to nothing", again=True, reached=False)
 
 
 def _attempt(part: Path, source: Source, expected: Expected, transfer: Transfer, patience: Patience) -> Downloaded:

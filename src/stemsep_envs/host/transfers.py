@@ -26,8 +26,8 @@ class Patience:
     Attributes:
         stall_seconds: A connection on which, for so long, nothing or next to nothing came is ended.
         slowest_bytes: What counts as next to nothing, a second.
-        attempts: Attempts in a row that may fail; a stalled one counts twice.
-        progress_bytes: An attempt that brought so much was none of those that failed.
+        attempts: Attempts in a row that may fail; one in which the server said nothing counts twice.
+        progress_bytes: An attempt that brought so much more than there ever was begins the count anew.
         pause_seconds: Before the second attempt; doubled for each further one.
         longest_pause_seconds: The longest pause, also when a server asks for more: then it is given up.
         flush_seconds: How often what came is made sure to be on the disk.
@@ -60,7 +60,7 @@ class Transfer:
         total_bytes: The whole; None while it is not known.
         received_bytes: How much came, in all attempts together.
         busy: Whether bytes are being waited for.
-        waiting: Whether another process transfers the same, and is waited for.
+        note: Why nothing comes at the moment; None while nothing is in the way.
     """
 
     def __init__(self, name: str, stop: threading.Event) -> None:
@@ -70,7 +70,7 @@ class Transfer:
         self.total_bytes: int | None = None
         self.received_bytes = 0
         self.busy = False
-        self.waiting = False
+        self.note: str | None = None
         self._stop = stop
         self._looked: tuple[float, int] | None = None
 
@@ -99,7 +99,6 @@ class Transfer:
         self.watch = Watch()
         self.check()  # after the new watch is in place: whoever ends the transfer ends the watch that is
         self._looked = None
-        self.waiting = False
         self.busy = True
         try:
             yield

@@ -42,6 +42,7 @@ class WebError(Exception):
         hint: What may help.
         again: Whether the same request may succeed later.
         wait_seconds: How long the server asks to wait before that.
+        reached: Whether the server said or sent anything; one that does not is given up sooner.
     """
 
     def __init__(
@@ -52,10 +53,11 @@ class WebError(Exception):
         hint: str | None = None,
         again: bool = False,
         wait_seconds: float | None = None,
+        reached: bool = True,
     ) -> None:
         super().__init__(message)
         self.code, self.message, self.hint = code, message, hint
-        self.again, self.wait_seconds = again, wait_seconds
+        self.again, self.wait_seconds, self.reached = again, wait_seconds, reached
 
 
 @dataclass(frozen=True)
@@ -315,9 +317,11 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except raised.NameResolutionError:
-        raise WebError("download_failed", "has a host that is not known here", again=True) from None
+        raise WebError("download_failed", "has a host that is not known here", again=True, reached=False) from None
     except raised.NewConnectionError as error:
-        raise WebError("download_failed", f"did not let us connect: {_innermost(error)}", again=True) from None
+        raise WebError(
+            "download_failed", f"did not let us connect: {_innermost(error)}", again=True, reached=False
+        ) from None
     except (raised.ConnectTimeoutError, raised.ReadTimeoutError, TimeoutError):
         raise WebError("download_stalled", "sent nothing for too long", again=True) from None
     except (raised.SSLError, ssl.SSLError) as error:

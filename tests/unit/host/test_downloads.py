@@ -103,6 +103,18 @@ def test_a_server_that_is_endlessly_slow_is_given_up(server: FileServer, part: P
     assert refused(part, source(server.on("/mute", Exchange.stall)), KNOWN, hasty).code == "download_stalled"
 
 
+def test_a_server_that_always_begins_anew_and_breaks_is_given_up(server: FileServer, part: Path) -> None:
+    patience = replace(BRISK, progress_bytes=50_000)
+    wanted = source(server.serve("/x", DATA, stop_after=100_000, times=99, ranges=False))
+    assert "broke off" in refused(part, wanted, KNOWN, patience).message
+    assert len(server.asked) <= 2 * BRISK.attempts
+    other = os.urandom(len(DATA))
+    spoiled = [good(DATA, etag='"1"', stop_after=100_000, times=9), good(other, etag='"1"')] * 9
+    with pytest.raises(WrongContentError):
+        fetch(part, source(server.on("/y", in_turn(*spoiled))), KNOWN, patience)
+    assert len(server.asked_for("/y")) == 4, "a part is thrown away once"
+
+
 def test_a_length_that_is_too_long_is_a_break(server: FileServer, part: Path) -> None:
     lie = good(DATA[:1000], headers={"Content-Length": "2000"}, ranges=False)
     error = refused(part, source(server.on("/x", lie)), UNKNOWN)
