@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 
 from stemsep_envs.documents.preflight import SandboxAnswer
 from stemsep_envs.documents.registry import ModelEntry
@@ -11,8 +14,12 @@ from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.errors import Reason
 from stemsep_envs.host.machine import memory_bytes
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.processes import Command
 from stemsep_envs.sandbox.levels import candidates, choose, level_named, measured, with_gpu
-from stemsep_envs.sandbox.policy import LEVEL_ORDER, Level, LevelName, Limits
+from stemsep_envs.sandbox.policy import LEVEL_ORDER, Level, LevelName, Limits, Policy
+
+_BUILD_OUTPUT_BYTES = 4 << 30
+"""For the bytecode of an environment, and what its modules keep at import."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,38 @@ def choose_confinement(
     held = with_gpu(choice.axes) if gpu else choice.axes
     axes: dict[str, str] = {axis: state for axis, state in held.items()}  # noqa: C416 - widens the keys' type
     return Confinement(required, level_named(choice.level), axes, choice.why, choice.lowered_by_flag, warnings=warnings)
+
+
+class BuildConfinement:
+    """Confines what a build runs of others' code: by the strongest level that starts quickly and is to be had here.
+
+    Nothing is measured before it is asked for.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    @property
+    def level(self) -> LevelName:
+        """Return the level's name."""
+        return self._chosen.name
+
+    def __call__(
+        self, argv: tuple[str, ...], *, env: Mapping[str, str], readable: Sequence[Path], writable: Path
+    ) -> AbstractContextManager[Command]:
+        """Yield the command; see `environments.confining.Confine`."""
+        limits = replace(default_limits(), output_bytes=_BUILD_OUTPUT_BYTES)
+        return self._chosen.confine(argv, Policy(tuple(readable), writable, env, limits))
+
+    @cached_property
+    def _chosen(self) -> Level:
+        return quick_level(self._home)
+
+
+def quick_level(home: Home) -> Level:
+    """Return the strongest level that starts quickly and is to be had here, if only the lowest."""
+    choice = choose("hygiene", None, None, measured(candidates(None), home.cache_dir))
+    return level_named(choice.level or "hygiene")
 
 
 def default_limits() -> Limits:

@@ -13,13 +13,13 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 
 from stemsep_envs.artifacts.converted import Converted, ensure_converted
+from stemsep_envs.commands.confinement import quick_level
 from stemsep_envs.commands.plan import Plan, PlannedArtifact
 from stemsep_envs.errors import LimitError, ModelError
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.processes import run
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.launch import end_in_words, is_over_limit
-from stemsep_envs.sandbox.levels import candidates, choose, level_named, measured
 from stemsep_envs.sandbox.policy import Level, Limits, Policy
 from stemsep_envs.sandbox.system import interpreter_dirs
 
@@ -77,19 +77,13 @@ def convert_checkpoint(home: Home, path: Path, sha256: str, size: int, name: str
         ModelError: It cannot be converted, or what came of it was refused.
         LimitError: It took too long, or too much memory or disk.
     """
-    level = _level(home)
+    level = quick_level(home)  # the converter itself is ours and runs at any
 
     def convert(folder: Path) -> Path:
         report("convert", f"converting {name}")
         return _run(level, path, size, name, folder)
 
     return ensure_converted(home, sha256, size, sandbox=level.name, convert=convert)
-
-
-def _level(home: Home) -> Level:
-    """Return the strongest level that is to be had quickly; the converter itself is ours and runs at any."""
-    choice = choose("hygiene", None, None, measured(candidates(None), home.cache_dir))
-    return level_named(choice.level or "hygiene")
 
 
 def _run(level: Level, checkpoint: Path, size: int, name: str, folder: Path) -> Path:

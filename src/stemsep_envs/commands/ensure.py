@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stemsep_envs.artifacts import blobs, index
 from stemsep_envs.artifacts.wanted import wanted_files
+from stemsep_envs.commands.confinement import BuildConfinement
 from stemsep_envs.commands.convert import convert_artifacts
 from stemsep_envs.commands.fetch import with_files
 from stemsep_envs.commands.listening import OnEvent, ignore_event
@@ -131,7 +132,9 @@ def ensure_planned(plan: Plan, *, on_event: OnEvent = ignore_event) -> Environme
         environment = resolve_plan(environment, home=plan.home, offline=plan.offline, report=report)
     if plan.engine is not None:
         plan.engine.ensure(plan.home, offline=plan.offline, report=report)
-    return ensure_environment(environment, home=plan.home, offline=plan.offline, report=report)
+    return ensure_environment(
+        environment, home=plan.home, offline=plan.offline, report=report, confine=BuildConfinement(plan.home)
+    )
 
 
 def _reporting(on_event: OnEvent) -> Callable[[str, str], None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
+from stemsep_envs.commands.confinement import BuildConfinement
 from stemsep_envs.commands.listening import OnEvent
 from stemsep_envs.documents.environment_reports import (
     EnvironmentDetails,
@@ -113,8 +114,10 @@ def _repaired(stored: Stored, *, offline: bool, on_event: OnEvent) -> RepairedEn
         on_event(Event(event="step", step=step, message=detail))
 
     on_event(Event(event="step", step="repair", message=f"repairing {stored.digest[:12]}"))
+    home = find_home()
     try:
-        done = repairing.repair(find_home(), stored.digest, offline=offline, report=report)
+        confine = BuildConfinement(home)
+        done = repairing.repair(home, stored.digest, offline=offline, report=report, confine=confine)
     except BlockedError:
         raise
     except StemsepEnvError as error:

@@ -115,6 +115,8 @@ class HealthReport(Document):
     imports: Mapping[str, Annotated[float, Field(ge=0)]]
     """Seconds each module took to import the first time."""
     dependencies_consistent: bool
+    confined_by: str | None = None
+    """The sandbox level that the imports ran in; null where they ran unconfined."""
 
 
 class Size(Document):

@@ -29,6 +29,7 @@ from stemsep_envs.documents.lock import Lock
 from stemsep_envs.environments import linking, sealing, store, torch_index, uv, wheels
 from stemsep_envs.environments.builders import TOOLS
 from stemsep_envs.environments.builders.installation import Installation
+from stemsep_envs.environments.confining import Confine
 from stemsep_envs.environments.health import check_arguments, check_health, import_command
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host import files
@@ -53,6 +54,7 @@ class BuildJob:
         built_for: The parties that asked.
         builder: What builds it.
         source_reasons: Distributions that may be built from source, each with the reason.
+        confine: Confines the health check.
         accepted: Files that are not what their RECORD says, and were no other when they were fetched anew.
     """
 
@@ -66,6 +68,7 @@ class BuildJob:
     builder: BuilderName = "uv"
     source_reasons: Mapping[str, str] = field(default_factory=dict)
     accepted: frozenset[Deviation] = frozenset()
+    confine: Confine | None = None
 
 
 @dataclass
@@ -126,7 +129,12 @@ def _fill(staging: Path, job: BuildJob, *, home: Home, offline: bool, watch: Sto
     with watch.step("check"), seal_in_making.hashing_beside():
         report("check", ", ".join(job.health_imports))
         checked = check_health(
-            staging, job.health_imports, home=home, what=job.title, excluded=job.lock.inputs.excluded
+            staging,
+            job.health_imports,
+            home=home,
+            what=job.title,
+            excluded=job.lock.inputs.excluded,
+            confine=job.confine,
         )
         _refuse_other_interpreter(job, checked.python_version)
         packages = _installed(staging / "venv", job)

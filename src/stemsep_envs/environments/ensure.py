@@ -10,6 +10,7 @@ from pathlib import Path
 from stemsep_envs.documents.environment import Receipt
 from stemsep_envs.environments import store, uv
 from stemsep_envs.environments.building import BuildJob, Report, Stopwatch
+from stemsep_envs.environments.confining import Confine
 from stemsep_envs.environments.locking import resolve_once
 from stemsep_envs.environments.plan import EnvironmentPlan, environment_inputs, with_lock
 from stemsep_envs.environments.pythons import choose_python
@@ -47,7 +48,12 @@ def _silent(step: str, detail: str) -> None:
 
 
 def ensure_environment(
-    plan: EnvironmentPlan, *, home: Home, offline: bool = False, report: Report = _silent
+    plan: EnvironmentPlan,
+    *,
+    home: Home,
+    offline: bool = False,
+    report: Report = _silent,
+    confine: Confine | None = None,
 ) -> Environment:
     """Return the planned environment, building it if it is not there.
 
@@ -56,6 +62,7 @@ def ensure_environment(
         home: Where environments are.
         offline: Forbid the network.
         report: Told of each step as it begins.
+        confine: Confines what a build runs of the packages' code.
 
     Raises:
         BlockedError: The plan is impossible; carries every reason.
@@ -89,6 +96,7 @@ def ensure_environment(
         built_for=plan.requirements.parties,
         builder=plan.builder,
         source_reasons=plan.source_reasons,
+        confine=confine,
     )
     return _build_once(job, home=home, offline=offline, watch=watch, report=report)
 

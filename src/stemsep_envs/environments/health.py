@@ -17,10 +17,13 @@ from packaging.utils import canonicalize_name
 
 from stemsep_envs.documents.environment import HealthReport
 from stemsep_envs.environments import store, uv
+from stemsep_envs.environments.bytecode import take_bytecode
+from stemsep_envs.environments.confining import Confine
 from stemsep_envs.errors import BuildError
+from stemsep_envs.host import files
 from stemsep_envs.host.files import scratch_dir
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.processes import Command, run, words_for_status
+from stemsep_envs.host.processes import Command, Completed, run, words_for_status
 
 _IMPORT_SECONDS = 900.0
 _CHECK_SECONDS = 120.0
@@ -57,7 +60,13 @@ class Checked:
 
 
 def check_health(
-    environment: Path, imports: tuple[str, ...], *, home: Home, what: str, excluded: tuple[str, ...] = ()
+    environment: Path,
+    imports: tuple[str, ...],
+    *,
+    home: Home,
+    what: str,
+    excluded: tuple[str, ...] = (),
+    confine: Confine | None = None,
 ) -> Checked:
     """Check a built environment.
 
@@ -67,13 +76,17 @@ def check_health(
         home: Whose package cache the dependency check uses.
         what: What is checked, in words.
         excluded: Distributions that are missing on purpose.
+        confine: Confines the imports, which run the packages' code; None runs them as this program runs.
 
     Raises:
         BuildError: A module does not import, or distributions contradict each other.
     """
     python = store.python_path(environment)
     with scratch_dir(environment, "health-") as scratch:
-        answer = import_all(python, imports, scratch, what)
+        if confine is None:
+            answer = import_all(python, imports, scratch, what)
+        else:
+            answer = _import_confined(environment, imports, scratch, what, confine)
     try:
         uv.call_uv(
             check_arguments(python),
@@ -86,7 +99,25 @@ def check_health(
         if not only_missing(error.output, excluded):
             raise
     seconds = {str(name): float(str(value)) for name, value in dict(answer["imports"]).items()}
-    return Checked(HealthReport(imports=seconds, dependencies_consistent=True), str(answer["version"]))
+    confined_by = None if confine is None else confine.level
+    report = HealthReport(imports=seconds, dependencies_consistent=True, confined_by=confined_by)
+    return Checked(report, str(answer["version"]))
+
+
+def _import_confined(
+    environment: Path, imports: tuple[str, ...], scratch: Path, what: str, confine: Confine
+) -> dict[str, dict[str, object]]:
+    """Import modules in a process that can read the environment, write its scratch folder, and reach nothing else."""
+    python, compiled = store.python_path(environment), scratch / "bytecode"
+    argv = (str(python), "-I", "-X", f"pycache_prefix={compiled}", "-c", _IMPORTS, *imports)
+    links = (python.readlink(),) if python.is_symlink() else ()  # its target may be a link too, elsewhere
+    bases = dict.fromkeys(path.parents[1] for path in (python.resolve(), *links) if path.is_absolute())
+    with confine(argv, env=_environment(scratch), readable=(environment, *bases), writable=scratch) as command:
+        shown = import_command(python, imports, scratch)
+        answer = _answer_of(run(command, timeout_seconds=_IMPORT_SECONDS), shown, what)
+    with files.explained(environment):
+        take_bytecode(compiled, environment / "venv")
+    return answer
 
 
 def check_arguments(python: Path) -> tuple[str, ...]:
@@ -123,7 +154,10 @@ def import_all(
         BuildError: One does not import.
     """
     command = import_command(python, imports, scratch, bytecode=bytecode)
-    done = run(command, timeout_seconds=_IMPORT_SECONDS)
+    return _answer_of(run(command, timeout_seconds=_IMPORT_SECONDS), command, what)
+
+
+def _answer_of(done: Completed, command: Command, what: str) -> dict[str, dict[str, object]]:
     try:
         answer = json.loads(done.stdout) if done.status == 0 else None
     except ValueError:

@@ -12,6 +12,7 @@ from stemsep_envs.documents.environment_manifest import Deviation
 from stemsep_envs.documents.lock import parse_lock
 from stemsep_envs.environments import store, uv
 from stemsep_envs.environments.building import BuildJob, Report, Stopwatch, build
+from stemsep_envs.environments.confining import Confine
 from stemsep_envs.environments.sealing import Deviating
 from stemsep_envs.errors import BuildError, StemsepEnvError
 from stemsep_envs.host import locks
@@ -77,7 +78,7 @@ def build_clean(job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, r
         ) from None
 
 
-def repair(home: Home, digest: str, *, offline: bool, report: Report) -> Repaired:
+def repair(home: Home, digest: str, *, offline: bool, report: Report, confine: Confine | None = None) -> Repaired:
     """Rebuild an environment from what its receipt says. One whose receipt cannot be read is removed.
 
     Raises:
@@ -93,7 +94,7 @@ def repair(home: Home, digest: str, *, offline: bool, report: Report) -> Repaire
         held.enter_context(lock)
         store.refuse_if_used(home, digest)
         try:
-            job = _job_of(home, digest)
+            job = replace(_job_of(home, digest), confine=confine)
         except StemsepEnvError as error:
             if isinstance(error, BuildError):
                 raise
