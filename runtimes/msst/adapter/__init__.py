@@ -8,6 +8,7 @@
     weights       the checkpoint into the model: strictly, named key by key where it does not fit
     devices       cpu, cuda, mps, xpu, and arithmetic on them
     settings      settings of a request, laid over the config as its author could have written them
+    stems         what the stems are called
     chunks        the engine's chunks, windows and overlap-add, on a stream
     separation    one track: source → chunks → stems
 

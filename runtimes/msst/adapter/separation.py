@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional
 
 import numpy as np
 import torch
 
 from . import chunks, devices, engine
-from .config import instruments, outputs
 from .settings import Settings
+from .stems import stem_names
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -18,13 +18,6 @@ if TYPE_CHECKING:
     Audio = npt.NDArray[np.float32]
 
 _BLOCK_FRAMES = 1 << 16
-
-
-class Residual(NamedTuple):
-    """A stem that is the mix minus one that the model computes."""
-
-    name: str
-    of: int
 
 
 class Model:
@@ -37,7 +30,7 @@ class Model:
         self._device = device
         torch.backends.cudnn.benchmark = True  # as the engine's command line has it
         self._module = module.eval().to(device)
-        self._outputs, self._residuals = stem_names(config, engine.mode_of(model_type))
+        self._outputs, self._residuals = stem_names(config, engine.mode_of(model_type), chosen.stem_names)
         self.stems = [*self._outputs, *(residual.name for residual in self._residuals)]
         self.sample_rate = sample_rate(config)
         self._model_channels = model_channels(config)
@@ -135,25 +128,6 @@ class Model:
             for residual in self._residuals:
                 if residual.name in sinks:
                     sinks[residual.name].write(_frames_first(original - stems[residual.of], channels))
-
-
-def stem_names(config: Dict[str, Any], mode: str) -> Tuple[List[str], List[Residual]]:
-    """The stems in lower case: those that the model computes, and those that are the mix without one of them.
-
-    As the engine's `--extract_instrumental`: `instrumental` is the mix without the vocals, or without the first stem.
-    Where the model computes one of two instruments, the other is the mix without it.
-    """
-    computed = outputs(config, mode)
-    names = [name.lower() for name in computed]
-    if len(set(names)) < len(names):
-        names = computed
-    residuals: List[Residual] = []
-    if "instrumental" not in names:
-        residuals.append(Residual("instrumental", names.index("vocals") if "vocals" in names else 0))
-    others = [name.lower() for name in instruments(config) if name.lower() not in names]
-    if len(names) == 1 and len(others) == 1 and others[0] != "instrumental":
-        residuals.append(Residual(others[0], 0))
-    return names, residuals
 
 
 def sample_rate(config: Dict[str, Any]) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from .config import section
+from .config import instruments, section
 from .devices import PRECISIONS, arithmetic
 from .engine import mode_of
 from .failures import AdapterError
+from .stems import called
 
 
 class SettingsError(AdapterError):
@@ -17,8 +18,8 @@ class SettingsError(AdapterError):
 class Settings(NamedTuple):
     """What a model runs with. Lengths in frames at the model's rate.
 
-    `step_frames` is how far apart chunks start, `kind` the type of matrix products (None: float32), `notes`
-    what had to be done to a wish.
+    `step_frames` is how far apart chunks start, `kind` the type of matrix products (None: float32), `stem_names`
+    other names for the config's instruments, by theirs in lower case, `notes` what had to be done to a wish.
     """
 
     chunk_frames: int
@@ -29,6 +30,7 @@ class Settings(NamedTuple):
     shifts: int
     normalize: bool
     kind: Optional[str]
+    stem_names: Dict[str, str]
     notes: Tuple[str, ...] = ()
 
     def report(self) -> Dict[str, Any]:
@@ -41,6 +43,7 @@ class Settings(NamedTuple):
             "shifts": self.shifts,
             "normalize": self.normalize,
             "precision": self.kind or "float32",
+            "stem_names": ",".join(f"{own}={name}" for own, name in self.stem_names.items()) or None,
         }
 
 
@@ -69,8 +72,16 @@ def choose(config: Dict[str, Any], model_type: str, wanted: Dict[str, Any], devi
         shifts=max(1, int(wanted.get("shifts", 1))),
         normalize=inference.get("normalize") is True,
         kind=arithmetic(device, precision, bool(training.get("use_amp", True))),
+        stem_names=_stem_names(str(wanted.get("stem_names") or ""), config),
         notes=tuple(notes),
     )
+
+
+def _stem_names(text: str, config: Dict[str, Any]) -> Dict[str, str]:
+    try:
+        return called(text, instruments(config))
+    except ValueError as error:
+        raise SettingsError(f"stem_names: {error}") from None
 
 
 def _chunk(config: Dict[str, Any], model_type: str, wanted: Optional[int], notes: List[str]) -> int:

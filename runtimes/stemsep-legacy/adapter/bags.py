@@ -7,12 +7,14 @@ segment: 7.8                      in seconds, optional
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from .context import Context
 from .packages import Package, build, read_package
 
 _MAX_YAML_BYTES = 1 << 20
+_MODELS = re.compile(rb"""^["']?models["']?\s*:""", re.MULTILINE)
 _MAX_MODELS = 64
 _SUFFIXES = (".th", ".safetensors")
 
@@ -23,7 +25,7 @@ def load_model(request: Dict[str, Any], context: Context) -> Any:
     checkpoints = {name: artifact for name, artifact in artifacts.items() if _is_checkpoint(artifact)}
     if not checkpoints:
         context.fail("model_failed", "the model has no checkpoint: none of its files ends in .th or .safetensors")
-    bags = [artifact for artifact in artifacts.values() if artifact["filename"].endswith((".yaml", ".yml"))]
+    bags = [artifact for artifact in artifacts.values() if _is_bag(artifact, of_one=len(checkpoints) == 1)]
     if len(bags) > 1:
         names = ", ".join(artifact["filename"] for artifact in bags)
         context.fail(
@@ -40,6 +42,16 @@ def load_model(request: Dict[str, Any], context: Context) -> Any:
         )
     (artifact,) = checkpoints.values()
     return build(_expected(read_package(artifact, context), request, context), context)
+
+
+def _is_bag(artifact: Mapping[str, str], of_one: bool) -> bool:
+    """Say whether a file describes a bag. A model of one checkpoint may come with another engine's config instead."""
+    if not artifact["filename"].endswith((".yaml", ".yml")):
+        return False
+    if not of_one:
+        return True
+    with open(artifact["path"], "rb") as stream:
+        return _MODELS.search(stream.read(_MAX_YAML_BYTES)) is not None
 
 
 def _is_checkpoint(artifact: Mapping[str, str]) -> bool:

@@ -51,6 +51,7 @@ from stemsep_envs.documents.registry_values import (
     ModelId,
     Number,
     Positive,
+    RegistryRuntimeId,
     Scalar,
     Text,
     TextOrTexts,
@@ -109,6 +110,9 @@ class ModelEntry(OpenDocument):
     )
     settings_semantics: SettingsSemantics = Field(
         default_factory=SettingsSemantics, description="What the numbers under settings mean."
+    )
+    runtime_settings: Mapping[RegistryRuntimeId, Mapping[Text, Scalar]] = Field(
+        default_factory=dict, description="What the model is run with on one runtime, in that runtime's own terms."
     )
     hardware_tiers: tuple[HardwareTier, ...] = Field((), description="Settings by device memory.")
     status: Status = Field(default_factory=Status, description="How far the model is known to run.")

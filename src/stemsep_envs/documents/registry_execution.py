@@ -47,7 +47,7 @@ Stem = Annotated[
             (
                 "vocals", "instrumental", "drums", "bass", "other", "guitar", "piano", "keys", "lead", "back", "crowd",
                 "speech", "sfx", "effects", "music", "restored", "target", "residual", "harmonic", "percussive",
-                "centre", "sides", "dry", "reverb", "noreverb", "noise", "no noise", "bleed", "male", "female",
+                "centre", "sides", "dry", "reverb", "noreverb", "noise", "no_noise", "bleed", "male", "female",
                 "kick", "snare", "toms", "hh", "ride", "crash", "cymbals", "drum-bass", "no drum-bass", "similarity",
                 "difference",
             ),

@@ -1,8 +1,8 @@
 """Settings: what a model runs with, each value with where it came from.
 
 From weakest to strongest: the runtime's default, the registry's ``recommended_settings``, its hardware tier for the
-memory of this device, the command line. The registry and the command line speak of overlap and segments in their own
-units; what comes out is in the runtime's.
+memory of this device, its ``runtime_settings`` for this runtime, the command line. The registry and the command line
+speak of overlap and segments in their own units; what comes out is in the runtime's.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from stemsep_envs.registry.setting_units import Offer, Remark, Terms, Wish, Wish
 
 RUNTIME_DEFAULT = "runtime default"
 RECOMMENDED = "model recommended_settings"
+FOR_RUNTIME = "model runtime_settings"
 COMMAND_LINE = "command line"
 
 _INFORMATIONAL = {"bit_depth"}
@@ -80,6 +81,7 @@ def resolve_settings(
     wishes = [
         *_recommended(entry),
         *_of_tier(entry, vram_gb),
+        *_of_runtime(entry, recipe.id),
         *_of_options(options or {}),
         *_of_assignments(assignments, terms.declared),
     ]
@@ -125,6 +127,12 @@ def _of_tier(entry: ModelEntry, vram_gb: float | None) -> Iterator[Wish]:
         yield Wish("segment_size", segment, "samples", source, f"{path}.recommended_segment_size")
     if tier.recommended_overlap is not None:
         yield Wish("overlap", tier.recommended_overlap, "as stated", source, f"{path}.recommended_overlap")
+
+
+def _of_runtime(entry: ModelEntry, runtime_id: str) -> Iterator[Wish]:
+    for name, value in entry.runtime_settings.get(runtime_id, {}).items():
+        if value is not None:
+            yield Wish(name, value, "own", FOR_RUNTIME, f"runtime_settings.{runtime_id}.{name}")
 
 
 def _of_options(options: Mapping[str, SettingValue]) -> Iterator[Wish]:

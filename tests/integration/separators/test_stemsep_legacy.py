@@ -150,3 +150,15 @@ def test_a_bag_without_one_of_its_models_is_refused(shop: Workshop, separate: Se
     answer = separate(model, track)
     assert answer.code == 1
     assert "bag.yaml names htb, of which there is no checkpoint; there is ht" in answer.err + answer.out
+
+
+def test_the_config_of_another_engine_beside_one_checkpoint_is_no_bag(
+    shop: Workshop, separate: Separate, track: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "config_musdb18_htdemucs.yaml"
+    config.write_text("training:\n  instruments: !!python/tuple [drums]\n  models: 1\n", encoding="utf-8")
+    model = single(shop, "ht")
+    model["artifacts"]["config"] = shop.artifact(config, kind="config")
+    answer = separate(model, track)
+    assert answer.code == 0, answer
+    assert set(stems_in(tmp_path / "out")) == set(STEMS)

@@ -84,6 +84,7 @@ FULL: dict[str, Any] = {
     "settings_semantics": {
         "overlap": {"meaning_by_runtime": {"msst": "divisor", "audio-separator": "auto"}, "notes": "n"}
     },
+    "runtime_settings": {"msst": {"normalize": True}},
     "hardware_tiers": [
         {"tier": "low_vram", "min_vram_gb": 4, "max_vram_gb": 5.99, "recommended_segment_size": 112455,
          "recommended_overlap": 2, "notes": "n"},

@@ -180,6 +180,22 @@ def test_the_settings_are_those_of_the_runtime_s_own_word_for_the_model() -> Non
     assert resolve_settings(model, runtime).values["own"].value == 3
 
 
+def test_what_one_runtime_is_told_is_in_its_own_terms_and_stronger_than_tiers() -> None:
+    tiers = [{"tier": "cpu_only", "max_vram_gb": 0, "recommended_overlap": 2}]
+    own = {"msst": {"num_overlap": 7}, "audio-separator": {"stem_names": "other=instrumental"}}
+    model = entry(recommended_settings={"overlap": 4}, hardware_tiers=tiers, runtime_settings=own)
+    settings = resolve_settings(model, recipe(overlap="divisor"), vram_gb=0)
+    assert told(settings)["num_overlap"] == (7, "model runtime_settings")
+    asked = resolve_settings(model, recipe(overlap="divisor"), assignments=["num_overlap=3"])
+    assert told(asked)["num_overlap"] == (3, "command line")
+    wrong = entry(runtime_settings={"msst": {"num_overlap": "many", "waltz": 1}})
+    settings = resolve_settings(wrong, recipe(overlap="divisor"))
+    assert [(reason.code, reason.path) for reason in (*settings.errors, *settings.warnings)] == [
+        ("setting_invalid", "runtime_settings.msst.num_overlap"),
+        ("setting_ignored", "runtime_settings.msst.waltz"),
+    ]
+
+
 def test_seconds_are_counted_at_the_rate_that_the_model_type_fixes() -> None:
     runtime = recipe(model_types={"bs_roformer": {"sample_rate": 48000}})
     assert told(resolve_settings(entry(), runtime, options={"segment": 2}))["chunk_size"] == (96000, "command line")
