@@ -11,6 +11,7 @@ import secrets
 import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -117,7 +118,8 @@ def set_aside(home: Home, sha256: str) -> Path:
     place = damaged / f"{sha256[:16]}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
     ensure_dir(damaged)
     with explained(place):
-        blob_path(home, sha256).rename(place)
+        with suppress(FileNotFoundError):  # another process did it at this moment
+            blob_path(home, sha256).rename(place)
         remove_file(stamp_path(home, sha256))
     return place
 

@@ -94,7 +94,8 @@ def _fetch(home: Home, item: ToFetch, transfer: Transfer, patience: Patience) ->
         transfer.check()
         transfer.note = "another process fetches it"
 
-    with held(home, lock_name(wanted.sha256 or wanted.keys[0]), check=wait):
+    name = wanted.sha256 or wanted.keys[0]  # of the lock and of the part: who holds the one writes the other
+    with held(home, lock_name(name), check=wait):
         transfer.note = None
         known = what_is_known(home, wanted)
         if known.sha256 is not None and known.trust is not None:
@@ -104,7 +105,7 @@ def _fetch(home: Home, item: ToFetch, transfer: Transfer, patience: Patience) ->
             elif state == "whole":
                 size = blobs.blob_path(home, known.sha256).stat().st_size
                 return Fetched(wanted, known.sha256, size, known.trust, None)
-        part = part_path(home, known.sha256 or wanted.keys[0])
+        part = part_path(home, name)
         got = _from_any(part, item, known, transfer, patience, home)
         return _keep(home, part, wanted, known, got)
 

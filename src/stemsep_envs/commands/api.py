@@ -131,9 +131,10 @@ def open_session(
 
     Raises:
         BlockedError: Preflight refuses the model.
-        BuildError: Its environment cannot be built.
+        BuildError: Its environment cannot be built, or one of its files cannot be fetched.
+        MismatchError: One of its files is not what was promised.
         ModelError: The worker did not start, or the model did not load.
-        LimitError: A deadline passed.
+        LimitError: A deadline passed, downloads stalled, or the disk is full.
         UsageError: Unknown model, setting or target.
     """
     options = options or PlanOptions()

@@ -203,12 +203,10 @@ def _is_reachable(address: Address, home: Home, *, offline: bool) -> bool:
 def _host(address: Address) -> str:
     """Say in a word or two where an address leads."""
     if address.hub is not None:
-        return "/".join(filter(None, ("the hub's " + address.hub.kind, address.hub.owner, address.hub.name))).replace(
-            "the hub's /", "the hub's "
-        )
-    return {"s3": f"bucket {address.host}", "file": address.path, "local": f"the model store's {address.path}"}.get(
-        address.scheme, f"{address.host}"
-    )
+        kind = f"{address.hub.kind}/" if address.hub.kind else ""
+        return f"the hub's {kind}{address.hub.owner}/{address.hub.name}"
+    words = {"s3": f"bucket {address.host}", "file": address.path, "local": f"the model store's {address.path}"}
+    return words.get(address.scheme, address.host)
 
 
 def _size(known: Known) -> int | None:
