@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _DIFFERS = 4
 _FAILED = 5
+_MOST_NAMED = 3
 _MOST_SHOWN = 50
 _SIZE = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>[kmgt]?)(?:i?b)?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -219,8 +220,14 @@ def _row(item: ListedEnvironment) -> tuple[str, ...]:
         human_bytes(item.size_bytes),
         human_bytes(item.freeable_bytes),
         item.last_used or "never",
-        ", ".join(item.models) or "-",
+        _models(item.models),
     )
+
+
+def _models(models: Sequence[str]) -> str:
+    """Name a few models: most environments serve dozens."""
+    more = f" and {len(models) - _MOST_NAMED} more" if len(models) > _MOST_NAMED else ""
+    return f"{', '.join(models[:_MOST_NAMED])}{more}" or "-"
 
 
 def _tell_differences(console: Console, differences: Iterable[Difference]) -> None:

@@ -48,7 +48,7 @@ def served_models(environments: Iterable[Stored], registry_path: Path | None) ->
 
 def _needs(entry: ModelEntry) -> str:
     """Return what decides which environment a model gets, in a form that can be compared."""
-    decisive = {"runtime": entry.runtime, "requirements": entry.requirements}
+    decisive = {"runtime": entry.runtime, "requirements": entry.requirements, "status": entry.status}
     return json.dumps({name: part.model_dump(mode="json") for name, part in decisive.items()}, sort_keys=True)
 
 
@@ -56,5 +56,7 @@ def _digest(model_id: str, target: Target, registry_path: Path | None) -> str | 
     try:
         report = plan_model(model_id, PlanOptions(registry_path=registry_path, target=str(target))).report
     except StemsepEnvError:
+        return None
+    if any(error.code == "model_blocked" for error in report.errors):
         return None
     return report.resolved.environment.digest if report.resolved else None
