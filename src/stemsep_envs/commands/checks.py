@@ -153,6 +153,24 @@ def channel_reasons(entry: ModelEntry, recipe: RuntimeRecipe, channels: int) -> 
     return (Reason("input_channels", f"{entry.id} takes {accepted} channels, not {channels}", hint),)
 
 
+def weights_reasons(entry: ModelEntry) -> tuple[Reason, ...]:
+    """Say that a model has weights which its entry does not name: nothing would fetch them, or give them to the engine.
+
+    A link alone is no file: what it leads to has no name there, and may be a page.
+    """
+    if entry.artifacts.primary is not None:
+        return ()
+    if entry.links.checkpoint is not None:
+        words = f"the registry links weights of {entry.id} and names no file of theirs: {entry.links.checkpoint}"
+        hint = "`registry lint --fix` adds artifacts.primary where the link is a file's"
+    elif entry.catalog_status == "manual_only":
+        words = f"the registry names no weights of {entry.id}"
+        hint = "find them, and add artifacts.primary to an entry in a registry file of your own"
+    else:
+        return ()
+    return (Reason("weights_unnamed", words, hint, "artifacts.primary"),)
+
+
 def phase_fix_reasons(reference: ModelEntry) -> tuple[Reason, ...]:
     """Say why a model may not be the reference of a phase fix; empty when it may."""
     if reference.phase_fix.is_valid_reference:

@@ -58,7 +58,7 @@ def plan_model(model_id: str, options: PlanOptions, *, input_path: Path | None =
     runtimes_dir = data_dir("runtimes")
     known = known_runtimes(runtimes_dir)
     route = choose_runtime(entry, options.runtime, known)
-    reasons = list(route.reasons)
+    reasons = [*route.reasons, *checks.weights_reasons(entry)]
     if options.phase_fix_reference is not None:
         reasons += checks.phase_fix_reasons(catalogue.get(options.phase_fix_reference))
     if route.runtime is None or route.runtime not in known:

@@ -28,6 +28,7 @@ CODES: dict[str, Code] = {
     "runtime_unknown": Code("There is no recipe here for the runtime that was named or that the registry prefers."),
     "runtime_not_allowed": Code("The runtime that was named is not in the model's runtime.allowed."),
     "variant_unknown": Code("The runtime has no variant of the name that the model asks for."),
+    "weights_unnamed": Code("The registry names no file of weights for the model, or only a link."),
     "model_type_missing": Code("The registry does not say which of the runtime's model types the model is."),
     "model_type_unknown": Code("The runtime has no model type of the name that the model asks for."),
     # Preflight.

@@ -56,4 +56,7 @@ def test_validating(registry: Path, tmp_path: Path) -> None:
     assert [finding.path for finding in list_registry(registry).warnings] == ["models[1].id"]
     with pytest.raises(UsageError) as missing:
         validate_file(tmp_path / "nowhere.json")
-    assert missing.value.code == "registry_unreadable"
+    assert missing.value.code == "registry_missing"
+    with pytest.raises(UsageError) as unreadable:
+        validate_file(tmp_path)
+    assert unreadable.value.code == "registry_unreadable"
