@@ -15,12 +15,14 @@ from tests.integration.package_index import Server, make_wheel, served
 from tests.integration.questions import ask, lock_for, make_recipe, plan_here
 
 from stemsep_envs.commands import lock, lock_questions
+from stemsep_envs.commands.checks import package_statuses, torch_status
 from stemsep_envs.commands.lock import LockOptions, lock_models
 from stemsep_envs.commands.lock_questions import Asked
 from stemsep_envs.commands.resolution import resolved
 from stemsep_envs.documents.lock_reports import LockAnswer
 from stemsep_envs.environments import refusals
 from stemsep_envs.environments.ensure import ensure_environment, resolve_plan
+from stemsep_envs.environments.plan import EnvironmentPlan
 from stemsep_envs.errors import BlockedError, BuildError
 from stemsep_envs.host.interpreters import find_interpreters
 from stemsep_envs.host.paths import Home
@@ -206,3 +208,23 @@ def test_an_empty_range_of_pythons_is_told_once_with_both_sides(home: Home) -> N
     (reason,) = plan.reasons
     assert reason.code == "python_unsatisfiable"
     assert "runtime engine: python.min asks for 3.10 or newer" in reason.message
+
+
+def statuses(plan: EnvironmentPlan) -> dict[str, str]:
+    """What preflight says of each package, and of torch."""
+    found: dict[str, str] = {item.name: item.status for item in package_statuses(plan)}
+    torch = torch_status(plan)
+    return found if torch is None else {**found, "torch": torch.status}
+
+
+def test_only_what_stands_in_the_way_is_called_so(server: Server, home: Home) -> None:
+    packages = ["numpy>=2", "einops"]
+    contradicting = make_recipe(packages=packages, torch=None)
+    plan = plan_here(contradicting, home, model={"packages": ("numpy<2",)})
+    assert statuses(plan) == {"numpy>=2": "unsatisfiable", "numpy<2": "unsatisfiable", "einops": "will_install"}
+    plan = plan_here(make_recipe(packages=packages, torch={"min": "2.4"}), home, model={"torch": (None, "2.3")})
+    assert statuses(plan) == {"numpy>=2": "will_install", "einops": "will_install", "torch": "unsatisfiable"}
+    asked = make_recipe(torch={"max": "2.3"}, packages=["operator", "engine"])
+    make_wheel(server.root / "ordinary" / "engine", "engine", "1.0")
+    plan, _ = resolved(plan_here(asked, home), home=home, offline=False)
+    assert statuses(plan) == {"operator": "unsatisfiable", "engine": "will_install", "torch": "unsatisfiable"}

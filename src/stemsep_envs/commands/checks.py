@@ -212,15 +212,8 @@ def torch_status(environment: EnvironmentPlan) -> RequirementStatus | None:
     if wanted is None:
         return None
     name = f"torch {wanted}"
-    refusals = [reason.message for reason in environment.reasons if _is_about_torch(reason)]
     origins = [bound.source for bound in (wanted.lower, wanted.upper) if bound is not None]
-    if refusals:
-        return _status(name, "unsatisfiable", refusals[0], *origins)
     return _status(name, *_installation(environment, "torch"), *origins)
-
-
-def _is_about_torch(reason: Reason) -> bool:
-    return reason.code.startswith("torch") or (reason.code == "unsatisfiable" and _is_named("torch", reason.message))
 
 
 def package_statuses(environment: EnvironmentPlan) -> tuple[RequirementStatus, ...]:
@@ -234,10 +227,10 @@ def package_statuses(environment: EnvironmentPlan) -> tuple[RequirementStatus, .
 def _installation(environment: EnvironmentPlan, requirement: str) -> tuple[Status, str]:
     version = _locked_version(environment, requirement)
     if environment.state == "impossible":
-        refusal = next((reason.message for reason in environment.reasons if reason.code == "unsatisfiable"), None)
-        if refusal is not None and not _is_named(requirement, refusal):
-            return "will_install", "no version is chosen: what else is asked for cannot be had together"
-        return "unsatisfiable", environment.reasons[0].message
+        against = next((reason for reason in environment.reasons if _is_about(reason, requirement)), None)
+        if against is not None:
+            return "unsatisfiable", against.message
+        return "will_install", "once what stands against the environment is out of the way"
     if environment.state == "ready":
         return "ok", f"{version} is in the environment" if version else "in the environment"
     if version:
@@ -245,12 +238,19 @@ def _installation(environment: EnvironmentPlan, requirement: str) -> tuple[Statu
     return "will_install", "the version is chosen when the lock is made (--resolve does it now)"
 
 
-def _is_named(requirement: str, refusal: str) -> bool:
-    """Say whether a refusal speaks of a requirement; one that names none speaks of all."""
-    sides = refusal.partition("nothing meets ")[2]
-    return not sides or any(
-        _name_of(side) == canonicalize_name(Requirement(requirement).name) for side in re.split(r", | and ", sides)
-    )
+def _is_about(reason: Reason, requirement: str) -> bool:
+    """Say whether a reason against an environment speaks of one requirement, by the words of whoever gave it."""
+    name = canonicalize_name(Requirement(requirement).name)
+    if reason.code.startswith("torch"):
+        return name == "torch"
+    if reason.code == "packages_conflict":
+        return reason.message.startswith(f"no version of {name} ")
+    if reason.code == "package_url":
+        return f"({requirement})" in reason.message
+    sides = reason.message.partition("nothing meets ")[2]
+    if reason.code != "unsatisfiable" or not sides:  # a resolver that names nobody speaks of all
+        return reason.code == "unsatisfiable"
+    return any(_name_of(side) == name for side in re.split(r", | and ", sides))
 
 
 def _name_of(text: str) -> str:
