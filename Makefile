@@ -43,7 +43,7 @@ demo: $(VENV)/ready  ## Make a song, separate it, measure the stems
 test: $(VENV)/ready  ## Run the tests (those that build environments too)
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
-test-msst: $(VENV)/ready  ## Test the msst runtime on the real engine; MSST_MIRROR=ADDRESS where its repository is out of reach
+test-msst: $(VENV)/ready  ## Test the msst runtime on the real engine; MSST_MIRROR=ADDRESS of a mirror, MSST_MODULES=FOLDER of variants' files
 	MSST_ENGINE=real $(BIN)/python -m pytest tests/integration/msst
 
 lint: $(VENV)/ready  ## Check style, layers and formatting

@@ -12,8 +12,8 @@ torch.manual_seed(1)
 model, _ = importlib.import_module("utils.settings").get_model_from_config(model_type, config_path)
 # Freshly made models are close to silent, or to the identity: spread the weights so that every part is heard.
 state = {
-    name: value + 0.05 * torch.randn_like(value) if value.is_floating_point() else value
-    for name, value in model.state_dict().items()
+    name: value + 0.05 * torch.randn_like(value) if torch.is_tensor(value) and value.is_floating_point() else value
+    for name, value in model.state_dict().items()  # some variants keep more than tensors there
 }
 forms = {"plain": state, "nested": {"state_dict": state}, "full": {"model_state_dict": state, "epoch": 3}}
 torch.save(forms[form], checkpoint_path)
