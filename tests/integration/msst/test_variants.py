@@ -128,8 +128,8 @@ def variants(engine: msst.Engine, tmp_path_factory: pytest.TempPathFactory) -> V
     folder.mkdir()
     program = engine.program
     if REAL:
-        for variant in BRINGS_ITS_CODE if FOLDER else ():
-            shutil.copy(Path(FOLDER) / f"{variant}.py", folder)
+        for path in [Path(FOLDER) / f"{variant}.py" for variant in BRINGS_ITS_CODE] if FOLDER else ():
+            shutil.copy(path, folder)
     else:
         program = [sys.executable, PROGRAMS / "with_runtimes.py", stand_ins(engine, folder)]
     config = dict((CONFIGS if REAL else STAND_IN_CONFIGS)["bs_roformer"])
@@ -180,7 +180,16 @@ def reference(variants: Variants, variant: str) -> Path:
         uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
         built = variants.python(variant, variants.folder / "work-fno")
         freeze = subprocess.run([uv, "pip", "freeze", "--python", built], capture_output=True, text=True, check=True)
-        install = [uv, "pip", "install", "--quiet", "--no-deps", "--python", python, *freeze.stdout.split()]
+        install: list[str | Path] = [
+            uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--python",
+            python,
+            *freeze.stdout.split(),
+        ]
         subprocess.run(install, check=True, timeout=600)
     return python
 
