@@ -4,6 +4,8 @@
     artifacts/index/<key>.json     what an address stands for: a hash, a size, and how they are known
     artifacts/stamps/<hash>        the file as it was when its hash was last taken; its time of change: last used
     artifacts/partial/             downloads that were begun, each with what tells its version
+    artifacts/converted/           safetensors forms of checkpoints
+    artifacts/uses/                which files live sessions use
     artifacts/damaged/             files that were not what their name says
     holds/artifact-<key>           the lock of whoever fetches or puts in a file
 

@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from stemsep_envs.artifacts import blobs
+from stemsep_envs.artifacts.converted import converted_dir, verify_converted
 from stemsep_envs.artifacts.fetching import held, lock_name
-from stemsep_envs.errors import LimitError
+from stemsep_envs.artifacts.uses import removing
+from stemsep_envs.errors import LimitError, MismatchError
 from stemsep_envs.host import locks
-from stemsep_envs.host.files import explained, remove_file, sha256_of
+from stemsep_envs.host.files import explained, remove_file, remove_tree, sha256_of
 from stemsep_envs.host.paths import Home
 
 _KEPT_SECONDS = 7 * 86400.0
@@ -28,6 +31,7 @@ class Checked:
     ok: bool
     detail: str
     set_aside: Path | None = None
+    kind: Literal["artifact", "converted"] = "artifact"
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,35 @@ def verify_blob(home: Home, sha256: str, *, check: Callable[[], None]) -> Checke
     return Checked(sha256, size, ok=False, detail=f"its bytes have sha256 {actual}", set_aside=aside)
 
 
+def verify_converted_form(home: Home, sha256: str) -> Checked | None:
+    """Read the converted form of a checkpoint and compare it with what was made; one that is damaged is removed.
+
+    Returns:
+        What was found; None when there is none.
+
+    Raises:
+        UsageError: A damaged one cannot be removed.
+    """
+    folder = converted_dir(home, sha256)
+    if not folder.is_dir():
+        return None
+    with locks.hold(home.holds_dir / f"convert-{sha256}"):
+        try:
+            found = verify_converted(home, sha256)
+        except MismatchError:
+            with explained(folder):
+                remove_tree(folder)
+            detail = "damaged; removed, and made again when it is needed"
+            return Checked(sha256, 0, ok=False, detail=detail, kind="converted")
+    return Checked(sha256, found.report.output_bytes, ok=True, detail="whole", kind="converted")
+
+
+def converted_bytes(home: Home) -> int:
+    """Return what the converted forms of checkpoints take."""
+    folder = home.artifacts_dir / "converted"
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
+
+
 def unfinished(home: Home) -> list[Path]:
     """Return all files of downloads, and of copies, that were begun and not ended."""
     partial = home.artifacts_dir / "partial"
@@ -82,19 +115,26 @@ def free(
         UsageError: Something cannot be removed.
     """
     now = time.time()
-    for sha256 in blobs.stored_hashes(home):
-        used_at = blobs.last_used_at(home, sha256) or 0.0
-        unneeded = needed is not None and sha256 not in needed
-        if not unneeded and (max_age_seconds is None or now - used_at <= max_age_seconds):
-            continue
-        size = blobs.blob_path(home, sha256).lstat().st_size
-        if not dry_run:
-            try:
-                with locks.hold(home.holds_dir / lock_name(sha256), timeout_seconds=0):
-                    blobs.remove_blob(home, sha256)
-            except LimitError:
-                continue  # someone is bringing it at this moment
-        yield Freed("artifact", sha256, size, "no model asks for it" if unneeded else "not used for long")
+    kept: set[str] = set()
+    with removing(home) as used_now:
+        live = used_now()
+        for sha256 in blobs.stored_hashes(home):
+            used_at = blobs.last_used_at(home, sha256) or 0.0
+            unneeded = needed is not None and sha256 not in needed
+            old = max_age_seconds is not None and now - used_at > max_age_seconds
+            if sha256 in live or not (unneeded or old):
+                kept.add(sha256)
+                continue
+            size = blobs.blob_path(home, sha256).lstat().st_size
+            if not dry_run:
+                try:
+                    with locks.hold(home.holds_dir / lock_name(sha256), timeout_seconds=0):
+                        blobs.remove_blob(home, sha256)
+                except LimitError:  # someone is bringing it at this moment
+                    kept.add(sha256)
+                    continue
+            yield Freed("artifact", sha256, size, "no model asks for it" if unneeded else "not used for long")
+        yield from _free_converted(home, kept | live, dry_run=dry_run)
     for path in unfinished(home):
         if now - path.stat().st_mtime > _KEPT_SECONDS:
             yield from _removed(path, "unfinished", "it was not continued for a week", dry_run=dry_run)
@@ -102,6 +142,24 @@ def free(
     if damaged.is_dir():
         for path in sorted(damaged.iterdir()):
             yield from _removed(path, "damaged", "it is not what its name said", dry_run=dry_run)
+
+
+def _free_converted(home: Home, kept: Collection[str], *, dry_run: bool) -> Iterator[Freed]:
+    """Remove converted forms of checkpoints that are not kept, of older versions, and what was begun and not ended."""
+    folder = home.artifacts_dir / "converted"
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        sha256 = path.name.removeprefix(".")[:64]
+        if sha256 in kept and path == converted_dir(home, sha256):
+            continue
+        try:
+            with locks.hold(home.holds_dir / f"convert-{sha256}", timeout_seconds=0):
+                size = sum(file.lstat().st_size for file in path.rglob("*") if file.is_file())
+                if not dry_run:
+                    remove_tree(path)
+        except LimitError:
+            continue  # it is being made
+        why = "its checkpoint is not kept" if sha256 not in kept else "it is not of this version"
+        yield Freed("converted", path.name, size, why)
 
 
 def _removed(path: Path, kind: str, why: str, *, dry_run: bool) -> Iterator[Freed]:

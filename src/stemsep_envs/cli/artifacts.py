@@ -113,7 +113,8 @@ def list_command(console: Console, registry_path: Path | None) -> int:
         return 0
     console.table(("ARTIFACT", "SIZE", "HASH FROM", "LAST USED", "FILE"), map(_row, listing.artifacts))
     unfinished = f"; downloads not ended: {human_bytes(listing.unfinished_bytes)}" if listing.unfinished_bytes else ""
-    console.line(f"together {human_bytes(listing.total_bytes)}{unfinished}")
+    converted = f"; converted forms: {human_bytes(listing.converted_bytes)}" if listing.converted_bytes else ""
+    console.line(f"together {human_bytes(listing.total_bytes)}{converted}{unfinished}")
     return 0
 
 
@@ -135,7 +136,8 @@ def verify(console: Console, artifacts: tuple[str, ...], everything: bool) -> in
         console.document(report)
     else:
         for item in report.artifacts:
-            console.line(f"{item.sha256[:_HASH_CHARACTERS]}  {item.detail}")
+            kind = "  converted" if item.kind == "converted" else ""
+            console.line(f"{item.sha256[:_HASH_CHARACTERS]}{kind}  {item.detail}")
             if item.set_aside:
                 console.line(f"  moved to {item.set_aside}")
         console.line(f"{len(report.artifacts)} read, {human_bytes(report.bytes_read)}")
@@ -214,7 +216,7 @@ def _tell_collection(console: Console, report: ArtifactCollectionReport) -> None
         console.document(report)
         return
     for item in report.removed:
-        name = item.name[:_HASH_CHARACTERS] if item.kind == "artifact" else item.name
+        name = item.name[:_HASH_CHARACTERS] if item.kind in {"artifact", "converted"} else item.name
         console.line(f"{'would remove' if report.dry_run else 'removed'} {item.kind} {name}: {item.why}")
     freed, left = human_bytes(report.freed_bytes), human_bytes(report.remaining_bytes)
     console.line(

@@ -89,6 +89,7 @@ def list_artifacts(registry_path: Path | None) -> ArtifactListing:
         home=str(home.root),
         artifacts=tuple(listed),
         total_bytes=sum(item.size_bytes for item in listed if item.state == "here"),
+        converted_bytes=tending.converted_bytes(home),
         unfinished_bytes=sum(path.stat().st_size for path in tending.unfinished(home)),
     )
 
@@ -106,10 +107,13 @@ def verify_artifacts(prefixes: Sequence[str], *, on_event: OnEvent) -> ArtifactV
     for sha256 in dict.fromkeys(named):
         on_event(Event(event="step", step="verify", message=f"verifying {sha256[:12]}"))
         checked.append(tending.verify_blob(home, sha256, check=lambda: None))
+        converted = tending.verify_converted_form(home, sha256)
+        checked += [converted] if converted is not None else []
     return ArtifactVerifyReport(
         ok=all(item.ok for item in checked),
         artifacts=tuple(
             VerifiedArtifact(
+                kind=item.kind,
                 sha256=item.sha256,
                 ok=item.ok,
                 size_bytes=item.size_bytes,

@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from stemsep_envs.artifacts.uses import in_use as artifacts_in_use
 from stemsep_envs.commands.checks import channel_reasons
 from stemsep_envs.commands.convert import convert_artifacts
 from stemsep_envs.commands.ensure import ensure_planned
@@ -446,6 +447,13 @@ def open_planned(
         UsageError: ``scratch_parent`` cannot be written.
         LimitError: Converting a checkpoint took too long, or too much memory or disk.
     """
+    with artifacts_in_use(plan.home, {artifact.record.sha256 for artifact in plan.artifacts}):
+        yield from _opened(plan, environment, scratch_parent, on_event, deadlines)
+
+
+def _opened(
+    plan: Plan, environment: Environment, scratch_parent: Path, on_event: OnEvent, deadlines: Deadlines | None
+) -> Iterator[Session]:
     plan = convert_artifacts(plan, report=lambda step, words: on_event(Event(event="step", step=step, message=words)))
     with _used(plan, environment, on_event) as used, session_scratch(scratch_parent, home=plan.home) as scratch:
         session = Session(plan, used, scratch, on_event=on_event, deadlines=deadlines)

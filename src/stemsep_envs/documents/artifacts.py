@@ -63,6 +63,8 @@ class ArtifactListing(Document):
     home: str
     artifacts: tuple[ListedArtifact, ...]
     total_bytes: int
+    converted_bytes: int
+    """What safetensors forms of checkpoints take beside."""
     unfinished_bytes: int
     """What downloads that were begun and not ended take; they are continued when they are asked for again."""
 
@@ -82,9 +84,11 @@ class AddedArtifact(Document):
 
 
 class VerifiedArtifact(Document):
-    """A file that was read and compared with its hash."""
+    """A file that was read and compared with its hash: an artifact, or the converted form of a checkpoint."""
 
+    kind: Literal["artifact", "converted"]
     sha256: str
+    """Of the artifact; for a converted form, of the checkpoint it was made from."""
     ok: bool
     size_bytes: int
     detail: str
@@ -104,7 +108,7 @@ class ArtifactVerifyReport(Document):
 class RemovedArtifact(Document):
     """A file that was removed, or would be."""
 
-    kind: Literal["artifact", "unfinished", "damaged"]
+    kind: Literal["artifact", "converted", "unfinished", "damaged"]
     name: str
     size_bytes: int
     why: str

@@ -117,6 +117,7 @@ CODES: dict[str, Code] = {
     "artifact_changed": Code("An address gives another file than it did before."),
     "artifact_metadata_conflict": Code("A file is right by its hash, and the registry states another size."),
     "artifact_index_damaged": Code("What was written down of an address cannot be read."),
+    "artifact_gone": Code("A file of the model was removed after it was found."),
     "artifact_unknown": Code("The model has no file of this name, or there is no artifact with this hash."),
     # Engines.
     "git_missing": Code("git is not here, and an engine has to be fetched with it."),
