@@ -6,8 +6,10 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.integration.conftest import SHIPPED
@@ -19,9 +21,11 @@ from stemsep_envs.commands.checks import package_statuses, torch_status
 from stemsep_envs.commands.lock import LockOptions, lock_models
 from stemsep_envs.commands.lock_questions import Asked
 from stemsep_envs.commands.resolution import resolved
+from stemsep_envs.documents.lock import Lock
 from stemsep_envs.documents.lock_reports import LockAnswer
-from stemsep_envs.environments import refusals
+from stemsep_envs.environments import refusals, resolving
 from stemsep_envs.environments.ensure import ensure_environment, resolve_plan
+from stemsep_envs.environments.locking import resolve_once
 from stemsep_envs.environments.plan import EnvironmentPlan
 from stemsep_envs.errors import BlockedError, BuildError
 from stemsep_envs.host.interpreters import find_interpreters
@@ -228,3 +232,44 @@ def test_only_what_stands_in_the_way_is_called_so(server: Server, home: Home) ->
     make_wheel(server.root / "ordinary" / "engine", "engine", "1.0")
     plan, _ = resolved(plan_here(asked, home), home=home, offline=False)
     assert statuses(plan) == {"operator": "unsatisfiable", "engine": "will_install", "torch": "unsatisfiable"}
+
+
+def test_who_asks_for_certainty_is_not_told_yesterday_s_answer(server: Server, home: Home) -> None:
+    asked = make_recipe(torch={"max": "2.4"}, packages=["operator"])
+    answer, _ = resolved(plan_here(asked, home), home=home, offline=False)
+    assert answer.state == "impossible"
+    make_wheel(server.root / "ordinary" / "torch", "torch", "2.4.0")
+    known = plan_here(asked, home)
+    assert known.state == "impossible"
+    assert "--resolve" in (known.reasons[0].hint or "")
+    answer, _ = resolved(plan_here(asked, home, anew=True), home=home, offline=False)
+    assert answer.state == "to_build"
+    assert plan_here(asked, home).state == "to_build"
+
+
+def test_of_several_that_ask_the_impossible_at_once_one_asks_the_resolver(
+    server: Server, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_here(make_recipe(torch={"max": "2.3"}, packages=["operator"]), home)
+    inputs = plan.lock_inputs
+    assert inputs is not None
+    asked: list[object] = []
+
+    def slowly(*arguments: object, **options: Any) -> Lock:
+        asked.append(arguments)
+        time.sleep(0.5)
+        return resolve(*arguments, **options)  # type: ignore[arg-type]
+
+    resolve = resolving.resolve
+    monkeypatch.setattr(resolving, "resolve", slowly)
+
+    def ask_once(_: int) -> str:
+        try:
+            resolve_once(inputs, plan.requirements, home=home, what="engine", offline=False, report=lambda *_: None)
+        except BuildError as error:
+            return error.code
+        return ""
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(ask_once, range(4))) == ["unsatisfiable"] * 4
+    assert len(asked) == 1

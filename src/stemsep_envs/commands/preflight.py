@@ -162,6 +162,7 @@ def _answer(question: _Question, requirements: Requirements, target: Target, mem
         engine_digest=engine.digest if engine else None,
         engine_known=engine is None or engine.digest is not None,
         builder=options.builder,
+        anew=options.resolve,
     )
     doubts: tuple[Reason, ...] = ()
     if options.resolve:

@@ -14,6 +14,7 @@ from typing import Literal
 from stemsep_envs.documents.lock import Lock, LockInputs, inputs_digest_of, parse_lock
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Target
+from stemsep_envs.environments.refusals import recall
 from stemsep_envs.environments.targets import family_of
 from stemsep_envs.host import files, locks
 from stemsep_envs.host.paths import Home
@@ -93,13 +94,19 @@ def resolve_once(
         BuildError: It cannot be resolved.
     """
     path = home_lock_path(inputs, home)
-    with locks.hold(
-        home.holds_dir / f"lock-{inputs.digest[:16]}",
-        on_wait=lambda: report("lock", "another process is resolving the same"),
-    ):
+    waited: list[bool] = []
+
+    def on_wait() -> None:
+        waited.append(True)
+        report("lock", "another process is resolving the same")
+
+    with locks.hold(home.holds_dir / f"lock-{inputs.digest[:16]}", on_wait=on_wait):
         found = find_lock(inputs, shipped={}, home=home)
         if found is not None:
             return found
+        refusal = recall(inputs, home=home) if waited else None
+        if refusal is not None:  # whoever was before asked just now
+            raise refusal.error()
         from stemsep_envs.environments.resolving import resolve  # noqa: PLC0415 - most locks are there already
 
         report("lock", f"resolving {what}")

@@ -20,7 +20,7 @@ from stemsep_envs.environments.adopted import find_adopted
 from stemsep_envs.environments.builder_choice import choose_builder
 from stemsep_envs.environments.locking import FoundLock, find_lock, home_lock_path, lock_inputs, shipped_digests
 from stemsep_envs.environments.pythons import PythonChoice, choose_python
-from stemsep_envs.environments.refusals import Refusal, recall
+from stemsep_envs.environments.refusals import Refusal, forget, recall
 from stemsep_envs.errors import Reason
 from stemsep_envs.host.interpreters import Interpreter, find_interpreters, interpreter_at
 from stemsep_envs.host.machine import this_machine
@@ -88,6 +88,7 @@ def plan_environment(  # noqa: PLR0913 - the whole question, once
     python: str | None = None,
     builder: BuilderName | None = None,
     environ: Mapping[str, str] | None = None,
+    anew: bool = False,
 ) -> EnvironmentPlan:
     """Say which environment would serve, and whether it is there. Reads; builds and fetches nothing.
 
@@ -102,6 +103,7 @@ def plan_environment(  # noqa: PLR0913 - the whole question, once
         python: A minor (``3.11``) that the user insists on.
         builder: What the user wants it built with.
         environ: Where to look for interpreters (PATH); this process's environment by default.
+        anew: Forget what the resolver refused, since it is about to be asked again.
 
     Raises:
         MismatchError: The lock that serves was changed.
@@ -131,6 +133,8 @@ def plan_environment(  # noqa: PLR0913 - the whole question, once
                 reasons=reasons,
             )
     resolved_minors = frozenset(minor for minor, asked in questions.items() if home_lock_path(asked, home).is_file())
+    for asked in questions.values() if anew else ():
+        forget(asked, home=home)
     refused = _refused(questions, locked_minors | resolved_minors, home)
     open_minors = tuple(minor for minor in minors if minor not in refused)
     choice = choose_python(

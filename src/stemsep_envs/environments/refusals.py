@@ -39,7 +39,13 @@ class Refusal:
 
     def reason(self) -> Reason:
         """Return it as preflight tells it."""
-        return Reason(CODE, self.message, hint=self.hint, details=self.reasoning or None)
+        again = "that was the answer within the last day; `stemsep-env preflight --resolve` asks again"
+        hint = f"{self.hint}. {again}" if self.hint else again
+        return Reason(CODE, self.message, hint=hint, details=self.reasoning or None)
+
+    def error(self) -> BuildError:
+        """Return it as the error that it was."""
+        return BuildError(self.message, hint=self.hint, code=CODE, output=self.reasoning)
 
 
 def remember(inputs: LockInputs, error: BuildError, *, home: Home) -> None:
