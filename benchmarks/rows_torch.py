@@ -49,7 +49,7 @@ stems = ["one"]
 
 def torch(place: Place) -> Iterator[Row]:
     """All rows: they share what takes long to set up."""
-    minor = _minor()
+    minor = torch_minor()
     if minor is None or sys.platform != "linux":
         return
     folder = place.package / "_data" / "runtimes" / _RUNTIME
@@ -73,7 +73,8 @@ def torch(place: Place) -> Iterator[Row]:
         place.remove_environments()
 
 
-def _minor() -> str | None:
+def torch_minor() -> str | None:
+    """Return the Python minor that a folder of wheels has a build of torch for the processor for, if any."""
     for named in os.environ.get("UV_FIND_LINKS", "").replace(",", " ").split():
         for path in sorted(Path(named).glob("torch-*.whl")):
             match = _WHEEL.fullmatch(path.name)

@@ -19,7 +19,7 @@ def join_groups(groups: Sequence[str]) -> None:
 def end_groups(groups: Sequence[str]) -> None:
     """Kill whatever is left in the control groups and remove them; what another has removed is fine."""
     for group in groups:
-        for _ in range(200):  # the dead leave their group a moment after they died
+        for attempt in range(300):  # the dead leave their group a moment after they died
             try:
                 os.rmdir(group)
                 break
@@ -27,7 +27,7 @@ def end_groups(groups: Sequence[str]) -> None:
                 break
             except OSError:
                 _kill_members(group)
-                select.select((), (), (), 0.01)
+                select.select((), (), (), 0.001 if attempt < 50 else 0.01)
 
 
 def _kill_members(group: str) -> None:

@@ -147,7 +147,8 @@ def end(guardian: int) -> None:
     """
     try:
         os.killpg(guardian, _SIGKILL)
-    except ProcessLookupError:
+        os.waitpid(guardian, 0)
+    except (ProcessLookupError, ChildProcessError):
         pass
     while True:
         try:

@@ -1,0 +1,95 @@
+"""Run by the installed package's interpreter: times what is confined against the same unconfined; answers in JSON.
+
+confined.py starts ROUNDS                         every level that is to be had: start and end of a bare interpreter
+confined.py work ROUNDS PYTHON SCRIPT             seconds that SCRIPT says it took, by what it calls them
+confined.py convert ROUNDS CHECKPOINT FOLDER      a checkpoint, as a model's is before it is loaded
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from stemsep_envs.commands.convert import WORKER_DIR, convert_checkpoint
+from stemsep_envs.host.files import scratch_dir, sha256_of
+from stemsep_envs.host.paths import Home, find_home
+from stemsep_envs.host.processes import Command, run
+from stemsep_envs.sandbox.environ import worker_environ
+from stemsep_envs.sandbox.levels import level_named, measured
+from stemsep_envs.sandbox.policy import LevelName, Policy
+from stemsep_envs.sandbox.system import interpreter_dirs
+
+_LEVELS: tuple[LevelName, ...] = ("namespaces", "landlock", "hygiene")
+
+
+def starts(rounds: int) -> dict[str, Any]:
+    """Start and end a bare interpreter, plain and at each level, in turns."""
+    there = [name for name, found in measured(_LEVELS, find_home().cache_dir).items() if found.available]
+    times: dict[str, list[float]] = {name: [] for name in ("plain", *there)}
+    argv = (sys.executable, "-I", "-S", "-c", "pass")
+    with scratch_dir(Path("/tmp"), "bench-confined-") as folder:
+        policy = Policy(interpreter_dirs(), folder, worker_environ(folder, keep_memory=False))
+        for _ in range(rounds + 1):
+            for name, kept in times.items():
+                kept.append(_timed(name, argv, policy))
+    return {name: kept[1:] for name, kept in times.items()}
+
+
+def _timed(name: str, argv: tuple[str, ...], policy: Policy) -> float:
+    began = time.perf_counter()
+    _run(name, argv, policy)
+    return time.perf_counter() - began
+
+
+def _run(name: str, argv: tuple[str, ...], policy: Policy) -> str:
+    plain = nullcontext(Command(argv, dict(policy.env), policy.writable_dir))
+    with plain if name == "plain" else level_named(name).confine(argv, policy) as command:  # type: ignore[arg-type]
+        done = run(command, timeout_seconds=600)
+    if done.status != 0:
+        raise RuntimeError(done.stderr)
+    return done.stdout
+
+
+def work(rounds: int, python: str, script: str) -> dict[str, Any]:
+    """Run a script that prints its seconds, plain and confined, in turns."""
+    sides: dict[str, list[dict[str, float]]] = {"plain": [], "namespaces": []}
+    with scratch_dir(Path("/tmp"), "bench-confined-") as folder:
+        interpreter = Path(python)
+        readable = (interpreter.parents[1], interpreter.resolve().parents[1], Path(script))
+        policy = Policy(readable, folder, worker_environ(folder, keep_memory=True))
+        for _ in range(rounds):
+            for name, kept in sides.items():
+                kept.append(json.loads(_run(name, (python, "-I", "-B", script), policy)))
+    return sides
+
+
+def convert(rounds: int, checkpoint: str, folder: str) -> dict[str, Any]:
+    """Convert a checkpoint confined, with all that goes with it, and once by itself for its memory."""
+    path = Path(checkpoint)
+    sha256, size = sha256_of(path)
+    seconds = []
+    for _ in range(rounds):
+        home = Home(Path(folder) / "home")
+        began = time.perf_counter()
+        made = convert_checkpoint(home, path, sha256, size, path.name, lambda *_: None)
+        seconds.append(time.perf_counter() - began)
+        shutil.copyfile(made.path, Path(folder) / "converted.safetensors")
+        shutil.rmtree(home.root)
+    output = Path(folder) / "alone.safetensors"
+    argv = [sys.executable, "-I", "-S", str(WORKER_DIR / "convert.py"), checkpoint, str(output)]
+    _, status, used = os.wait4(subprocess.Popen(argv).pid, 0)
+    output.unlink()
+    return {"seconds": seconds, "bytes": size, "peak_bytes": used.ru_maxrss * 1024, "status": status}
+
+
+if __name__ == "__main__":
+    verbs: dict[str, Callable[..., dict[str, Any]]] = {"starts": starts, "work": work, "convert": convert}
+    print(json.dumps(verbs[sys.argv[1]](int(sys.argv[2]), *sys.argv[3:])))
