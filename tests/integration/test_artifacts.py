@@ -6,12 +6,15 @@ import hashlib
 import json
 import os
 import signal
+import ssl
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from tests.integration.conftest import Cli, Plant, valid
 from tests.programs.file_server import Exchange, FileServer, answers, running
 
@@ -118,6 +121,44 @@ def test_unknown_hashes(user: Cli, server: FileServer, plant: Plant) -> None:
     refused = user("ensure", "planted", "--registry", https, "--unknown-hash", "refuse", "--json").error("blocked", 6)
     assert [finding["code"] for finding in refused["findings"]] == ["artifact_unknown_hash"]
     assert server.asked == []
+
+
+def test_an_authenticated_host_is_trusted_once(user: Cli, plant: Plant) -> None:
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(str(user.cwd / "company.pem"))
+    with running(context) as secure:
+        registry = with_files(plant, primary=artifact(secure.serve("/w", WEIGHTS)))
+        ensure = ("ensure", "planted", "--registry", registry, "--json")
+        user(*ensure).error("download_untrusted", 5)
+        company: dict[str, Any] = {"SSL_CERT_FILE": str(user.cwd / "company.pem")}
+        assert "(artifact_first_use)" in user("preflight", "planted", "--registry", registry).err
+        assert user(*ensure, **company).code == 0
+        assert statuses(user, registry) == {"primary": ("ok", "first-use")}
+        assert "(artifact_first_use)" not in user("preflight", "planted", "--registry", registry).err
+        for path in (home_of(user) / "artifacts" / "sha256").rglob(SHA):
+            path.unlink()
+        secure.serve("/w", WEIGHTS[::-1])
+        assert "artifacts add --url" in user(*ensure, **company).error("artifact_changed", 4)["hint"]
+
+
+def test_a_session_keeps_its_files(user: Cli, server: FileServer, plant: Plant) -> None:
+    registry = with_files(plant, primary=artifact(server.serve("/w", WEIGHTS), sha256=SHA))
+    program = """
+import subprocess, sys
+from pathlib import Path
+from stemsep_envs import open_session
+from stemsep_envs.commands.plan import PlanOptions
+with open_session("planted", options=PlanOptions(registry_path=Path(sys.argv[1]))):
+    sys.exit(subprocess.run([*sys.argv[2:], "artifacts", "gc", "--max-age", "0", "--yes"]).returncode)
+"""
+    session = Cli(user.cwd, user.environ, (sys.executable, "-c", program, registry, *user.prefix))
+    done = session()
+    assert done.code == 0, done
+    (path,) = (home_of(user) / "artifacts" / "sha256").rglob(SHA)
+    assert path.is_file()
+    assert user("artifacts", "gc", "--max-age", "0", "--yes").code == 0
+    assert not path.exists()
 
 
 def test_offline_says_all_that_is_missing(
