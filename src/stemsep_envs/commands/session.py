@@ -197,7 +197,8 @@ class Session:
         """Begin anew with smaller settings, once a session; say whether there are any. The old worker is ended."""
         recipe = self.plan.runtime.recipe
         declared = recipe.declared_settings(self.plan.model_type or "")
-        segment = recipe.segment.setting if recipe.segment else None
+        spelled = recipe.segment_of(self.plan.model_type or "")
+        segment = spelled.setting if spelled else None
         smaller = {}
         if not self._shrunk:
             smaller = smaller_settings(self.plan.settings, self.loaded.settings, declared, segment=segment)

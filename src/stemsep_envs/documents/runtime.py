@@ -7,7 +7,7 @@ which units, and how to tell that a built environment is healthy. The code that 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
@@ -112,6 +112,9 @@ class SegmentDeclaration(Document):
     unit: Literal["samples", "seconds"]
 
 
+_Spelled = TypeVar("_Spelled", OverlapDeclaration, SegmentDeclaration)
+
+
 class ModelType(Document):
     """One kind of model that the engine can execute."""
 
@@ -121,6 +124,10 @@ class ModelType(Document):
     sample_rate: Annotated[int, Field(ge=1)] | None = None
     """In Hz, when the kind alone fixes it: how a segment in seconds becomes samples."""
     packages: tuple[RequirementText, ...] = ()
+    overlap: OverlapDeclaration | None = None
+    """Where this kind spells it otherwise than the runtime does."""
+    segment: SegmentDeclaration | None = None
+    """Likewise."""
     settings: Mapping[str, SettingDeclaration] = {}
 
 
@@ -191,3 +198,16 @@ class RuntimeRecipe(Document):
         """Return the settings of a model type: the runtime's own, then those of the type."""
         own = self.model_types.get(model_type)
         return {**self.settings, **(own.settings if own else {})}
+
+    def overlap_of(self, model_type: str) -> OverlapDeclaration | None:
+        """Return how a model type spells overlap; None when it knows none."""
+        own = self.model_types.get(model_type)
+        return self._declared(own.overlap if own and own.overlap else self.overlap, model_type)
+
+    def segment_of(self, model_type: str) -> SegmentDeclaration | None:
+        """Return how a model type spells the length of its chunks; None when it knows none."""
+        own = self.model_types.get(model_type)
+        return self._declared(own.segment if own and own.segment else self.segment, model_type)
+
+    def _declared(self, spelled: _Spelled | None, model_type: str) -> _Spelled | None:
+        return spelled if spelled and spelled.setting in self.declared_settings(model_type) else None

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stemsep_envs.documents.overlap import convert, samples_of, seconds_of, unit_of
-from stemsep_envs.documents.runtime import RuntimeRecipe, SettingDeclaration, SettingValue
+from stemsep_envs.documents.runtime import (
+    OverlapDeclaration,
+    RuntimeRecipe,
+    SegmentDeclaration,
+    SettingDeclaration,
+    SettingValue,
+)
 
 WishUnit = Literal["as stated", "ratio", "samples", "seconds", "own"]
 
@@ -58,15 +64,27 @@ class Terms:
 
     Attributes:
         recipe: The runtime.
+        model_type: Its kind of model.
         declared: Its settings for the model's type.
         meaning: ``settings_semantics.overlap.meaning_by_runtime`` for it, or None.
         sample_rate: The model's, in Hz, or None when it is not known.
     """
 
     recipe: RuntimeRecipe
+    model_type: str
     declared: Mapping[str, SettingDeclaration]
     meaning: str | None
     sample_rate: int | None
+
+    @property
+    def overlap(self) -> OverlapDeclaration | None:
+        """How overlap is spelled here."""
+        return self.recipe.overlap_of(self.model_type)
+
+    @property
+    def segment(self) -> SegmentDeclaration | None:
+        """How the length of a chunk is spelled here."""
+        return self.recipe.segment_of(self.model_type)
 
 
 def offers_for(wishes: Sequence[Wish], terms: Terms) -> tuple[Offer, ...]:
@@ -99,9 +117,9 @@ def _checked(wish: Wish, name: str, value: SettingValue, terms: Terms, note: Rem
 
 
 def _overlap(wish: Wish, terms: Terms, segment_seconds: float | None) -> Offer:
-    spelled = terms.recipe.overlap
+    spelled = terms.overlap
     number = _number(wish.value)
-    if spelled is None or spelled.setting not in terms.declared or number is None:
+    if spelled is None or number is None:
         return _checked(wish, spelled.setting if spelled else wish.name, wish.value, terms)
     unit = "ratio" if wish.unit == "ratio" else unit_of(number, terms.meaning, spelled.unit)
     try:
@@ -113,9 +131,9 @@ def _overlap(wish: Wish, terms: Terms, segment_seconds: float | None) -> Offer:
 
 
 def _segment(wish: Wish, terms: Terms) -> Offer:
-    spelled = terms.recipe.segment
+    spelled = terms.segment
     number = _number(wish.value)
-    if spelled is None or spelled.setting not in terms.declared or number is None or wish.unit == spelled.unit:
+    if spelled is None or number is None or wish.unit == spelled.unit:
         return _checked(wish, spelled.setting if spelled else wish.name, wish.value, terms)
     if terms.sample_rate is None:
         words = f"a segment in {wish.unit} becomes {spelled.unit} by the model's sample rate, which is not known here"
@@ -131,8 +149,8 @@ def _segment(wish: Wish, terms: Terms) -> Offer:
 
 def _segment_seconds(offers: Sequence[Offer], terms: Terms) -> float | None:
     """Return the length of the segments that will be used, in seconds; None when it is not known."""
-    spelled = terms.recipe.segment
-    if spelled is None or spelled.setting not in terms.declared:
+    spelled = terms.segment
+    if spelled is None:
         return None
     value = terms.declared[spelled.setting].default
     for offer in offers:

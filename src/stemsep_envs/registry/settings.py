@@ -74,6 +74,7 @@ def resolve_settings(
     model_type = recipe.model_types.get(word)
     terms = Terms(
         recipe=recipe,
+        model_type=word,
         declared=recipe.declared_settings(word),
         meaning=entry.settings_semantics.overlap.meaning_by_runtime.get(recipe.id),
         sample_rate=sample_rate or (model_type.sample_rate if model_type else None),
@@ -211,11 +212,11 @@ def _reason(offer: Offer, remark: Remark, hint: str | None = None) -> Reason:
 
 
 def _meaning_doubt(terms: Terms, wishes: Iterable[Wish]) -> Iterator[Reason]:
-    if terms.meaning is None or is_known_meaning(terms.meaning) or terms.recipe.overlap is None:
+    if terms.meaning is None or is_known_meaning(terms.meaning) or terms.overlap is None:
         return
     if any(wish.unit == "as stated" for wish in wishes):
         yield Reason(
             "meaning_unknown",
-            f"overlap as {terms.meaning!r} is not known here; taken as the runtime's own {terms.recipe.overlap.unit}",
+            f"overlap as {terms.meaning!r} is not known here; taken as the runtime's own {terms.overlap.unit}",
             path=f"settings_semantics.overlap.meaning_by_runtime.{terms.recipe.id}",
         )

@@ -43,7 +43,12 @@ class Workshop:
         """Run a program in the environment, unconfined; it must succeed."""
         done = subprocess.run(
             [self.python, *arguments],
-            env={"PATH": os.defpath, "HOME": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1", **environ},
+            env={
+                **{"PATH": os.defpath, "HOME": str(self.folder)},
+                # Root could write into the environment.
+                **{"PYTHONDONTWRITEBYTECODE": "1", "NUMBA_CACHE_DIR": str(self.folder / "numba")},
+                **environ,
+            },
             cwd=self.folder,
             capture_output=True,
             text=True,

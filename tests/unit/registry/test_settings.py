@@ -331,3 +331,19 @@ def test_whatever_is_asked_for_is_resolved_within_bounds_or_refused(
     for name, declaration in runtime.declared_settings("bs_roformer").items():
         value = settings.values[name].value
         assert value is None or declaration.problem_with(value) is None
+
+
+def test_a_model_type_may_spell_overlap_and_segment_its_own_way() -> None:
+    own = {
+        "overlap": {"setting": "ratio", "unit": "ratio"},
+        "segment": {"setting": "seconds", "unit": "seconds"},
+        "settings": {"ratio": declared("float"), "seconds": declared("float")},
+    }
+    made = recipe(model_types={"bs_roformer": own, "others": {}, "whole": {"settings": {}}})
+    settings = resolve_settings(entry("divisor", recommended_settings={"overlap": 4}), made, options={"segment": 3})
+    assert settings.values["ratio"].value == 0.75
+    assert settings.values["seconds"].value == 3
+    assert settings.values["num_overlap"].value == 2, "the runtime's own is left alone"
+    assert made.overlap_of("others") == made.overlap
+    assert made.segment_of("others") == made.segment
+    assert recipe(settings={}).overlap_of("bs_roformer") is None, "what is not declared is not spelled"
