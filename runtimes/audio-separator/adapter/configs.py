@@ -3,7 +3,7 @@
 roformer, mdx23c    the model's YAML file. `!!python/tuple` in it makes a tuple, and no other tag makes anything.
 mdx, vr             a few numbers, which the engine looks up by the MD5 of the weights. They come from settings,
                     else from a JSON file of the model: the numbers themselves, or a table of them by MD5; else from the
-                    package's own table.
+                    package's own table, else from mdx_models.json beside this.
 demucs              nothing, but for a bag its YAML file, which the engine reads itself.
 """
 
@@ -138,9 +138,14 @@ def _looked_up(weights: str, files: Files, context: Context) -> Dict[str, Any]:
         found = next(iter(table.values())) if found is None and len(table) == 1 else found
         if found is not None:
             return dict(found)
-    package_table = _package_table()
-    found = package_table.get(_engine_hash(weights), {})
-    return dict(found)
+    digest = _engine_hash(weights)
+    return dict(_package_table().get(digest) or _own_table().get(digest) or {})
+
+
+def _own_table() -> Dict[str, Dict[str, Any]]:
+    with open(os.path.join(os.path.dirname(__file__), "mdx_models.json"), encoding="utf-8") as stream:
+        rows: Dict[str, Any] = json.load(stream)["models"]
+    return {digest: dict(zip(_MDX_NAMES.values(), row, strict=True)) for digest, row in rows.items()}
 
 
 def _package_table() -> Dict[str, Dict[str, Any]]:

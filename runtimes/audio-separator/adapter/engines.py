@@ -33,7 +33,7 @@ class Engine(NamedTuple):
         own: The engine's object.
         modules: Where its loops are.
         shares: Which part of the work each loop is; see `watching`.
-        stems: Names of the stems, by the engine's.
+        stems: The engine's stem for each name.
         sample_rate: In hertz.
         segment: In seconds, or None where there is none.
         files: Kept as long as the model is.
@@ -158,13 +158,19 @@ def _shortened(words: str) -> str:
 
 
 def _named(stems: Sequence[str], settings: Settings, context: Context) -> Dict[str, str]:
-    """Stems by the engine's names: in lower case, spaces as underscores, unless `stem_names` calls them otherwise."""
+    """Stems: each name with that of the engine's stem which it is; the engine's in lower case, or as `stem_names` says.
+
+    Of two stems, what is left of a mix without its vocals has the name that registries give it, besides the engine's.
+    """
     wanted = stem_names(settings, context)
     unknown = sorted(set(wanted) - {stem.lower() for stem in stems})
     if unknown:
         words = f"stem_names: the model has no {', '.join(unknown)}, it makes {', '.join(stems)}"
         context.fail("unsupported_setting", words)
-    return {stem: wanted.get(stem.lower(), stem.lower().replace(" ", "_")) for stem in stems}
+    names = {wanted.get(stem.lower(), stem.lower()): stem for stem in stems}
+    if len(stems) == 2 and "vocals" in names and "instrumental" not in names:
+        names["instrumental"] = stems[1] if stems[0] == names["vocals"] else stems[0]
+    return names
 
 
 def _mdxc(settings: Settings, files: Files, data: Dict[str, Any], common: Dict[str, Any], context: Context) -> Engine:
@@ -292,8 +298,9 @@ def _demucs(settings: Settings, files: Files, _: Dict[str, Any], common: Dict[st
     from audio_separator.separator.architectures import demucs_separator
     from audio_separator.separator.uvr_lib_v5.demucs import apply
 
-    bags = files.find(".yaml", ".yml")
-    path = bags[0] if bags else files.only("checkpoint", [".th"], context)
+    # One checkpoint is no bag: its YAML is the config that another runtime takes.
+    is_bag = len(files.find(".th")) > 1
+    path = files.only("YAML file", [".yaml"], context) if is_bag else files.only("checkpoint", [".th"], context)
     own = {
         "segment_size": "Default",
         "shifts": settings["shifts"],

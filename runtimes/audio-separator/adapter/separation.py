@@ -34,7 +34,7 @@ class Separation:
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
         self._settings = settings
-        self.stems = tuple(engine.stems.values())
+        self.stems = tuple(engine.stems)
         self.sample_rate = engine.sample_rate
         self.channels = (1, 2)
         self.settings = settings.in_effect()
@@ -48,9 +48,8 @@ class Separation:
         mix = np.asfortranarray((audio if audio.shape[1] == 2 else np.repeat(audio, 2, axis=1)).T)
         level = self._level(mix)
         made = self._run(mix if level == 1.0 else np.asfortranarray(mix / level), context)
-        for own_name, name in self._engine.stems.items():
-            if name in sinks:
-                self._write(sinks[name], made[own_name], level, audio.shape, context)
+        for name, sink in sinks.items():
+            self._write(sink, made[self._engine.stems[name]], level, audio.shape, context)
 
     def _level(self, mix: Audio) -> Any:
         """What the track is divided by first, and its stems multiplied with.
@@ -85,7 +84,7 @@ class Separation:
             if getattr(own, "effective_precision", None) == "autocast":
                 stack.enter_context(autocast(own.torch_device.type))
             own.separate(path)
-        missing = [name for name in engine.stems if name not in made]
+        missing = sorted(set(engine.stems.values()) - set(made))
         if missing:
             context.fail("model_failed", f"the engine made no {', '.join(missing)}, only {', '.join(made)}")
         return made

@@ -44,9 +44,11 @@ class Workshop:
         done = subprocess.run(
             [self.python, *arguments],
             env={
-                **{"PATH": os.defpath, "HOME": str(self.folder)},
+                "PATH": os.defpath,
+                "HOME": str(self.folder),
                 # Root could write into the environment.
-                **{"PYTHONDONTWRITEBYTECODE": "1", "NUMBA_CACHE_DIR": str(self.folder / "numba")},
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "NUMBA_CACHE_DIR": str(self.folder / "numba"),
                 **environ,
             },
             cwd=self.folder,

@@ -67,7 +67,12 @@ def own_stems(shop: Workshop, track: Path) -> dict[str, dict[str, Audio]]:
     (folder / "ffmpeg").chmod(0o755)
     arguments: list[str | Path] = []
     for name, (_, (filename,), _, options) in MODELS.items():
-        place = ["--model_file_dir", shop.folder / "models", "--output_dir", shop.folder / "own" / name]
+        place: list[str | Path] = [
+            "--model_file_dir",
+            shop.folder / "models",
+            "--output_dir",
+            shop.folder / "own" / name,
+        ]
         written = ["--output_format", "WAV", "--use_soundfile", "--log_level", "error"]
         arguments += ["then", track, "-m", filename, *place, *written, *options]
     path = os.pathsep.join([str(folder), os.defpath])
