@@ -18,6 +18,8 @@ from stemsep_envs.host import locks
 from stemsep_envs.host.files import explained, remove_file, remove_tree, sha256_of
 from stemsep_envs.host.paths import Home
 
+_KEY_CHARACTERS = 32
+_COPY_SECONDS = 3600.0
 _KEPT_SECONDS = 7 * 86400.0
 """How long a download that was begun is kept for whoever asks for it again."""
 
@@ -108,7 +110,8 @@ def free(
     Args:
         home: The home.
         needed: Hashes of files that models ask for: all others go. None: none goes for that.
-        max_age_seconds: Files that were not used for so long go, whoever needs them. None: none goes for that.
+        max_age_seconds: Files that were not used for so long go, whoever needs them, and so do downloads that were not
+            continued for so long. None: of files none goes for that, of downloads those of a week ago.
         dry_run: Only say what would go.
 
     Raises:
@@ -135,9 +138,8 @@ def free(
                     continue
             yield Freed("artifact", sha256, size, "no model asks for it" if unneeded else "not used for long")
         yield from _free_converted(home, kept | live, dry_run=dry_run)
-    for path in unfinished(home):
-        if now - path.stat().st_mtime > _KEPT_SECONDS:
-            yield from _removed(path, "unfinished", "it was not continued for a week", dry_run=dry_run)
+    kept_seconds = _KEPT_SECONDS if max_age_seconds is None else min(_KEPT_SECONDS, max_age_seconds)
+    yield from _free_unfinished(home, kept_seconds, dry_run=dry_run)
     damaged = home.artifacts_dir / "damaged"
     if damaged.is_dir():
         for path in sorted(damaged.iterdir()):
@@ -160,6 +162,21 @@ def _free_converted(home: Home, kept: Collection[str], *, dry_run: bool) -> Iter
             continue  # it is being made
         why = "its checkpoint is not kept" if sha256 not in kept else "it is not of this version"
         yield Freed("converted", path.name, size, why)
+
+
+def _free_unfinished(home: Home, kept_seconds: float, *, dry_run: bool) -> Iterator[Freed]:
+    """Remove downloads that nobody continued for a time; what someone is bringing at this moment is locked."""
+    for path in unfinished(home):
+        key = path.name.partition(".")[0].removesuffix("-archive")
+        is_copy = len(key) != _KEY_CHARACTERS  # which `add` makes, and no lock tells of
+        kept_here = max(kept_seconds, _COPY_SECONDS) if is_copy else kept_seconds
+        lock = home.holds_dir / lock_name(key)
+        try:
+            with locks.hold(lock, timeout_seconds=0):
+                if path.is_file() and time.time() - path.stat().st_mtime >= kept_here:
+                    yield from _removed(path, "unfinished", "it was not continued for long", dry_run=dry_run)
+        except LimitError:
+            continue
 
 
 def _removed(path: Path, kind: str, why: str, *, dry_run: bool) -> Iterator[Freed]:

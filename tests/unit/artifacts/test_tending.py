@@ -18,6 +18,8 @@ from stemsep_envs.artifacts.uses import in_use
 from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host.paths import Home
 
+KEY = "0123456789abcdef" * 2
+
 
 def keep(home: Home, data: bytes) -> str:
     sha256 = hashlib.sha256(data).hexdigest()
@@ -107,7 +109,7 @@ def test_a_file_that_is_being_brought_stays(home: Home) -> None:
 def test_leftovers(home: Home, tmp_path: Path) -> None:
     partial = home.artifacts_dir / "partial"
     partial.mkdir(parents=True)
-    for name in ("young.part", "old.part"):
+    for name in (f"{KEY}.part", f"{KEY}-archive.part", "added-1", "old.part"):
         (partial / name).write_bytes(b"x")
     os.utime(partial / "old.part", (5, 5))
     damaged = blobs.blob_path(home, keep(home, b"whole"))
@@ -117,4 +119,8 @@ def test_leftovers(home: Home, tmp_path: Path) -> None:
     assert not checked.ok
     assert checked.set_aside is not None
     assert [kind for kind, _ in freed(home, needed=None)] == ["damaged", "unfinished"]
-    assert [path.name for path in partial.iterdir()] == ["young.part"]
+    assert len(list(partial.iterdir())) == 3
+    with held(home, lock_name(KEY), check=lambda: None):
+        assert freed(home, needed=None, max_age_seconds=0) == []
+    assert freed(home, needed=None, max_age_seconds=0) == [("unfinished", KEY[:6])] * 2
+    assert [path.name for path in partial.iterdir()] == ["added-1"]
