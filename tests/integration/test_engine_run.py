@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from stemsep_envs import PlanOptions, preflight, separate
+from stemsep_envs import PlanOptions, ensure, preflight, separate
 from stemsep_envs.artifacts.blobs import blob_path
 from stemsep_envs.commands import ensure as ensure_command
 from stemsep_envs.commands import preflight as preflight_command
-from stemsep_envs.errors import MismatchError
+from stemsep_envs.errors import BlockedError, MismatchError
 from stemsep_envs.host.paths import data_dir, find_home
 
 pytestmark = pytest.mark.integration
@@ -112,6 +112,9 @@ replace = "GAIN = 0.5"
 
 [variants.brought]
 description = "The model's own code, told apart by its content."
+
+[variants.brought.weights]
+have = ['^brought[.]']
 
 [[variants.brought.patches]]
 kind = "replace"
@@ -255,3 +258,34 @@ def test_before_its_code_is_known_a_model_has_no_environment(tmp_path: Path) -> 
     assert report.resolved is not None
     assert (report.resolved.environment.state, report.resolved.environment.digest) == ("to_fetch", None)
     assert "engine_file_missing" not in {error.code for error in report.errors}
+
+
+def weights(folder: Path, *names: str) -> Path:
+    """Write a safetensors file of empty tensors."""
+    entries = {name: {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for name in names}
+    header = json.dumps(entries).encode()
+    path = folder / "weights.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    return path
+
+
+@pytest.mark.usefixtures("toy_runtimes")
+def test_weights_of_another_variant_are_refused_before_anything_is_built(tmp_path: Path) -> None:
+    text = BROUGHT.format(package=".gain", factor="3.0")
+    put_in(text)
+    path = brought_registry(tmp_path, {"toy-other": text})
+    document = json.loads(path.read_text("utf-8"))
+    file = weights(tmp_path, "stock.weight")
+    blob = blob_path(find_home(), hashlib.sha256(file.read_bytes()).hexdigest())
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    file.rename(blob)
+    primary = {"kind": "checkpoint", "filename": "weights.safetensors", "sha256": blob.name}
+    document["models"][0]["artifacts"]["primary"] = primary
+    path.write_text(json.dumps(document))
+    options = PlanOptions(registry_path=path, allow_level="hygiene")
+    engines = {folder.name for folder in (find_home().root / "engines").glob("*")}
+    with pytest.raises(BlockedError, match="without any variant; the registry says brought") as caught:
+        ensure("toy-other", options=options)
+    assert [reason.code for reason in caught.value.reasons] == ["variant_mismatch"]
+    assert {folder.name for folder in (find_home().root / "engines").glob("*")} == engines
+    assert preflight("toy-other", options=options).resolved.environment.state == "to_build"

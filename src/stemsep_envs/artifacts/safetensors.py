@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from stemsep_envs.documents.strict_json import load_json
@@ -127,6 +128,19 @@ def check_converted(stream: BinaryIO, file_bytes: int) -> Facts:
         values=len(nodes) - counts["tensor"] - counts["array"],
         report=_checked_report(report),
     )
+
+
+def tensor_names(path: Path) -> tuple[str, ...]:
+    """Return the names of the tensors in a safetensors file, from its header; none of a file that is none."""
+    try:
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if length > min(path.stat().st_size, MAX_HEADER_BYTES):
+                return ()
+            header = _object(stream.read(length), "header")
+    except (OSError, BrokenOutputError):
+        return ()
+    return tuple(name for name in header if name != "__metadata__")
 
 
 def _object(text: bytes | str, what: str) -> dict[str, Any]:

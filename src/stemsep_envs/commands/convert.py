@@ -13,11 +13,13 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 
 from stemsep_envs.artifacts.converted import Converted, ensure_converted
+from stemsep_envs.artifacts.safetensors import tensor_names
 from stemsep_envs.commands.confinement import quick_level
 from stemsep_envs.commands.plan import Plan, PlannedArtifact
-from stemsep_envs.errors import LimitError, ModelError
+from stemsep_envs.errors import BlockedError, LimitError, ModelError
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.processes import run
+from stemsep_envs.registry.weights import weights_reasons
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.launch import end_in_words, is_over_limit
 from stemsep_envs.sandbox.policy import Level, Limits, Policy
@@ -52,6 +54,24 @@ def convert_artifacts(plan: Plan, *, report: Report) -> Plan:
         LimitError: It took too long, or too much memory or disk.
     """
     return replace(plan, artifacts=tuple(_converted(plan.home, artifact, report) for artifact in plan.artifacts))
+
+
+def refuse_other_weights(plan: Plan, *, report: Report) -> None:
+    """Look at the names of a model's weights before anything is built for them.
+
+    Raises:
+        BlockedError: They are those of another variant of the engine.
+        ModelError: The checkpoint cannot be converted, or what came of it was refused.
+        LimitError: Converting took too long, or too much memory or disk.
+    """
+    recipe = plan.runtime.recipe
+    if not any(variant.weights is not None for variant in recipe.variants.values()):
+        return
+    for artifact in convert_artifacts(plan, report=report).artifacts:
+        names = tensor_names(artifact.path) if artifact.record.name == "primary" else ()
+        reasons = weights_reasons(names, recipe, plan.variant) if names else ()
+        if reasons:
+            raise BlockedError(f"{plan.entry.id}: {reasons[0].message}", reasons, hint=reasons[0].hint)
 
 
 def _converted(home: Home, artifact: PlannedArtifact, report: Report) -> PlannedArtifact:

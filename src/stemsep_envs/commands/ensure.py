@@ -10,7 +10,7 @@ from pathlib import Path
 from stemsep_envs.artifacts import blobs, index
 from stemsep_envs.artifacts.wanted import wanted_files
 from stemsep_envs.commands.confinement import BuildConfinement
-from stemsep_envs.commands.convert import convert_artifacts
+from stemsep_envs.commands.convert import convert_artifacts, refuse_other_weights
 from stemsep_envs.commands.fetch import with_files
 from stemsep_envs.commands.listening import OnEvent, ignore_event
 from stemsep_envs.commands.plan import Plan, PlanOptions, refuse_if_blocked
@@ -130,6 +130,8 @@ def ensure_planned(plan: Plan, *, on_event: OnEvent = ignore_event) -> Environme
     environment = plan.environment
     if environment.lock is None and environment.state != "ready":  # whether it can be met is known before any download
         environment = resolve_plan(environment, home=plan.home, offline=plan.offline, report=report)
+    if environment.state != "ready":  # where it is, the adapter looks before this would have
+        refuse_other_weights(plan, report=report)
     if plan.engine is not None:
         plan.engine.ensure(plan.home, offline=plan.offline, report=report)
     return ensure_environment(

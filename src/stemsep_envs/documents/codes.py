@@ -27,6 +27,7 @@ CODES: dict[str, Code] = {
     "model_online_only": Code("The model exists as an online service only; there is nothing to run here."),
     "runtime_unknown": Code("There is no recipe here for the runtime that was named or that the registry prefers."),
     "runtime_not_allowed": Code("The runtime that was named is not in the model's runtime.allowed."),
+    "variant_mismatch": Code("The model's weights are of another variant of the engine than its registry entry says."),
     "variant_unknown": Code("The runtime has no variant of the name that the model asks for."),
     "weights_unnamed": Code("The registry names no file of weights for the model, or only a link."),
     "model_type_missing": Code("The registry does not say which of the runtime's model types the model is."),

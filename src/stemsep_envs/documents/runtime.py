@@ -6,6 +6,7 @@ which units, and how to tell that a built environment is healthy. The code that 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 
@@ -39,6 +40,17 @@ def _version(text: str) -> str:
         raise ValueError(f"{text!r} is not a version") from None
     return text
 
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return text
+
+
+PatternText = Annotated[str, AfterValidator(_pattern)]
+"""A regular expression that is searched for."""
 
 RequirementText = Annotated[str, AfterValidator(_requirement)]
 """One PEP 508 requirement, such as ``neuraloperator==1.0.2``."""
@@ -131,6 +143,15 @@ class ModelType(Document):
     settings: Mapping[str, SettingDeclaration] = {}
 
 
+class WeightNames(Document):
+    """How checkpoints of a variant are told from others: by the names of their weights, in regular expressions."""
+
+    have: Annotated[tuple[PatternText, ...], Field(min_length=1)]
+    """Each of these is found in the name of some weight."""
+    lack: tuple[PatternText, ...] = ()
+    """None of these is found in any."""
+
+
 class Variant(Document):
     """A named set of patches and pins on the runtime."""
 
@@ -141,6 +162,8 @@ class Variant(Document):
     """Packages that may be built from source for this variant alone, each with the reason."""
     excluded: Mapping[str, str] = {}
     """Distributions that this variant's packages declare and inference never needs, each with the reason."""
+    weights: WeightNames | None = None
+    """So that a checkpoint of another variant is refused before anything is built; the adapter looks again."""
     patches: Patches = ()
     performs: tuple[str, ...] = ()
     """Manual steps of registry entries that these patches do, so that preflight need not ask for them."""

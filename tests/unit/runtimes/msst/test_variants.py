@@ -11,6 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stemsep_envs.host.paths import data_dir
+from stemsep_envs.registry.recipes import load_runtime
+from stemsep_envs.registry.weights import variants_of
+
+RECIPE = load_runtime(data_dir("runtimes"), "msst").recipe
 STOCK = (
     "layers.0.0.layers.0.0.norm.gamma",
     "band_split.to_features.3.1.weight",
@@ -130,6 +135,17 @@ def test_the_module_file_of_another_model_is_refused(variants: Any, made: str | 
     with pytest.raises(variants.VariantError, match="module file that came with this model makes a"):
         variants.check_module(NAMES[made], "hyperace_v2")
     variants.check_module(NAMES[made], None)
+
+
+@given(names=st.sampled_from(list(NAMES)), rest=st.lists(st.sampled_from([*STOCK, *OPERATOR, *SECOND]), max_size=4))
+def test_the_recipe_tells_them_as_the_adapter_does(variants: Any, names: str | None, rest: list[str]) -> None:
+    mixed = [*NAMES[names], *rest]
+    try:
+        told = variants.recognised(mixed)
+    except variants.VariantError:
+        assert len(variants_of(mixed, RECIPE)) == 2
+    else:
+        assert variants_of(mixed, RECIPE) == ((told,) if told else ())
 
 
 def test_marks_of_several_variants_are_no_variant(variants: Any) -> None:
