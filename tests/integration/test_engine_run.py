@@ -288,4 +288,6 @@ def test_weights_of_another_variant_are_refused_before_anything_is_built(tmp_pat
         ensure("toy-other", options=options)
     assert [reason.code for reason in caught.value.reasons] == ["variant_mismatch"]
     assert {folder.name for folder in (find_home().root / "engines").glob("*")} == engines
-    assert preflight("toy-other", options=options).resolved.environment.state == "to_build"
+    resolved = preflight("toy-other", options=options).resolved
+    assert resolved is not None
+    assert resolved.environment.state == "to_build"
