@@ -260,6 +260,29 @@ def test_before_its_code_is_known_a_model_has_no_environment(tmp_path: Path) -> 
     assert "engine_file_missing" not in {error.code for error in report.errors}
 
 
+@pytest.mark.usefixtures("toy_runtimes")
+def test_code_that_nobody_knew_names_the_engine_once_it_was_fetched(tmp_path: Path) -> None:
+    text = BROUGHT.format(package=".gain", factor="4.0")
+    published = tmp_path / "published.py"
+    published.write_text(text)
+    path = brought_registry(tmp_path, {"toy-new": text}, known=False)
+    document = json.loads(path.read_text("utf-8"))
+    document["models"][0]["artifacts"]["additional"][0]["url"] = published.as_uri()
+    path.write_text(json.dumps(document))
+    options = PlanOptions(registry_path=path, allow_level="hygiene")
+    before = preflight("toy-new", options=options)
+    assert before.can_proceed, before.errors
+    assert before.resolved is not None
+    assert before.resolved.environment.state == "to_fetch"
+    (made,) = ensure("toy-new", options=options).models
+    after = preflight("toy-new", options=options)
+    assert after.resolved is not None
+    assert (after.resolved.environment.state, after.resolved.environment.digest) == ("ready", made.environment)
+    published.write_text(text.replace("4.0", "5.0"))
+    (again,) = ensure("toy-new", options=options).models
+    assert (again.environment, again.reused) == (made.environment, True), "what came first holds"
+
+
 def weights(folder: Path, *names: str) -> Path:
     """Write a safetensors file of empty tensors."""
     entries = {name: {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for name in names}
