@@ -117,10 +117,17 @@ Separate = Callable[..., Answer]
 def separate(tmp_path: Path, environ: Mapping[str, str]) -> Separate:
     """Run the command line on an entry and a track; keyword arguments are settings; stems are in ``out``."""
 
-    def run(model: dict[str, Any], song: Path, *options: str, **settings: Any) -> Answer:
+    def run(model: dict[str, Any], song: Path, *options: str | Path, **settings: Any) -> Answer:
         registry = write_registry(tmp_path / "registry.json", model)
         chosen = [option for name, value in settings.items() for option in ("--set", f"{name}={value}")]
-        out = ("-o", tmp_path / "out", "--filename", "{stem}", "--existing", "overwrite", "--json")
+        out = (
+            "-o",
+            tmp_path / "out",
+            *(() if "--filename" in options else ("--filename", "{stem}")),
+            "--existing",
+            "overwrite",
+            "--json",
+        )
         return Cli(tmp_path, environ)("run", "tiny", song, "--registry", registry, *out, *chosen, *options)
 
     return run

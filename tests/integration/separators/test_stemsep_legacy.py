@@ -55,11 +55,11 @@ def own_stems(shop: Workshop, name: str, track: Path, out: Path, *options: str) 
     return stems_in(out / "own" / name / track.stem)
 
 
-@pytest.mark.parametrize("name", ["ht", "hd", "de"])
+@pytest.mark.parametrize(("name", "suffix"), [("ht", ".th"), ("hd", ".safetensors"), ("de", ".th")])
 def test_stems_are_those_of_the_packages_own_program(
-    name: str, shop: Workshop, separate: Separate, track: Path, tmp_path: Path
+    name: str, suffix: str, shop: Workshop, separate: Separate, track: Path, tmp_path: Path
 ) -> None:
-    answer = separate(single(shop, name), track)
+    answer = separate(single(shop, name, suffix), track)
     assert answer.code == 0, answer
     ours, own = stems_in(tmp_path / "out"), own_stems(shop, name, track, tmp_path)
     assert set(ours) == set(own) == set(STEMS)
@@ -72,7 +72,7 @@ def test_a_bag_with_settings_is_what_the_packages_own_program_makes(
     shop: Workshop, separate: Separate, track: Path, tmp_path: Path
 ) -> None:
     # The program takes whole seconds only: the segment that the models have is left alone.
-    answer = separate(bag(shop), track, "--overlap", "0.5")
+    answer = separate(bag(shop, ".th"), track, "--overlap", "0.5")
     assert answer.code == 0, answer
     ours = stems_in(tmp_path / "out")
     own = own_stems(shop, "bag", track, tmp_path, "--overlap", "0.5")
@@ -80,20 +80,19 @@ def test_a_bag_with_settings_is_what_the_packages_own_program_makes(
         np.testing.assert_array_equal(ours[stem], own[stem], stem)
 
 
-def test_a_mono_track_stays_mono_and_as_long_as_it_was(shop: Workshop, separate: Separate, tmp_path: Path) -> None:
-    samples = np.random.default_rng(3).normal(0, 0.1, 30001).astype(np.float32)
-    soundfile.write(tmp_path / "mono.wav", samples, RATE, subtype="FLOAT")
-    answer = separate(single(shop, "ht"), tmp_path / "mono.wav")
+def test_mono_and_short_tracks_keep_their_channels_and_frames(
+    shop: Workshop, separate: Separate, tmp_path: Path
+) -> None:
+    shapes = {"mono": (30001, 1), "one": (1, 2), "two": (2, 2), "some": (1000, 2)}
+    for name, shape in shapes.items():
+        samples = np.random.default_rng(3).normal(0, 0.1, shape).astype(np.float32)
+        soundfile.write(tmp_path / f"{name}.wav", samples, RATE, subtype="FLOAT")
+    tracks = [tmp_path / f"{name}.wav" for name in shapes]
+    answer = separate(single(shop, "ht"), *tracks, "--filename", "{track}/{stem}")
     assert answer.code == 0, answer
-    assert {stem: audio.shape for stem, audio in stems_in(tmp_path / "out").items()} == dict.fromkeys(STEMS, (30001, 1))
-
-
-@pytest.mark.parametrize("frames", [1, 2, 1000])
-def test_short_tracks(frames: int, shop: Workshop, separate: Separate, tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "short.wav", np.full((frames, 2), 0.1, np.float32), RATE, subtype="FLOAT")
-    answer = separate(single(shop, "ht"), tmp_path / "short.wav")
-    assert answer.code == 0, answer
-    assert {len(audio) for audio in stems_in(tmp_path / "out").values()} == {frames}
+    for name, shape in shapes.items():
+        found = {stem: audio.shape for stem, audio in stems_in(tmp_path / "out" / name).items()}
+        assert found == dict.fromkeys(STEMS, shape)
 
 
 def test_random_shifts_repeat_with_their_seed_and_are_recorded(
