@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import rows_ensure, rows_registry, rows_run, rows_sandbox, rows_torch
+from benchmarks import rows_ensure, rows_msst, rows_registry, rows_run, rows_sandbox, rows_torch
 from benchmarks.measure import Row
 from benchmarks.place import Place, prepared_place
 from benchmarks.report import print_table, store
@@ -24,6 +24,7 @@ _ROWS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "first-ever": rows_run.first_ever,
     "sandbox": rows_sandbox.sandbox,
     "checkpoints": rows_sandbox.checkpoints,
+    "msst": rows_msst.msst,
     "registry": rows_registry.registry,
 }
 """What ``--rows`` may name; one name may give several rows."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,22 +21,15 @@ import pytest
 import soundfile
 from tests.conftest import PROGRAMS
 from tests.integration.conftest import CHECKOUT, PROGRAM, Answer, Cli, shared
+from tests.integration.msst import engines
 from tests.integration.msst.tiny_models import Config, as_yaml
 from tests.integration.separators.conftest import Workshop, entry, stems_in, write_registry
 
-from stemsep_envs.documents.engine_source import GitSource
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.registry.recipes import load_runtime
 
 Audio = npt.NDArray[np.float32]
 RATE = 44100
-REAL = os.environ.get("MSST_ENGINE") == "real"
-GIT = ("git", "-c", "user.name=msst", "-c", "user.email=msst@example.invalid")
-
-# What the real engine's own programs take besides an environment of ours, and inference does not.
-PROGRAM_PACKAGES = ("librosa>=0.11", "matplotlib", "torchmetrics", "lightning-utilities", "pytorch-lightning")
-UNDECLARED_PACKAGES = ("torchaudio==2.11.0", "openunmix", "spafe")
-"""Installed without what they declare: torchaudio wants the CUDA build of torch."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +55,7 @@ class Engine:
         key = " ".join(self.recipe.model_types[model_type].packages)
         if key not in self.pythons:
             registry = write_registry(self.folder / "environment.json", entry("msst", model_type, ["vocals"], {}))
-            done = _done([*self.program, "ensure", "tiny", "--registry", registry, "--json"], self.environ)
+            done = engines.done([*self.program, "ensure", "tiny", "--registry", registry, "--json"], self.environ)
             self.pythons[key] = Path(json.loads(done)["models"][0]["python"])
         home = Path(self.environ["STEMSEP_ENV_HOME"])
         return Workshop("msst", self.pythons[key], home, self.folder, self.environ)
@@ -72,27 +63,20 @@ class Engine:
     def reference(self, model_type: str) -> Path:
         """The interpreter for the engine's own programs: for the real engine an environment with all they import."""
         built = self.shop(model_type).python
-        if not REAL:
+        if not engines.REAL:
             return built
         packages = self.recipe.model_types[model_type].packages
-        python = self.folder / f"reference-{len(packages)}-{packages[0][:6] if packages else ''}" / "bin" / "python"
-        if not python.exists():
-            uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
-            _done([uv, "venv", "--quiet", "--python", built, python.parents[1]], os.environ)
-            frozen = _done([uv, "pip", "freeze", "--python", built], os.environ).split()
-            install = (uv, "pip", "install", "--quiet", "--python", python)
-            _done([*install, *frozen, *PROGRAM_PACKAGES], os.environ)
-            _done([*install, "--no-deps", *UNDECLARED_PACKAGES], os.environ)
-            for library in python.parents[1].glob("lib/python*/site-packages/torchaudio/lib/*.so"):
-                library.unlink()  # made for CUDA; its functions in Python are all that is used
-        return python
+        return engines.reference(built, self.folder / f"reference-{packages[0][:6] if packages else 'stock'}")
 
     def run_inside(self, model_type: str, *arguments: str | Path, python: Path | None = None) -> str:
         """Run a program in the engine's folder, with what the adapter puts in place of absent packages."""
-        adapter = CHECKOUT / "runtimes" / "msst" / "adapter"
-        command = [python or self.shop(model_type).python, PROGRAMS / "msst_inside.py", adapter, model_type, *arguments]
-        kept = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
-        return _done(command, kept, cwd=self.tree)
+        command = engines.inside(python or self.shop(model_type).python, model_type, *arguments)
+        kept = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "PYTHONPYCACHEPREFIX": str(self.folder / "bytecode"),
+        }
+        return engines.done(command, kept, cwd=self.tree)
 
 
 @dataclass(frozen=True)
@@ -139,53 +123,22 @@ class TinyModel:
         return stems_in(out / "own" / song.stem)
 
 
-def _done(command: Sequence[str | Path], environ: Mapping[str, str], cwd: Path | None = None) -> str:
-    done = subprocess.run(
-        command, env=dict(environ), cwd=cwd, capture_output=True, text=True, timeout=1200, check=False
-    )
-    assert done.returncode == 0, (command, done.stdout[-4000:], done.stderr[-4000:])
-    return done.stdout
-
-
-def _source(recipe: RuntimeRecipe) -> GitSource:
-    assert isinstance(recipe.engine, GitSource)
-    return recipe.engine
-
-
-def _stand_in(folder: Path) -> Path:
-    """A folder of runtimes whose msst has our own engine, in a git repository."""
-    repository, runtimes = folder / "repository", folder / "runtimes"
-    if not (runtimes / "ready").exists():
-        shutil.copytree(PROGRAMS / "msst_engine", repository, ignore=shutil.ignore_patterns("__pycache__"))
-        for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "one"]):
-            _done([*GIT, "-C", str(repository), *command], os.environ)
-        commit = _done([*GIT, "-C", str(repository), "rev-parse", "HEAD"], os.environ).strip()
-        shutil.copytree(CHECKOUT / "runtimes", runtimes, ignore=shutil.ignore_patterns("__pycache__"))
-        recipe = runtimes / "msst" / "runtime.toml"
-        shipped = _source(load_runtime(CHECKOUT / "runtimes", "msst").recipe)
-        text = recipe.read_text("utf-8")
-        text = text.replace(shipped.commit, commit).replace(shipped.repository, f"file://{repository}")
-        # Environments of the stand-in have one set of packages.
-        recipe.write_text(text.replace('packages = ["demucs==4.1.0"]', "packages = []"), "utf-8")
-        (runtimes / "ready").touch()
-    return runtimes
-
-
 @pytest.fixture(scope="session")
 def engine(environ: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Engine:
     folder = shared(tmp_path_factory) / "msst"
     folder.mkdir(exist_ok=True)
-    runtimes = CHECKOUT / "runtimes" if REAL else _stand_in(folder)
+    runtimes = CHECKOUT / "runtimes" if engines.REAL else engines.stand_in(folder)
     recipe = load_runtime(runtimes, "msst").recipe
-    program: Sequence[Path | str] = [PROGRAM] if REAL else [sys.executable, PROGRAMS / "with_runtimes.py", runtimes]
-    mirror = os.environ.get("MSST_MIRROR")
-    if REAL and mirror:
-        config = Path(environ["HOME"]) / ".gitconfig"
-        config.write_text(f'[url "{mirror}"]\n\tinsteadOf = {_source(recipe).repository}\n', "utf-8")
+    program: Sequence[Path | str] = (
+        [PROGRAM] if engines.REAL else [sys.executable, PROGRAMS / "with_runtimes.py", runtimes]
+    )
+    if engines.REAL:
+        engines.mirror(Path(environ["HOME"]), recipe)
     made = Engine(Path(), program, recipe, environ, folder)
-    made.shop("bs_roformer")
-    (tree,) = (Path(environ["STEMSEP_ENV_HOME"]) / "engines").glob("*/tree/inference.py")
-    return Engine(tree.parent, program, recipe, environ, folder, made.pythons)
+    shop = made.shop("bs_roformer")
+    receipt = json.loads((shop.python.parents[2] / "receipt.json").read_text("utf-8"))
+    tree = shop.home / "engines" / receipt["inputs"]["engine"] / "tree"
+    return Engine(tree, program, recipe, environ, folder, made.pythons)
 
 
 Tiny = Callable[..., TinyModel]

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.conftest import PROGRAMS
-from tests.integration.msst.conftest import REAL, Engine, Separate, Tiny
+from tests.integration.msst.conftest import Engine, Separate, Tiny
+from tests.integration.msst.engines import REAL
 from tests.integration.msst.tiny_models import CONFIGS, STAND_IN_CONFIGS
 from tests.integration.separators.conftest import stems_in
 
