@@ -147,6 +147,17 @@ def test_daemons_that_hide_end_with_their_worker(any_level: LevelName, work: Pat
         assert processes_with(word) == []
 
 
+def test_daemons_that_hide_end_with_a_worker_that_is_killed(any_level: LevelName, work: Path, word: str) -> None:
+    code = HIDDEN_DAEMONS.replace("os._exit(7)", "time.sleep(60)")
+    with level_named(any_level).confine(worker(code, word), policy(work)) as command:
+        said = Said()
+        child = start(command, on_stdout=said)
+        assert said.line() == "ready\n"
+        child.kill_tree()
+        assert child.wait(0) == -signal.SIGKILL
+    assert gone_soon(word)
+
+
 def test_orphans_that_ended_are_collected(any_level: LevelName, work: Path) -> None:
     """They would count as processes of the user's for as long as a session lives."""
     code = "import os\nfor _ in range(5):\n  if os.fork() == 0:\n    os.fork()\n    os._exit(0)\n  os.wait()\n"

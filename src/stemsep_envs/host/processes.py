@@ -47,11 +47,14 @@ class Command:
         argv: Program and arguments; never a shell line.
         env: The whole environment, nothing is inherited.
         cwd: The working folder.
+        asked_seconds: How long it is given, once asked by SIGTERM, to end all that it started, before it is killed.
+            With none it is killed at once.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     cwd: Path
+    asked_seconds: float = 0.0
 
     def shown(self) -> str:
         """Return a line that repeats the command in a shell, secrets hidden."""
@@ -210,6 +213,7 @@ class Child:
         """Kill the process and its process group, collect it, and let go of its pipes. Harmless when it is gone."""
         try:
             if self.poll() is None:
+                self._ask_to_end()
                 kill_group(self.pid)
                 with suppress(OSError):
                     self._process.kill()
@@ -217,6 +221,13 @@ class Child:
                 self.drain(_LAST_WORDS_SECONDS)  # when both pipes end, whoever dies with it is gone too
         finally:
             self._let_go()
+
+    def _ask_to_end(self) -> None:
+        seconds = self.command.asked_seconds
+        if seconds and sys.platform != "win32":
+            with suppress(OSError):
+                os.kill(self.pid, signal.SIGTERM)
+            self.wait(seconds)
 
     def _let_go(self) -> None:
         self._stop.set()

@@ -29,11 +29,13 @@ class ConfinedCommand(Command):
     """A command that starts a confined worker.
 
     Attributes:
+        asked_seconds: What the launcher is given to end all of the worker.
         groups: The worker's control groups.
         limits: What it is held to.
         policy: What it was started with.
     """
 
+    asked_seconds: float = 2.0
     groups: Groups = field(default_factory=Groups)
     limits: Limits = field(default_factory=Limits)
     policy: Policy | None = None
@@ -46,7 +48,7 @@ def launch(options: Iterable[Option], argv: Sequence[str], policy: Policy, group
     """
     words = [word for name, *values in options for word in (f"--{name}", *values)]
     command = (sys.executable, "-I", "-S", str(_LAUNCHER), *words, "--", *argv)
-    return ConfinedCommand(command, {}, policy.writable_dir, groups, policy.limits, policy)
+    return ConfinedCommand(command, {}, policy.writable_dir, groups=groups, limits=policy.limits, policy=policy)
 
 
 def common_options(policy: Policy, groups: Groups, host_pid: int) -> list[Option]:

@@ -88,13 +88,15 @@ def test_a_ruleset_names_what_the_policy_names() -> None:
     ],
 )
 def test_an_end_is_told_in_words(status: int, words: str) -> None:
-    command = ConfinedCommand(("x",), {}, Path("/"), Groups(), POLICY.limits)
+    command = ConfinedCommand(("x",), {}, Path("/"), groups=Groups(), limits=POLICY.limits)
     assert end_in_words(command, status) == words
 
 
 def test_the_kernels_count_tells_of_memory(tmp_path: Path) -> None:
     events = tmp_path / "memory.events"
-    command = ConfinedCommand(("x",), {}, Path("/"), Groups(events=events), Limits(memory_bytes=5_000_000))
+    command = ConfinedCommand(
+        ("x",), {}, Path("/"), groups=Groups(events=events), limits=Limits(memory_bytes=5_000_000)
+    )
     events.write_text("low 0\noom 1\noom_kill 1\n")
     assert end_in_words(command, -9) == "killed: it used more than its 5 MB of memory"
     events.write_text("low 0\noom_kill 0\n")

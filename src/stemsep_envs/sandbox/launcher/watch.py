@@ -7,6 +7,7 @@ levels no process of the worker can leave the group, or all are in a process nam
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # without the enumerations that make `signal` slow
 import os
 import select
 
@@ -96,15 +97,28 @@ def wait(worker: int, host_fd: int, output: tuple[str, int, str | None] | None) 
         The worker's wait status, or one that says why it is to be killed.
     """
     worker_fd = kernel.pidfd_open(worker)
+    asked_fd = _on_being_asked()
     while True:
-        ready, _, _ = select.select((worker_fd, host_fd), (), (), _LOOK_SECONDS)
+        ready, _, _ = select.select((worker_fd, host_fd, asked_fd), (), (), _LOOK_SECONDS)
         if worker_fd in ready:
             return _as_reported(os.waitpid(worker, 0)[1])
         if host_fd in ready:
             return HOST_GONE << 8
+        if asked_fd in ready:
+            return _SIGKILL
         _collect_orphans(worker)
         if output and _holds_more(output[0], _most_now(output[1], output[2])):
             return TOO_MUCH_OUTPUT << 8
+
+
+def _on_being_asked() -> int:
+    """Return a descriptor that becomes readable when the host asks, by SIGTERM, that the worker be ended.
+
+    A worker at a level that is a boundary can't ask; one at none could end its launcher by SIGKILL as well.
+    """
+    read, write = os.pipe()
+    _signal.signal(_SIGTERM, lambda *_: os.write(write, b"!"))
+    return read
 
 
 def _collect_orphans(worker: int) -> None:
