@@ -50,6 +50,25 @@ os._exit(0)
 """Answers on the original stdout; what modules print goes to stderr. Ends at once: taking torch down again takes a
 third as long as importing it."""
 
+_BYTECODE_BESIDE = """
+import sys, _frozen_importlib_external as external
+root, beside = sys.argv[1:3]
+del sys.argv[1:3]
+inner = external.cache_from_source
+def cache_from_source(path, *options, **named):
+    sys.pycache_prefix = beside if path.startswith(root) else None
+    return inner(path, *options, **named)
+external.cache_from_source = cache_from_source
+for module in list(sys.modules.values()):
+    if (getattr(module, "__file__", None) or "").startswith(root):
+        module.__loader__.get_code(module.__name__)
+"""
+"""Puts the bytecode of modules below a folder into a tree beside, also of those that ``.pth`` files loaded before.
+
+As an option (``-X pycache_prefix``) that holds for the standard library too: the bytecode that it has would not be
+used, and compiling it takes a sixth of a build.
+"""
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -109,7 +128,7 @@ def _import_confined(
 ) -> dict[str, dict[str, object]]:
     """Import modules in a process that can read the environment, write its scratch folder, and reach nothing else."""
     python, compiled = store.python_path(environment), scratch / "bytecode"
-    argv = (str(python), "-I", "-X", f"pycache_prefix={compiled}", "-c", _IMPORTS, *imports)
+    argv = (str(python), "-I", "-c", _BYTECODE_BESIDE + _IMPORTS, str(environment), str(compiled), *imports)
     links = (python.readlink(),) if python.is_symlink() else ()  # its target may be a link too, elsewhere
     bases = dict.fromkeys(path.parents[1] for path in (python.resolve(), *links) if path.is_absolute())
     with confine(argv, env=_environment(scratch), readable=(environment, *bases), writable=scratch) as command:
