@@ -11,6 +11,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,9 +141,10 @@ def _taken(source: Path, destination: Path) -> _Made:
             facts = check_converted(stream, status.st_size)
         except BrokenOutputError as error:
             raise _broken(str(error)) from error
-        with explained(destination):
+        with ThreadPoolExecutor(max_workers=1) as hashing, explained(destination):
+            digest = hashing.submit(_digest, destination)
             os.fsync(descriptor)
-    return _Made(facts, _digest(destination), status.st_size)
+            return _Made(facts, digest.result(), status.st_size)
 
 
 def _broken(why: str) -> ModelError:

@@ -34,8 +34,12 @@ _MEMORY_BYTES = 2 << 30
 _SECONDS = 60.0
 _SLOWEST_BYTES_PER_SECOND = 5_000_000  # of a network disk
 
-_DATA_SUFFIXES = (".safetensors", ".onnx", ".yaml", ".yml", ".json", ".txt", ".py", ".csv", ".toml", ".npz", ".md")
-"""Files that hold data, or code that nobody unpickles."""
+_DATA_SUFFIXES = (
+    *(".safetensors", ".onnx", ".gguf", ".npy", ".npz"),
+    *(".yaml", ".yml", ".json", ".toml", ".ini", ".txt", ".md", ".csv", ".tsv", ".xml"),
+    *(".py", ".wav", ".flac"),
+)
+"""Files that hold data, or code, and that nobody unpickles. Any other may be a pickle, and is taken for one."""
 
 Report = Callable[[str, str], None]
 """Told of each step: its name and what it is about."""
