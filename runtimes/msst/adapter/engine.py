@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, List
 import numpy as np
 import torch
 
-from . import stand_ins
+from . import devices, stand_ins
 from .failures import AdapterError
 
 DEMUCS_MODE = ("htdemucs",)
@@ -44,16 +44,18 @@ def build(config: Dict[str, Any], model_type: str) -> Any:
         with _no_initial_values(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             module, _ = settings.get_model_from_config(model_type, "")
-    except (ArithmeticError, AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:500]
-        raise EngineError(
-            f"the engine cannot build a {model_type} from the config: {type(error).__name__}: {reason}",
-            "The config does not fit this commit of the engine, or is that of another type of model.",
-        ) from error
     except ImportError as error:
         raise EngineError(
             f"a {model_type} needs what this environment does not have: {error}",
             "Name the package in requirements.packages of the registry entry.",
+        ) from error
+    except Exception as error:
+        if isinstance(error, MemoryError) or devices.is_out_of_memory(error):
+            raise
+        reason = " ".join(str(error).split())[:500]
+        raise EngineError(
+            f"the engine cannot build a {model_type} from the config: {type(error).__name__}: {reason}",
+            "The config does not fit this commit of the engine, or is that of another type of model.",
         ) from error
     finally:
         settings.load_config = own_reader

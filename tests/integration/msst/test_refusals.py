@@ -37,8 +37,8 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         r"does not fit BSRoformer of this engine commit: `sage_attention` is unknown",
     ),
     "near argument": (
-        lambda config: config["model"].update(zero_cd=True),
-        r"`zero_cd` is unknown \(it knows .*zero_dc",
+        lambda config: config["model"].update(use_popes=True),
+        r"`use_popes` is unknown \(it knows use_pope",
     ),
     "missing argument": (lambda config: config["model"].pop("depth"), "missing: depth"),
     "impossible bands": (
@@ -88,14 +88,14 @@ def test_a_config_that_would_construct_objects_is_refused(
 
 def test_a_model_that_is_built_for_its_chunks_keeps_them(tiny: Tiny, separate: Separate, record: Record) -> None:
     answer = separate(tiny("htdemucs", MODELS["htdemucs"]).entry("vocals"), record(700), chunk_size=22050)
-    assert "chunks of 44100 samples" in answer.error("unsupported_setting", 1)["message"]
+    assert "chunks of 44100 samples" in answer.error("unsupported_setting", 2)["message"]
 
 
 def test_a_chunk_that_the_model_cannot_compute_becomes_the_nearest_and_is_told(
     tiny: Tiny, separate: Separate, record: Record
 ) -> None:
     model = tiny("mel_band_roformer", MODELS["mel_band_roformer"])
-    answer = separate(model.entry("vocals"), record(54_321), "-v", chunk_size=10_000)
+    answer = separate(model.entry("vocals"), record(54_321), "--events", "jsonl", chunk_size=10_000)
     assert answer.code == 0, answer
     assert "chunk_size 10000 becomes 10240" in answer.err
 
