@@ -58,7 +58,26 @@ def main(folder: Path) -> None:
             "kwargs": json.dumps(kwargs, default=fraction),
         }
         save_file(state, folder / f"{name}.safetensors", metadata)
+        if name == "ht":
+            write_broken(folder, package)
     (folder / "bag.yaml").write_text(BAG)
+
+
+def write_broken(folder: Path, package: dict[str, Any]) -> None:
+    """Checkpoints that are none, or not of the model that they describe."""
+    state = package["state"]
+    first = next(iter(state))
+    broken = {
+        "bare": state,
+        "missing": {**package, "state": {key: value for key, value in state.items() if key != first}},
+        "shape": {**package, "state": {**state, first: torch.zeros(3)}},
+        "other": {**package, "klass": Fraction},
+        "strange": {**package, "kwargs": {**package["kwargs"], "channels": Path("here")}},
+        "quantized": {**package, "state": {**state, "__quantized": True}},
+    }
+    (folder / "broken").mkdir(exist_ok=True)
+    for name, content in broken.items():
+        torch.save(content, folder / "broken" / f"{name}.th")
 
 
 def fraction(value: Fraction) -> dict[str, Any]:

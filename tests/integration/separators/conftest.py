@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,10 @@ import numpy.typing as npt
 import pytest
 import soundfile
 from tests.integration.conftest import PROGRAM, Answer, Cli, noise
+
+from stemsep_envs import PlanOptions, open_session
+from stemsep_envs.documents.protocol import ProgressParams
+from stemsep_envs.errors import InterruptedRunError
 
 Audio = npt.NDArray[np.float32]
 RATE = 44100
@@ -148,3 +153,29 @@ def stems_in(folder: Path) -> dict[str, Audio]:
         for path in folder.iterdir()
         if path.suffix == ".wav"
     }
+
+
+def cancel_and_go_on(shop: Workshop, model: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up a long track once it is on its way: the worker stays, and separates the next one."""
+    for name, value in shop.environ.items():
+        monkeypatch.setenv(name, value)
+    for name, seconds in {"long": 60.0, "short": 1.0}.items():
+        audio = noise(seconds, rate=RATE, level=0.1).astype(np.float32)
+        soundfile.write(tmp_path / f"{name}.wav", audio, RATE, subtype="FLOAT")
+    registry = write_registry(tmp_path / "registry.json", model)
+    cancelled = threading.Event()
+    seen: list[int] = []
+
+    def watch(progress: ProgressParams) -> None:
+        seen.append(progress.done_frames)
+        if len(seen) > 1:
+            cancelled.set()
+
+    with open_session("tiny", options=PlanOptions(registry_path=registry)) as session:
+        with pytest.raises(InterruptedRunError):
+            session.separate(tmp_path / "long.wav", tmp_path / "out", on_progress=watch, cancelled=cancelled)
+        assert seen == sorted(seen)
+        assert seen[-1] < 60 * RATE
+        track = session.separate(tmp_path / "short.wav", tmp_path / "out")
+        assert (track.status, track.frames) == ("done", RATE)
+    assert not list((tmp_path / "out").rglob("*long*/*.wav"))

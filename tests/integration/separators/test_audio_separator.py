@@ -18,6 +18,7 @@ from tests.integration.separators.conftest import (
     Audio,
     Separate,
     Workshop,
+    cancel_and_go_on,
     entry,
     stems_in,
     workshop,
@@ -184,3 +185,10 @@ def test_what_does_not_fit_is_told(shop: Workshop, separate: Separate, track: Pa
         answer = separate(broken, track)
         assert words in answer.out + answer.err, (words, answer.err)
         assert answer.code in {1, 2}
+
+
+@pytest.mark.parametrize("name", ["tiny_bs_roformer", "tiny_mdx", "tiny_demucs"])
+def test_a_track_can_be_given_up_between_its_chunks(
+    name: str, shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancel_and_go_on(shop, model(shop, name), tmp_path, monkeypatch)

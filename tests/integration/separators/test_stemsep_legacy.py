@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from tests.conftest import PROGRAMS
 from tests.integration.conftest import shared
-from tests.integration.separators.conftest import RATE, Separate, Workshop, entry, stems_in, workshop
+from tests.integration.separators.conftest import RATE, Separate, Workshop, cancel_and_go_on, entry, stems_in, workshop
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("stemsep-legacy")]
 
@@ -161,3 +161,28 @@ def test_the_config_of_another_engine_beside_one_checkpoint_is_no_bag(
     answer = separate(model, track)
     assert answer.code == 0, answer
     assert set(stems_in(tmp_path / "out")) == set(STEMS)
+
+
+def test_what_is_no_checkpoint_of_the_model_is_told(
+    shop: Workshop, separate: Separate, track: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "garbage.th").write_bytes(bytes(range(256)) * 64)
+    wrong = {
+        tmp_path / "garbage.th": "garbage.th",
+        shop.folder / "models/broken/bare.th": "bare.th is no demucs checkpoint",
+        shop.folder / "models/broken/missing.th": "do not fit the HTDemucs that it describes; missing: ",
+        shop.folder / "models/broken/shape.th": "of another shape: ",
+        shop.folder / "models/broken/other.th": "other.th holds a fractions.Fraction, which is no model of demucs",
+        shop.folder / "models/broken/strange.th": "which is no plain value",
+        shop.folder / "models/broken/quantized.th": "quantized weights (DiffQ)",
+    }
+    for path, words in wrong.items():
+        answer = separate(entry(RUNTIME, "htdemucs", STEMS, {"primary": shop.artifact(path)}), track)
+        assert answer.code in {1, 2, 4, 6}, answer
+        assert words in answer.out + answer.err, (words, answer)
+
+
+def test_a_track_can_be_given_up_between_its_chunks(
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancel_and_go_on(shop, single(shop, "ht"), tmp_path, monkeypatch)
