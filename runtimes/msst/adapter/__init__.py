@@ -57,8 +57,15 @@ def load(request: Dict[str, Any], context: Any) -> Model:
         module = engine.build(parsed, model_type)
         variants.check_module(module.state_dict(), variant)
         weights.put(state, module)
+        return Model(module, parsed, model_type, chosen, request["device"])
     except settings.SettingsError as error:
         context.fail("unsupported_setting", str(error), error.hint)
     except AdapterError as error:
         context.fail("model_failed", str(error), error.hint)
-    return Model(module, parsed, model_type, chosen, request["device"])
+    except RuntimeError as error:
+        if not devices.is_out_of_memory(error):
+            raise
+        devices.release(request["device"])
+        hint = "The weights alone need more than there is: use another device."
+        context.fail("out_of_memory", devices.in_short(error), hint)
+    raise AssertionError("context.fail raises")

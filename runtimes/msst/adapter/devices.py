@@ -55,3 +55,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch failed for want of memory; on CPU and MPS it says so in words alone."""
     words = str(error)
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in words or "out of memory" in words
+
+
+def in_short(error: BaseException) -> str:
+    """The first line of what torch says of it."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:500]

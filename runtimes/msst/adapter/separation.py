@@ -49,7 +49,9 @@ class Model:
             if not devices.is_out_of_memory(error):
                 raise
             devices.release(self._device)
-            context.fail("out_of_memory", _first_line(error), "Use a smaller segment or batch size, or another device.")
+            context.fail(
+                "out_of_memory", devices.in_short(error), "Use a smaller segment or batch size, or another device."
+            )
 
     def _blocks(self, mix: _Mix, source: Any, context: Any) -> Iterator[Audio]:
         """Blocks of what the model computes (stems, channels, frames), on the track's own scale."""
@@ -208,7 +210,3 @@ def _frames_first(audio: Audio, channels: int) -> Audio:
         audio = np.float32(0.5) * (audio[:1] + audio[1:])
     turned: Audio = audio.T
     return turned
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:500]
