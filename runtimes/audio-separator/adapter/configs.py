@@ -116,7 +116,7 @@ def _from_numbers(
         context.fail(
             "model_failed",
             f"nothing says with what {files.name(weights)} is to be run: {', '.join(missing)}",
-            hint="Give them as settings (recommended_settings of the entry, or --set), or a JSON file as config.",
+            hint="Give them as settings (runtime_settings of the entry, or --set), or a JSON file as config.",
         )
     data.setdefault("primary_stem", "Vocals")
     return data
