@@ -29,7 +29,7 @@ from benchmarks.place import Place
 from stemsep_envs.registry.recipes import load_runtime
 
 _TYPE = "mel_band_roformer"
-_SHORT_TRACKS, _SHORT_SECONDS, _LONG_SECONDS = 6, 3, 24
+_SHORT_TRACKS, _SHORT_SECONDS, _LONG_SECONDS = 10, 3, 24
 _STEMS = ("vocals", "instrumental")
 
 
