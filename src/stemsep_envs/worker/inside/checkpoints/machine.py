@@ -9,6 +9,7 @@ says. What is repeated by reference stays one value.
 from __future__ import annotations
 
 import pickletools
+import warnings
 from typing import IO, Any, Callable, Dict, List, Tuple
 
 from .values import Call, CheckpointError, Named, Series, Table
@@ -73,11 +74,13 @@ class Machine:
         self._stack, self._marks, self._memo = [], [], {}
         start = stream.tell()
         try:
-            for instruction, argument, position in pickletools.genops(stream):
-                self._instructions += 1
-                if self._instructions > _MAX_INSTRUCTIONS or (position or 0) - start > MAX_PICKLE_BYTES:
-                    raise CheckpointError("its pickle is larger than any checkpoint's")
-                _DO[instruction.name](self, argument)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of escapes in damaged text
+                for instruction, argument, position in pickletools.genops(stream):
+                    self._instructions += 1
+                    if self._instructions > _MAX_INSTRUCTIONS or (position or 0) - start > MAX_PICKLE_BYTES:
+                        raise CheckpointError("its pickle is larger than any checkpoint's")
+                    _DO[instruction.name](self, argument)
             return self._pop()
         except CheckpointError:
             raise
