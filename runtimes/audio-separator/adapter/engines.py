@@ -105,7 +105,7 @@ def _common(settings: Settings, data: Dict[str, Any], device: str, log: _EngineL
         "normalization_threshold": _UNBOUNDED if normalization is None else normalization,
         "amplification_threshold": settings["amplification"],
         "output_single_stem": None,
-        "invert_using_spec": settings.values.get("invert_spectrum", False),
+        "invert_using_spec": False,  # in 0.47.1 it fails: the stem and the mix are turned differently
         "sample_rate": _sample_rate(data),
         "use_soundfile": True,
         "use_autocast": precision == "autocast",

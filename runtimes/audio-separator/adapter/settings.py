@@ -22,7 +22,6 @@ DEFAULTS: Dict[str, Dict[str, Any]] = {
         "overlap": 0.25,
         "batch_size": 1,
         "denoise": False,
-        "invert_spectrum": False,
         "compensate": None,
         "dim_f": None,
         "dim_t": None,
