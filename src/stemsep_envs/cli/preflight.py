@@ -51,6 +51,9 @@ def _show(console: Console, report: PreflightReport) -> None:
         sandbox = resolved.sandbox
         console.line(f"  sandbox      {sandbox.level or 'none'} (needs {sandbox.required_level}: {sandbox.reason})")
         for name, value in resolved.settings.items():
+            if value is None:
+                console.line(f"  setting      {name}: as the model or its engine has it")
+                continue
             unit = f" {resolved.settings_unit[name]}" if resolved.settings_unit.get(name) else ""
             console.line(f"  setting      {name} = {value}{unit} ({resolved.settings_source[name]})")
         status = resolved.requirements_status
