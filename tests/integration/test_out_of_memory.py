@@ -117,6 +117,7 @@ def test_a_batch_of_one_is_tried_and_recorded(tmp_path: Path, monkeypatch: pytes
     assert (record.exit_code, track.status) == (0, "done")
     assert record.settings["batch_size"].value is None, "the run was asked for no such thing"
     assert {name: setting.value for name, setting in track.settings.items()} == {"batch_size": 1}
+    assert track.effective_settings == {"batch_size": 1, "chunk_size": 8000}
     assert [warning.code for warning in track.warnings] == ["retried_smaller"]
     assert "batch_size = 1" in track.warnings[0].message
     own = json.loads((tmp_path / "out" / str(track.record)).read_text())

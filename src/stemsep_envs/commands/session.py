@@ -27,6 +27,7 @@ from stemsep_envs.commands.scratch import Scratch, session_scratch
 from stemsep_envs.commands.shrinking import OUT_OF_MEMORY_CODES, smaller_settings
 from stemsep_envs.commands.staging import shown_input
 from stemsep_envs.commands.track_facts import (
+    effective_settings,
     input_facts,
     output_facts,
     read_through,
@@ -172,6 +173,7 @@ class Session:
                     gain_reason=result.gain_reason,
                     warnings=(*doubts, *self._retry_warnings(), *worker_warnings(result, read)),
                     settings=self._shrunk,
+                    effective_settings=effective_settings(self.loaded.settings),
                     timings=track_timings(result, time.monotonic() - began),
                     peak_memory_bytes=result.peak_memory_bytes,
                     record=str(names.record),

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stemsep_envs.commands.output import OutputPlan
 from stemsep_envs.documents.protocol import SeparateResult
 from stemsep_envs.documents.reports import Finding
 from stemsep_envs.documents.run import RunInput, RunOutput, TrackTimings
+from stemsep_envs.documents.runtime import SettingValue
 from stemsep_envs.errors import UsageError
 from stemsep_envs.host.files import sha256_of
 from stemsep_envs.worker.ingest import Ingested
 from stemsep_envs.worker.naming import TrackNames
+
+_SETTING_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,16 @@ def output_facts(
         )
         for stem, place in names.stems.items()
     )
+
+
+def effective_settings(said: Mapping[str, Any]) -> dict[str, SettingValue]:
+    """Return what a worker says its settings are, as far as they are plain values of sane size."""
+    plain = {
+        name: value
+        for name, value in said.items()
+        if isinstance(value, bool | float | str) or (isinstance(value, int) and abs(value) < 1 << 63)
+    }
+    return {name: value[:_SETTING_CHARACTERS] if isinstance(value, str) else value for name, value in plain.items()}
 
 
 def track_timings(result: SeparateResult, total_seconds: float) -> TrackTimings:

@@ -174,6 +174,8 @@ class RunTrack(Document):
     warnings: tuple[Finding, ...] = ()
     settings: Mapping[str, ResolvedSetting] = {}
     """Those that differ from the run's, because memory ran out and the track was done again with smaller ones."""
+    effective_settings: Mapping[str, SettingValue] = {}
+    """What was in effect by the worker's word: also what the model's config or the engine chose, or rounded."""
     error: Finding | None = None
     exit_code: int = 0
     """What a run of this track alone would end with."""
