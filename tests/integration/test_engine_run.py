@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import tarfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -314,3 +316,45 @@ def test_weights_of_another_variant_are_refused_before_anything_is_built(tmp_pat
     resolved = preflight("toy-other", options=options).resolved
     assert resolved is not None
     assert resolved.environment.state == "to_build"
+
+
+@pytest.mark.usefixtures("toy_runtimes")
+def test_an_engine_may_be_an_archive_that_is_fetched(
+    toy_runtimes: Path, toy_registry: Path, song: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "toy-1.0.tar.gz"
+    with tarfile.open(archive, "w:gz") as made:
+        made.add(tmp_path / "engine" / "src", "toy-1.0/src")
+    recipe = toy_runtimes / "toy" / "runtime.toml"
+    text = recipe.read_text("utf-8")
+    table = text[text.index("[engine]") : text.index("package_dir")]
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    other = f'[engine]\narchive = "file://{archive}"\nsha256 = "{digest}"\nroot = "toy-1.0"\n'
+    recipe.write_text(text.replace(table, other))
+    options = PlanOptions(registry_path=toy_registry, allow_level="hygiene")
+    record = separate("toy-half", song, tmp_path / "out", options=options)
+    assert record.exit_code == 0, record.tracks[0].error
+    archive.unlink()
+    again = separate("toy-stock", song, tmp_path / "out", options=replace(options, offline=True))
+    assert again.exit_code == 0, "the archive is kept by its hash"
+    recipe.write_text(recipe.read_text("utf-8").replace(f"file://{archive}", "https://localhost:9/toy-1.0.tar.gz"))
+    assert preflight("toy-half", options=replace(options, offline=True)).can_proceed, "the engine is made already"
+
+
+@pytest.mark.usefixtures("toy_runtimes")
+def test_an_archive_that_is_not_the_pinned_one_is_refused(
+    toy_runtimes: Path, toy_registry: Path, song: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "toy.tar.gz"
+    archive.write_bytes(b"something else")
+    recipe = toy_runtimes / "toy" / "runtime.toml"
+    text = recipe.read_text("utf-8")
+    table = text[text.index("[engine]") : text.index("package_dir")]
+    recipe.write_text(text.replace(table, f'[engine]\narchive = "file://{archive}"\nsha256 = "{"0" * 64}"\n'))
+    options = PlanOptions(registry_path=toy_registry, allow_level="hygiene")
+    with pytest.raises(MismatchError, match=r"toy\.tar\.gz"):
+        separate("toy-stock", song, tmp_path / "out", options=options)
+    offline = text.replace(table, f'[engine]\narchive = "https://localhost:9/t.tar"\nsha256 = "{"1" * 64}"\n')
+    recipe.write_text(offline)
+    report = preflight("toy-stock", options=replace(options, offline=True))
+    assert "engine_file_missing" in {error.code for error in report.errors}

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stemsep_envs.artifacts.blobs import blob_path
+from stemsep_envs.artifacts.wanted import ToFetch, Wanted
+from stemsep_envs.documents.addresses import parse_address
 from stemsep_envs.documents.engine_source import (
     ArchiveSource,
     EngineSource,
@@ -106,6 +109,34 @@ class PlannedEngine:
             raise ValueError(f"{self.title} has no name before the model's files are here")
         return self.digest
 
+    @property
+    def _archive_name(self) -> str:
+        return self.source.archive if isinstance(self.source, ArchiveSource) else ""
+
+    def archive_to_fetch(self, home: Home, *, offline: bool) -> ToFetch | None:
+        """Return the archive that the engine is made of, where it has an address and has to be fetched from there."""
+        source = self.source
+        if not isinstance(source, ArchiveSource) or "://" not in source.archive:
+            return None
+        from stemsep_envs.environments.engines import store  # noqa: PLC0415
+
+        if self.digest is not None and store.problem_with(home, self.digest) is None:
+            return None
+        address = parse_address(source.archive)
+        if blob_path(home, source.sha256).is_file() or (offline and address.is_remote):
+            return None
+        filename = source.archive.rpartition("/")[2]
+        wanted = Wanted(self.title, "engine", "engine", filename, source.sha256, None, (address,))
+        return ToFetch(wanted, (address,))
+
+    def _supplied(self, home: Home) -> dict[str, Path]:
+        """Return all files from outside that are here: the model's, and the archive of an address."""
+        source = self.source
+        if not isinstance(source, ArchiveSource) or "://" not in source.archive:
+            return self.artifacts
+        path = blob_path(home, source.sha256)
+        return {**self.artifacts, source.archive: path} if path.is_file() else self.artifacts
+
     def reasons(self, home: Home, *, offline: bool) -> tuple[Reason, ...]:
         """Say everything that is missing to make it, but for the model's files, which are answered for elsewhere."""
         from stemsep_envs.environments.engines.ensure import engine_reasons  # noqa: PLC0415
@@ -117,9 +148,9 @@ class PlannedEngine:
             self.patches,
             home=home,
             runtime_dir=self.runtime_dir,
-            artifacts=self.artifacts,
+            artifacts=self._supplied(home),
             offline=offline,
-            awaited=self.files,
+            awaited=(*self.files, *([self._archive_name] if self.archive_to_fetch(home, offline=offline) else ())),
         )
 
     def ensure(self, home: Home, *, offline: bool, report: Report) -> Engine:
@@ -138,7 +169,7 @@ class PlannedEngine:
             self.patches,
             home=home,
             runtime_dir=self.runtime_dir,
-            artifacts=self.artifacts,
+            artifacts=self._supplied(home),
             offline=offline,
             report=report,
             title=self.title,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stemsep_envs.artifacts.wanted import ToFetch
 from stemsep_envs.commands import checks
 from stemsep_envs.commands.artifact_answers import ArtifactAnswers, answer_artifacts, unknown_hash_policy
 from stemsep_envs.commands.confinement import Confinement, choose_confinement, default_limits
@@ -110,6 +111,7 @@ class _Answers:
     artifacts: ArtifactAnswers
     header: checks.InputAnswer
     engine_reasons: tuple[Reason, ...] = ()
+    engine_archive: tuple[ToFetch, ...] = ()
     doubts: tuple[Reason, ...] = ()
 
     def errors(self) -> list[Reason]:
@@ -169,6 +171,7 @@ def _answer(question: _Question, requirements: Requirements, target: Target, mem
         from stemsep_envs.commands.resolution import resolved  # noqa: PLC0415 - start-up time: building comes with it
 
         environment, doubts = resolved(environment, home=home, offline=options.offline)
+    archive = engine.archive_to_fetch(home, offline=options.offline) if engine else None
     return _Answers(
         engine=engine,
         environment=environment,
@@ -190,6 +193,7 @@ def _answer(question: _Question, requirements: Requirements, target: Target, mem
         artifacts=artifacts,
         header=checks.input_answer(entry, recipe, question.input_path),
         engine_reasons=engine.reasons(home, offline=options.offline) if engine else (),
+        engine_archive=(archive,) if archive else (),
     )
 
 
@@ -228,7 +232,7 @@ def _judge(question: _Question, chosen: TargetChoice, answers: _Answers, reasons
         target=chosen.target,
         settings=answers.settings.values,
         artifacts=_planned_artifacts(entry, answers.artifacts),
-        to_fetch=answers.artifacts.to_fetch,
+        to_fetch=(*answers.artifacts.to_fetch, *answers.engine_archive),
         stems=entry.stems or recipe.model_types[question.model_type].stems or (),
         engine=answers.engine,
         environment=answers.environment,

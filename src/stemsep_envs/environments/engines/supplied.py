@@ -47,7 +47,7 @@ def missing_files(
         if step.source is not None
     ]
     for name, sha256, where in wanted:
-        if artifact_name(name) not in awaited and place.path_of(name) is None:
+        if not {name, artifact_name(name)} & set(awaited) and place.path_of(name) is None:
             yield _missing(name, sha256, where)
 
 
