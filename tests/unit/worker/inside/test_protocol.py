@@ -61,9 +61,8 @@ def test_a_session_serves_many_tracks_and_ends(start_worker: Start, write_track:
         (b'{"jsonrpc": "2.0", "id": 1, "method": 5}', -32600),
         (b'{"jsonrpc": "2.0", "id": 1, "method": "' + b"x" * (1 << 20) + b'"}', -32600),
     ],
-    ids=lambda value: str(value)[
-        :40
-    ],  # the name of a running test is in its environment, which must not grow too large
+    # The name of a running test is in the environment of what it starts, which must stay small.
+    ids=lambda value: str(value)[:40],
 )
 def test_garbage_is_refused_and_the_session_goes_on(start_worker: Start, line: bytes, code: int) -> None:
     worker = start_worker()
