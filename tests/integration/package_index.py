@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import tarfile
+import textwrap
 import threading
 import time
 import zipfile
@@ -27,6 +29,7 @@ def make_wheel(
     tag: str = "py3-none-any",
     code: str = "",
     script: str | None = None,
+    pth: str | None = None,
 ) -> Path:
     """Write a wheel with one module; equal arguments give equal bytes."""
     module = name.replace("-", "_")
@@ -39,6 +42,8 @@ def make_wheel(
     }
     if script is not None:
         contents[f"{info}/entry_points.txt"] = f"[console_scripts]\n{script} = {module}:main\n"
+    if pth is not None:
+        contents[f"{module}.pth"] = pth
     rows = "".join(f"{path},{_record_hash(text)},{len(text)}\n" for path, text in contents.items())
     contents[f"{info}/RECORD"] = f"{rows}{info}/RECORD,,\n"
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,16 +54,40 @@ def make_wheel(
     return path
 
 
-def make_sdist(folder: Path, name: str, version: str, requires: Sequence[str] = ()) -> Path:
-    """Write a source distribution that builds without any other package: its backend lies inside."""
+def make_sdist(
+    folder: Path,
+    name: str,
+    version: str,
+    requires: Sequence[str] = (),
+    *,
+    code: str = "",
+    ending: str = "",
+    build_requires: Sequence[str] = (),
+    metadata_version: str = "2.1",
+) -> Path:
+    """Write a source distribution whose backend lies inside.
+
+    Args:
+        folder: Where to.
+        name: Its distribution.
+        version: Its version.
+        requires: What it needs; told by its build alone where the version of its metadata is older than 2.2.
+        code: Runs whenever its backend is imported.
+        ending: Runs in `build_wheel` before its end, with ``path`` as the wheel that was made and ``folder``.
+        build_requires: What its build needs, besides nothing.
+        metadata_version: Of its metadata.
+    """
     module = name.replace("-", "_")
-    head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    head = f"Metadata-Version: {metadata_version}\nName: {name}\nVersion: {version}\n"
     metadata = head + "".join(f"Requires-Dist: {line}\n" for line in requires)
-    backend = _BACKEND.format(module=module, version=version, metadata=metadata)
+    backend = code + _BACKEND.format(
+        module=module, version=version, metadata=metadata, ending=textwrap.indent(ending, "    ")
+    )
     root = f"{module}-{version}"
     contents = {
         f"{root}/PKG-INFO": metadata,
-        f"{root}/pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        f"{root}/pyproject.toml": f"[build-system]\nrequires = {json.dumps(build_requires)}\n"
+        'build-backend = "backend"\nbackend-path = ["."]\n',
         f"{root}/backend.py": backend,
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,12 +106,14 @@ INFO = "{module}-{version}.dist-info"
 METADATA = """{metadata}"""
 def build_wheel(folder, config_settings=None, metadata_directory=None):
     name = "{module}-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(os.path.join(folder, name), "w") as archive:
+    path = os.path.join(folder, name)
+    with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("{module}.py", "built_from_source = True\\n")
         archive.writestr(INFO + "/METADATA", METADATA)
         archive.writestr(INFO + "/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
         names = ["{module}.py", INFO + "/METADATA", INFO + "/WHEEL", INFO + "/RECORD"]
-        archive.writestr(INFO + "/RECORD", "".join(name + ",,\\n" for name in names))
+        archive.writestr(INFO + "/RECORD", "".join(item + ",,\\n" for item in names))
+{ending}
     return name
 '''
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from stemsep_envs.commands.confinement import BuildConfinement
 from stemsep_envs.documents.base import validate
 from stemsep_envs.documents.lock import Lock
 from stemsep_envs.documents.requirements import Requirements
@@ -44,7 +45,8 @@ def ask(recipe: RuntimeRecipe, **model: Any) -> Requirements:
 def lock_for(target: str | Target, requirements: Requirements, home: Home, *, python: str = "3.11") -> Lock:
     """Resolve."""
     place = parse_target(target)
-    return resolve(lock_inputs(requirements, place, python), requirements, home=home, what="engine")
+    inputs = lock_inputs(requirements, place, python)
+    return resolve(inputs, requirements, home=home, what="engine", confine=BuildConfinement(home))
 
 
 def plan_here(recipe: RuntimeRecipe, home: Home, *, accelerator: str = "cpu", **options: Any) -> EnvironmentPlan:

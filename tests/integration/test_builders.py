@@ -11,6 +11,7 @@ import pytest
 from tests.integration.package_index import Server, make_sdist, make_wheel, served
 from tests.integration.questions import make_recipe, plan_here
 
+from stemsep_envs.commands.confinement import BuildConfinement
 from stemsep_envs.documents.environment import BuilderName
 from stemsep_envs.environments import store
 from stemsep_envs.environments.ensure import ensure_environment
@@ -130,9 +131,12 @@ def test_a_source_distribution_is_built_only_where_the_runtime_says_why(
     recipe = make_recipe(**wants, source_distributions={"Harmonics": "no wheels are published"})
     told: list[str] = []
     built = ensure_environment(
-        plan_here(recipe, home, builder=builder), home=home, report=lambda _, detail: told.append(detail)
+        plan_here(recipe, home, builder=builder),
+        home=home,
+        report=lambda _, detail: told.append(detail),
+        confine=BuildConfinement(home),
     )
-    assert any("harmonics from its source, if need be: no wheels are published" in line for line in told)
+    assert any("harmonics 0.7 from its source, confined by" in line for line in told)
     assert built.receipt.source_distributions == {"harmonics": "no wheels are published"}
     code = "import harmonics, json; print(json.dumps(harmonics.built_from_source))"
     done = subprocess.run([built.python, "-I", "-c", code], capture_output=True, text=True, check=True)
@@ -144,7 +148,8 @@ def test_a_wheel_of_such_a_distribution_is_taken_where_there_is_one(server: Serv
     make_wheel(tmp_path / "index" / "harmonics", "harmonics", "0.7", ["tempo"])
     wants = {**RECIPE, "packages": ["harmonics"], "health": {"imports": ["harmonics"]}}
     recipe = make_recipe(**wants, source_distributions={"harmonics": "not for every platform"})
-    built = ensure_environment(plan_here(recipe, home), home=home)
+    built = ensure_environment(plan_here(recipe, home), home=home, confine=BuildConfinement(home))
+    assert built.receipt.built_from_source == {}
     done = subprocess.run([built.python, "-I", "-c", "import harmonics; print(harmonics.__version__)"], check=False)
     assert done.returncode == 0
 

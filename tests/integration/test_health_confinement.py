@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.integration.confining import At
 from tests.integration.package_index import Server, make_wheel, served
 from tests.integration.questions import make_recipe, plan_here
 
@@ -18,9 +18,7 @@ from stemsep_envs.environments.bytecode import take_bytecode
 from stemsep_envs.environments.ensure import Environment, ensure_environment
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.processes import Command
-from stemsep_envs.sandbox.levels import level_named
-from stemsep_envs.sandbox.policy import LevelName, Policy
+from stemsep_envs.sandbox.policy import LevelName
 
 pytestmark = [
     pytest.mark.integration,
@@ -45,18 +43,6 @@ attempt(lambda: write({marker!r}))
 attempt(lambda: write(os.path.join({folder!r}, "stolen"), open({secret!r}).read()))
 attempt(lambda: socket.create_connection(("127.0.0.1", {port}), 2).close())
 """
-
-
-class At:
-    """Confines at one level."""
-
-    def __init__(self, name: LevelName) -> None:
-        self.level = name
-
-    def __call__(
-        self, argv: tuple[str, ...], *, env: Mapping[str, str], readable: Sequence[Path], writable: Path
-    ) -> AbstractContextManager[Command]:
-        return level_named(self.level).confine(argv, Policy(tuple(readable), writable, env))
 
 
 @pytest.fixture

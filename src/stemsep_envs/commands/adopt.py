@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stemsep_envs.commands import checks
 from stemsep_envs.commands.artifact_answers import answer_artifacts
+from stemsep_envs.commands.confinement import BuildConfinement
 from stemsep_envs.commands.engine import PlannedEngine, planned_engine
 from stemsep_envs.commands.lock_questions import Asked, Question, find_questions
 from stemsep_envs.commands.registry import catalogue_at
@@ -77,6 +78,7 @@ def adopt_interpreter(options: AdoptOptions) -> AdoptReport:
         health_imports=question.runtime.recipe.health.imports,
         engine_digest=engine.digest if engine is not None else None,
         title=question.title,
+        confine=BuildConfinement(home),
     )
     receipt = adopt(adoption, home=home)
     return AdoptReport(model_id=options.model_id, dir=str(store.environment_dir(home, receipt.digest)), receipt=receipt)

@@ -28,7 +28,8 @@ from stemsep_envs.host.paths import Home
 from stemsep_envs.registry.recipes import Runtime
 
 if TYPE_CHECKING:
-    from stemsep_envs.environments.engines.ensure import Engine, Report
+    from stemsep_envs.environments.engines.ensure import Engine
+    from stemsep_envs.environments.reporting import Report
 
 # Most runtimes have no engine of their own: what makes one is loaded by the functions that need it.
 

@@ -129,7 +129,8 @@ def ensure_planned(plan: Plan, *, on_event: OnEvent = ignore_event) -> Environme
     report = _reporting(on_event)
     environment = plan.environment
     if environment.lock is None and environment.state != "ready":  # whether it can be met is known before any download
-        environment = resolve_plan(environment, home=plan.home, offline=plan.offline, report=report)
+        confine = BuildConfinement(plan.home)
+        environment = resolve_plan(environment, home=plan.home, offline=plan.offline, report=report, confine=confine)
     if environment.state != "ready":  # where it is, the adapter looks before this would have
         refuse_other_weights(plan, report=report)
     if plan.engine is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from stemsep_envs.artifacts.blobs import mark_used
 from stemsep_envs.artifacts.wanted import Wanted, size_conflict
+from stemsep_envs.commands.confinement import BuildConfinement
 from stemsep_envs.commands.listening import OnEvent
 from stemsep_envs.commands.plan import Plan, PlanOptions, refuse_if_blocked
 from stemsep_envs.commands.preflight import plan_model
@@ -69,7 +70,8 @@ def _refuse_unresolvable(plans: Sequence[Plan], on_event: OnEvent) -> None:
 
     for plan in plans:
         if plan.to_fetch and plan.environment.lock is None and plan.environment.state != "ready":
-            resolve_plan(plan.environment, home=plan.home, offline=plan.offline, report=report)
+            confine = BuildConfinement(plan.home)
+            resolve_plan(plan.environment, home=plan.home, offline=plan.offline, report=report, confine=confine)
 
 
 def patience_from_environ() -> Patience:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from stemsep_envs.commands.confinement import BuildConfinement
 from stemsep_envs.commands.lock_questions import (
     Asked,
     Question,
@@ -23,6 +24,7 @@ from stemsep_envs.environments.lock_files import FileState, file_state, package_
 from stemsep_envs.environments.locking import home_lock_path, write_if_changed
 from stemsep_envs.environments.pylock import export_pylock
 from stemsep_envs.environments.refusals import CODE
+from stemsep_envs.environments.reporting import Report
 from stemsep_envs.environments.resolving import resolve
 from stemsep_envs.errors import BuildError, MismatchError, Reason, StemsepEnvError, UsageError
 from stemsep_envs.host import files
@@ -30,9 +32,6 @@ from stemsep_envs.host.paths import Home, data_dir, find_home
 from stemsep_envs.registry.recipes import RECIPE_NAME
 
 Format = Literal["requirements", "pylock"]
-Report = Callable[[str, str], None]
-"""Told of each step as it begins: a word for the step, and the detail in words."""
-
 _AT_ONCE = 4
 """Resolvers that run at a time: they wait for the network more than they compute."""
 
@@ -219,6 +218,8 @@ def _resolve(question: Question, previous: Lock | None, options: LockOptions, ho
         what=question.title,
         offline=options.offline,
         previous=previous,
+        report=report,
+        confine=BuildConfinement(home),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from stemsep_envs.commands.confinement import BuildConfinement
 from stemsep_envs.environments.ensure import resolve_plan
 from stemsep_envs.environments.plan import EnvironmentPlan
 from stemsep_envs.environments.refusals import CODE
@@ -21,7 +22,7 @@ def resolved(plan: EnvironmentPlan, *, home: Home, offline: bool) -> tuple[Envir
     if plan.lock is not None or plan.state in {"ready", "impossible"}:
         return plan, ()
     try:
-        return resolve_plan(plan, home=home, offline=offline), ()
+        return resolve_plan(plan, home=home, offline=offline, confine=BuildConfinement(home)), ()
     except BuildError as error:
         if error.code == CODE:
             reason = Reason(CODE, error.message, hint=error.hint, details=error.output or None)

@@ -128,6 +128,22 @@ class Size(Document):
     """Of these, bytes in files that are hard links to the package cache."""
 
 
+class SourceBuild(Document):
+    """A wheel that was built here from source, confined; also kept beside the wheel."""
+
+    source: str
+    """The file it was built from."""
+    source_sha256: Sha256
+    wheel: str
+    wheel_sha256: Sha256
+    wheel_bytes: int
+    built_with: tuple[Package, ...]
+    """The distributions that its build had, locked by hashes."""
+    confined_by: str
+    """The sandbox level of its build."""
+    seconds: float
+
+
 class Receipt(Document):
     """``receipt.json``: written last, so that an environment with one is whole."""
 
@@ -142,6 +158,8 @@ class Receipt(Document):
     packages: tuple[Package, ...]
     source_distributions: Mapping[str, str] = {}
     """Those of them that may have been built from source where no wheel fits, each with the runtime's reason."""
+    built_from_source: Mapping[str, SourceBuild] = {}
+    """Those that were, by distribution."""
     builder: Builder
     adopted: Adopted | None = None
     """What is used in place of a built environment, when an interpreter was adopted."""

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Iterator
+from importlib.metadata import distributions
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from stemsep_envs.documents.canonical import digest_of_bytes
 from stemsep_envs.documents.environment import Adopted, AdoptedPackage, Receipt
 from stemsep_envs.documents.lock import LockInputs
 from stemsep_envs.environments import store
@@ -21,43 +24,82 @@ from stemsep_envs.host.processes import Command, run
 _PROBE_SECONDS = 120.0
 
 _PROBE = """
-import hashlib, importlib.metadata, json, os, sys
-dirs = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
-packages = []
-for found in importlib.metadata.distributions(path=dirs):
-    name = found.metadata["Name"]
-    text = found.read_text("RECORD") or found.read_text("METADATA") or found.read_text("PKG-INFO") or ""
-    if name:
-        packages.append([name, found.version, hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()])
-print(json.dumps({"prefix": sys.prefix, "site_dirs": dirs, "packages": packages}))
+import json, os, site, sys
+prefix, bases = sys.prefix, [sys.prefix, sys.exec_prefix]
+for folder in (os.path.dirname(sys.executable), os.path.dirname(os.path.dirname(sys.executable))):
+    try:
+        with open(os.path.join(folder, "pyvenv.cfg"), encoding="utf-8") as stream:
+            lines = dict(line.partition("=")[::2] for line in stream)
+    except OSError:
+        continue
+    settings = {key.strip().lower(): value.strip().lower() for key, value in lines.items()}
+    prefix = folder
+    bases = [prefix] + (bases if settings.get("include-system-site-packages") == "true" else [])
+    break
+print(json.dumps({"prefix": prefix, "site_dirs": site.getsitepackages(bases)}))
 """
+"""Asked without ``site``'s own work (``-S``), which would run lines of the distributions' ``.pth`` files: where the
+distributions lie is concluded as ``site`` concludes it."""
+
+_NAMES = {"site-packages", "dist-packages"}
 
 
 def probe(python: Path) -> Adopted:
-    """Return what an interpreter holds; nothing is written there.
+    """Return what an interpreter holds; nothing is written there, and nothing of what it holds is run.
 
     Raises:
         UsageError: It does not answer.
     """
     env = {name: os.environ[name] for name in ("SYSTEMROOT", "PATH", "LD_LIBRARY_PATH") if name in os.environ}
-    done = run(Command((str(python), "-I", "-B", "-c", _PROBE), env, python.parent), timeout_seconds=_PROBE_SECONDS)
+    command = Command((str(python), "-I", "-S", "-B", "-c", _PROBE), env, python.parent)
+    done = run(command, timeout_seconds=_PROBE_SECONDS)
     try:
         answer = json.loads(done.stdout if done.status == 0 else "null") or {}
-        packages = {
-            str(canonicalize_name(name)): AdoptedPackage(
-                name=canonicalize_name(name), version=version, record_sha256=digest
-            )
-            for name, version, digest in reversed(answer["packages"])  # the first on the path is the one that imports
-        }
-        return Adopted(
-            python=str(python),
-            prefix=answer["prefix"],
-            site_dirs=tuple(answer["site_dirs"]),
-            packages=tuple(packages[name] for name in sorted(packages)),
-            differences=(),
-        )
+        prefix, folders = str(answer["prefix"]), tuple(_with_paths(map(Path, answer["site_dirs"])))
     except (ValueError, TypeError, KeyError):
         raise UsageError(f"{python} does not say what it holds: {done.stderr.strip()[-300:]}") from None
+    return Adopted(
+        python=str(python),
+        prefix=prefix,
+        site_dirs=tuple(map(str, folders)),
+        packages=tuple(_packages_in(folders)),
+        differences=(),
+    )
+
+
+def _with_paths(folders: Iterable[Path]) -> Iterator[Path]:
+    """Yield the folders that are there, and those of the kind that the plain lines of their ``.pth`` files add."""
+    seen: set[Path] = set()
+    for folder in folders:
+        added = [folder / line for pth in sorted(folder.glob("*.pth")) for line in _plain_lines(pth)]
+        for path in (folder, *added):
+            if path.name in _NAMES and path not in seen and path.is_dir():
+                seen.add(path)
+                yield path
+
+
+def _plain_lines(pth: Path) -> Iterator[str]:
+    try:
+        lines = pth.read_text("utf-8", errors="replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        words = line.strip()
+        if words and not line.startswith(("#", "import ", "import\t")) and "\0" not in words:
+            yield words
+
+
+def _packages_in(folders: Iterable[Path]) -> Iterator[AdoptedPackage]:
+    """Yield the distributions of folders by name; of one that is there twice, the one that imports."""
+    found: dict[str, AdoptedPackage] = {}
+    for item in distributions(path=[str(folder) for folder in folders]):
+        text = item.read_text("RECORD") or item.read_text("METADATA") or item.read_text("PKG-INFO") or ""
+        name = item.metadata["Name"]
+        if name:
+            digest = digest_of_bytes(text.encode("utf-8", "surrogateescape"))
+            package = AdoptedPackage(name=canonicalize_name(name), version=item.version, record_sha256=digest)
+            found.setdefault(package.name, package)
+    yield from (found[name] for name in sorted(found))
 
 
 def changes_since(adopted: Adopted) -> tuple[str, ...]:

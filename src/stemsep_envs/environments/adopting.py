@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,16 +29,18 @@ from stemsep_envs.documents.environment import (
 )
 from stemsep_envs.documents.lock import Lock, LockInputs
 from stemsep_envs.documents.requirements import Requirements
-from stemsep_envs.environments import sealing, store, uv
+from stemsep_envs.environments import sealing, store
 from stemsep_envs.environments.adopted import note_path, probe
-from stemsep_envs.environments.health import check_arguments, import_all
+from stemsep_envs.environments.builders import with_pip
+from stemsep_envs.environments.confining import Confine
+from stemsep_envs.environments.consistency import contradictions, installed_in
+from stemsep_envs.environments.health import import_all, import_confined
 from stemsep_envs.environments.satisfying import differences, unsatisfied
-from stemsep_envs.errors import BlockedError, BuildError
+from stemsep_envs.errors import BlockedError
 from stemsep_envs.host import files, locks
 from stemsep_envs.host.interpreters import Interpreter
 from stemsep_envs.host.paths import Home
 
-_CHECK_SECONDS = 120.0
 _PTH = "adopted.pth"
 
 
@@ -54,6 +57,7 @@ class Adoption:
         health_imports: Modules that must import.
         engine_digest: The engine's source tree, when the runtime has one.
         title: What it is for, in words.
+        confine: Confines the imports of the check; None runs them as this program runs.
     """
 
     python: Path
@@ -64,6 +68,7 @@ class Adoption:
     health_imports: tuple[str, ...]
     engine_digest: str | None
     title: str
+    confine: Confine | None = None
 
 
 def adopt(adoption: Adoption, *, home: Home) -> Receipt:
@@ -79,7 +84,7 @@ def adopt(adoption: Adoption, *, home: Home) -> Receipt:
     reasons = unsatisfied(versions, adoption.requirements, adoption.inputs, adoption.interpreter.version)
     if reasons:
         raise BlockedError(f"{adoption.python} cannot serve {adoption.title}", reasons)
-    consistent = _is_consistent(adoption.python, home=home)
+    consistent = _is_consistent(found, adoption.interpreter)
     words = differences(versions, adoption.inputs, adoption.lock)
     if not consistent:
         words = (*words, "its own distributions contradict one another (`pip check` says how)")
@@ -109,22 +114,11 @@ def _publish(
     staging = home.environments_dir / f"{store.BUILDING}{digest[:16]}-{secrets.token_hex(4)}"
     files.ensure_dir(staging)
     try:
-        uv.call_uv(
-            (
-                *("venv", "--quiet", "--relocatable", "--no-project"),
-                *("--python", str(adoption.interpreter.path), str(staging / "venv")),
-            ),
-            home=home,
-            what=f"making the environment of {adoption.title}",
-            offline=False,
-            timeout_seconds=_CHECK_SECONDS,
-        )
+        with_pip.make_venv(adoption.interpreter.path, staging / "venv", home=home, what=adoption.title)
         _lead_to(adopted, staging / "venv")
         seal = sealing.begin(staging, known_contents={}, accepted=frozenset())
         with seal.hashing_beside(), files.scratch_dir(staging, "health-") as scratch:
-            answer = import_all(
-                store.python_path(staging), adoption.health_imports, scratch, adoption.title, bytecode=False
-            )
+            seconds = _imported(adoption, adopted, staging, scratch)
         sealed = seal.finish()
         receipt = Receipt(
             digest=digest,
@@ -140,8 +134,9 @@ def _publish(
             builder=Builder(name="adopted", version=__version__, link_mode="copy", link_reason="nothing was installed"),
             adopted=adopted,
             health=HealthReport(
-                imports={str(name): float(str(value)) for name, value in dict(answer["imports"]).items()},
+                imports=seconds,
                 dependencies_consistent=consistent,
+                confined_by=None if adoption.confine is None else adoption.confine.level,
             ),
             size=sealed.size,
             manifest=sealed.manifest_digest,
@@ -165,15 +160,17 @@ def _lead_to(adopted: Adopted, venv: Path) -> None:
         files.write_atomic(folder / _PTH, "".join(f"{line}\n" for line in lines).encode())
 
 
-def _is_consistent(python: Path, *, home: Home) -> bool:
-    try:
-        uv.call_uv(
-            check_arguments(python),
-            home=home,
-            what=f"the dependency check of {python}",
-            offline=True,
-            timeout_seconds=_CHECK_SECONDS,
-        )
-    except BuildError:
-        return False
-    return True
+def _imported(adoption: Adoption, adopted: Adopted, staging: Path, scratch: Path) -> Mapping[str, float]:
+    """Import the modules; return the seconds each took. No bytecode is left: what is adopted stays as it is."""
+    python = store.python_path(staging)
+    if adoption.confine is None:
+        return import_all(python, adoption.health_imports, scratch, adoption.title, bytecode=False).imports
+    readable = (staging, Path(adopted.prefix), *map(Path, adopted.site_dirs))
+    return import_confined(
+        python, adoption.health_imports, scratch, adoption.title, adoption.confine, readable=readable
+    ).imports
+
+
+def _is_consistent(adopted: Adopted, interpreter: Interpreter) -> bool:
+    installed = installed_in(map(Path, adopted.site_dirs))
+    return not contradictions(installed, implementation=interpreter.implementation, python=interpreter.version)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -30,14 +30,15 @@ from stemsep_envs.environments import linking, sealing, store, torch_index, uv, 
 from stemsep_envs.environments.builders import TOOLS
 from stemsep_envs.environments.builders.installation import Installation
 from stemsep_envs.environments.confining import Confine
-from stemsep_envs.environments.health import check_arguments, check_health, import_command
+from stemsep_envs.environments.health import check_health, import_command
+from stemsep_envs.environments.reporting import Report
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host import files
 from stemsep_envs.host.interpreters import Interpreter
 from stemsep_envs.host.paths import Home
 
-Report = Callable[[str, str], None]
-"""Told of each step as it begins: a word for the step, and the detail in words."""
+if TYPE_CHECKING:
+    from stemsep_envs.environments.sources.building import BuiltWheel
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class BuildJob:
         built_for: The parties that asked.
         builder: What builds it.
         source_reasons: Distributions that may be built from source, each with the reason.
-        confine: Confines the health check.
+        confine: Confines the health check, and builds from source, which are refused without.
         accepted: Files that are not what their RECORD says, and were no other when they were fetched anew.
     """
 
@@ -69,6 +70,10 @@ class BuildJob:
     source_reasons: Mapping[str, str] = field(default_factory=dict)
     accepted: frozenset[Deviation] = frozenset()
     confine: Confine | None = None
+
+
+_Built: TypeAlias = "Mapping[str, BuiltWheel]"
+"""Wheels that were built here, by distribution."""
 
 
 @dataclass
@@ -96,48 +101,70 @@ def build(job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, report:
         LimitError: No space, or a deadline passed.
     """
     digest = job.inputs.digest
+    built = _built(job, home=home, offline=offline, watch=watch, report=report)
     staging = home.environments_dir / f"{store.BUILDING}{digest[:16]}-{secrets.token_hex(4)}"
     files.ensure_dir(staging)
     try:
-        receipt = _fill(staging, job, home=home, offline=offline, watch=watch, report=report)
+        receipt = _fill(staging, job, built, home=home, offline=offline, watch=watch, report=report)
         store.remove(home, digest)  # a broken one, which nobody can use
         with watch.step("publish"):
             files.publish(staging, store.environment_dir(home, digest))
     except BuildError as error:
-        error.command = _repeatable(job, watch.seconds, home=home, offline=offline)
+        error.command = _repeatable(job, built, watch.seconds, home=home, offline=offline)
         raise
     finally:
         files.remove_tree(staging)
     return receipt
 
 
-def _fill(staging: Path, job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, report: Report) -> Receipt:
+def _built(job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, report: Report) -> _Built:
+    """Have wheels of what comes as source; in its sandbox, before there is an environment."""
+    if not _from_source(job):
+        return {}
+    if job.confine is None:
+        raise ValueError(f"{job.title} may be built from source only where a sandbox is given")
+    from stemsep_envs.environments.sources.building import build_sources  # noqa: PLC0415 - most have nothing to build
+    from stemsep_envs.environments.sources.workshop import Workshop  # noqa: PLC0415
+
+    with watch.step("build"):
+        told = "; ".join(f"{name} from its source, if need be: {why}" for name, why in _from_source(job).items())
+        report("build", told)
+        shop = Workshop(job.interpreter, job.confine, home, offline, report, job.builder)
+        return build_sources(job.lock, job.source_reasons, shop)
+
+
+def _from_source(job: BuildJob) -> dict[str, str]:
+    """Return what of the lock may be built from source, each with its reason."""
+    return {pin.name: job.source_reasons[pin.name] for pin in job.lock.pins if pin.name in job.source_reasons}
+
+
+def _fill(
+    staging: Path, job: BuildJob, built: _Built, *, home: Home, offline: bool, watch: Stopwatch, report: Report
+) -> Receipt:
     """Build in the staging folder, to the receipt."""
     files.write_atomic(staging / store.LOCK, job.lock.text().encode())
     tool = TOOLS[job.builder]
-    link = _link_choice(job, files.ensure_dir(uv.cache_dir(home)), staging)
-    installation = _installation(job, staging, staging / store.LOCK, link.mode, home=home, offline=offline)
+    link = linking.choose_for(job.builder, files.ensure_dir(uv.cache_dir(home)), staging)
+    installation = _installation(job, staging, staging / store.LOCK, link.mode, built, home=home, offline=offline)
     with watch.step("create"):
         report("create", f"Python {job.interpreter.version}")
         tool.create(installation, home=home)
     seal_in_making = _begin_seal(staging, job, home=home)
-    from_source = {pin.name: job.source_reasons[pin.name] for pin in job.lock.pins if pin.name in job.source_reasons}
     with watch.step("install"):
-        notes = "".join(f"; {name} from its source, if need be: {why}" for name, why in from_source.items())
-        report("install", f"{len(job.lock.pins)} packages{notes}")
+        report("install", f"{len(job.lock.pins)} packages")
         tool.install(installation, home=home)
     with watch.step("check"), seal_in_making.hashing_beside():
         report("check", ", ".join(job.health_imports))
         checked = check_health(
             staging,
             job.health_imports,
-            home=home,
+            interpreter=job.interpreter,
             what=job.title,
             excluded=job.lock.inputs.excluded,
             confine=job.confine,
         )
         _refuse_other_interpreter(job, checked.python_version)
-        packages = _installed(staging / "venv", job)
+        packages = _installed(staging, job)
     with watch.step("seal"), files.keeping_on_disk(staging):  # before there is a receipt that vouches for it
         seal = seal_in_making.finish()
         wheels.remember(home, job.inputs, job.lock, contents=seal.contents, deviations=seal.manifest.deviations)
@@ -158,7 +185,8 @@ def _fill(staging: Path, job: BuildJob, *, home: Home, offline: bool, watch: Sto
             mtime_us=job.interpreter.mtime_ns // 1000,
         ),
         packages=packages,
-        source_distributions=from_source,
+        source_distributions=_from_source(job),
+        built_from_source={name: wheel.build for name, wheel in built.items()},
         builder=builder,
         health=checked.report,
         size=seal.size,
@@ -179,32 +207,41 @@ def _begin_seal(staging: Path, job: BuildJob, *, home: Home) -> sealing.Sealing:
     return sealing.begin(staging, known_contents=contents, accepted=known.deviations | job.accepted)
 
 
-def _repeatable(job: BuildJob, steps: Collection[str], *, home: Home, offline: bool) -> str:
+def _repeatable(job: BuildJob, built: _Built, steps: Collection[str], *, home: Home, offline: bool) -> str:
     """Return a shell line that goes through the steps of a failed build again, in a folder of the user's.
 
     The staging folder is gone when the user reads it.
     """
     folder = Path("repeated")
-    mode = _link_choice(job, uv.cache_dir(home), home.environments_dir).mode
-    installation = _installation(job, folder, job.lock_path, mode, home=home, offline=offline)
+    mode = linking.choose_for(job.builder, uv.cache_dir(home), home.environments_dir).mode
+    installation = _installation(job, folder, job.lock_path, mode, built, home=home, offline=offline)
     commands = list(TOOLS[job.builder].commands(installation, home=home)[: 2 if "install" in steps else 1])
     if "check" in steps:
         commands.append(import_command(store.python_path(folder), job.health_imports, folder))
-        commands.append(uv.uv_command(check_arguments(store.python_path(folder)), home=home, offline=True))
     return " && ".join(command.shown() for command in commands)
 
 
 def _installation(
-    job: BuildJob, folder: Path, lock_path: Path, mode: LinkMode, *, home: Home, offline: bool
+    job: BuildJob, folder: Path, lock_path: Path, mode: LinkMode, built: _Built, *, home: Home, offline: bool
 ) -> Installation:
+    """Return what to install: the lock, or one that names the wheels that were built here in place of their sources."""
+    lock = job.lock
+    if built:
+        from stemsep_envs.environments.sources.building import with_built  # noqa: PLC0415
+
+        lock = with_built(job.lock, built)
+        lock_path = _kept(home, lock)
     place = torch_index.place_of(job.lock, home=home)
-    return Installation(folder, job.interpreter.path, job.lock, lock_path, place, mode, job.title, offline)
+    folders = tuple(dict.fromkeys(wheel.path.parent for wheel in built.values()))
+    return Installation(folder, job.interpreter.path, lock, lock_path, place, mode, job.title, offline, folders)
 
 
-def _link_choice(job: BuildJob, cache: Path, environments: Path) -> linking.LinkChoice:
-    if job.builder == "pip":
-        return linking.LinkChoice("copy", "pip unpacks every file anew")
-    return linking.choose_link_mode(cache, environments)
+def _kept(home: Home, lock: Lock) -> Path:
+    """Write what is installed to a file that stays, so that the command that names it can be repeated."""
+    path = home.cache_dir / "installed" / f"{lock.digest[:32]}.txt"
+    if not path.is_file():
+        files.write_atomic(path, lock.body.encode())
+    return path
 
 
 def _refuse_other_interpreter(job: BuildJob, version: str) -> None:
@@ -216,11 +253,10 @@ def _refuse_other_interpreter(job: BuildJob, version: str) -> None:
         )
 
 
-def _installed(venv: Path, job: BuildJob) -> tuple[Package, ...]:
+def _installed(environment: Path, job: BuildJob) -> tuple[Package, ...]:
     """Return the distributions that are there, and refuse when they are not those of the lock."""
-    library = "Lib" if os.name == "nt" else f"lib/python{job.interpreter.minor}"
     found = set()
-    for entry in (venv / library / "site-packages").glob("*.dist-info"):
+    for entry in (path for folder in store.site_packages(environment) for path in folder.glob("*.dist-info")):
         name, _, version = entry.name.removesuffix(".dist-info").partition("-")
         found.add((str(canonicalize_name(name)), Version(version)))
     locked = {(pin.name, Version(pin.version)) for pin in job.lock.pins}

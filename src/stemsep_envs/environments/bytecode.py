@@ -11,6 +11,8 @@ import os
 import stat
 from pathlib import Path
 
+from stemsep_envs.host.untrusted import leads_out
+
 _MAX_FILES = 200_000
 _MAX_BYTES = 64 << 20
 _CACHE = "__pycache__"
@@ -24,6 +26,8 @@ def take_bytecode(tree: Path, venv: Path) -> int:
         venv: The virtual environment.
     """
     base = tree / venv.relative_to(venv.anchor)
+    if leads_out(base, tree.parent):  # a link in place of a folder would lead to other environments' bytecode
+        return 0
     taken = 0
     for folder, folders, names in os.walk(base, followlinks=False):
         home = venv / Path(folder).relative_to(base)

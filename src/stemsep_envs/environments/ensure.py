@@ -9,13 +9,14 @@ from pathlib import Path
 
 from stemsep_envs.documents.environment import Receipt
 from stemsep_envs.environments import store, uv
-from stemsep_envs.environments.building import BuildJob, Report, Stopwatch
+from stemsep_envs.environments.building import BuildJob, Stopwatch
 from stemsep_envs.environments.confining import Confine
 from stemsep_envs.environments.locking import resolve_once
 from stemsep_envs.environments.plan import EnvironmentPlan, environment_inputs, with_lock
 from stemsep_envs.environments.pythons import choose_python
 from stemsep_envs.environments.refusals import CODE
 from stemsep_envs.environments.repairing import build_clean
+from stemsep_envs.environments.reporting import Report, silent
 from stemsep_envs.errors import BlockedError, BuildError
 from stemsep_envs.host import files, locks
 from stemsep_envs.host.interpreters import Interpreter, find_interpreters, managed_dir
@@ -43,16 +44,12 @@ class Environment:
     steps_seconds: Mapping[str, float]
 
 
-def _silent(step: str, detail: str) -> None:
-    """Report to nobody."""
-
-
 def ensure_environment(
     plan: EnvironmentPlan,
     *,
     home: Home,
     offline: bool = False,
-    report: Report = _silent,
+    report: Report = silent,
     confine: Confine | None = None,
 ) -> Environment:
     """Return the planned environment, building it if it is not there.
@@ -80,7 +77,7 @@ def ensure_environment(
     if plan.digest is not None and (is_adopted or store.problem_with(home, plan.digest) is None):
         return _environment(home, plan.digest, reused=True, watch=watch)
     with watch.step("lock"):
-        plan = resolve_plan(plan, home=home, offline=offline, report=report)
+        plan = resolve_plan(plan, home=home, offline=offline, report=report, confine=confine)
     lock = plan.lock
     if lock is None:
         raise ValueError("a resolved plan has a lock")
@@ -147,7 +144,14 @@ def _install_interpreter(plan: EnvironmentPlan, *, home: Home, offline: bool, re
     return choice.interpreter
 
 
-def resolve_plan(plan: EnvironmentPlan, *, home: Home, offline: bool, report: Report = _silent) -> EnvironmentPlan:
+def resolve_plan(
+    plan: EnvironmentPlan,
+    *,
+    home: Home,
+    offline: bool,
+    report: Report = silent,
+    confine: Confine | None = None,
+) -> EnvironmentPlan:
     """Return a plan that has its lock: resolved where there is none, for the newest Python that has an answer.
 
     Where nothing meets the requirements on one Python, the next one in range is tried: an engine may need a release
@@ -166,7 +170,9 @@ def resolve_plan(plan: EnvironmentPlan, *, home: Home, offline: bool, report: Re
         asked = plan.lock_inputs
         tried.append(asked.python)
         try:
-            lock = resolve_once(asked, plan.requirements, home=home, what=what, offline=offline, report=report)
+            lock = resolve_once(
+                asked, plan.requirements, home=home, what=what, offline=offline, report=report, confine=confine
+            )
         except BuildError as error:
             if error.code != CODE:
                 raise

@@ -7,29 +7,28 @@ they leave their bytecode behind, they also make the environment import at full 
 
 from __future__ import annotations
 
-import json
 import os
-import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from packaging.utils import canonicalize_name
+from pydantic import Field
 
+from stemsep_envs.documents.base import Document, parse_json
 from stemsep_envs.documents.environment import HealthReport
-from stemsep_envs.environments import store, uv
+from stemsep_envs.environments import store
 from stemsep_envs.environments.bytecode import take_bytecode
 from stemsep_envs.environments.confining import Confine
-from stemsep_envs.errors import BuildError
+from stemsep_envs.environments.consistency import contradictions, installed_in
+from stemsep_envs.errors import BuildError, InvalidDocumentError
 from stemsep_envs.host import files
 from stemsep_envs.host.files import scratch_dir
-from stemsep_envs.host.paths import Home
+from stemsep_envs.host.interpreters import Interpreter
 from stemsep_envs.host.processes import Command, Completed, run, words_for_status
 
 _IMPORT_SECONDS = 900.0
-_CHECK_SECONDS = 120.0
 _OUTPUT_CHARACTERS = 6000
-_MISSING = re.compile(r"The package `[^`]+` requires `(?P<name>[A-Za-z0-9._-]+)[^`]*`, but it's not installed")
-_COUNT = re.compile(r"(Found \d+ incompatibilit(y|ies)|Checked \d+ packages? in .*|Using Python .*)")
 
 _IMPORTS = """
 import os, sys
@@ -70,6 +69,13 @@ used, and compiling it takes a sixth of a build.
 """
 
 
+class ImportAnswer(Document):
+    """What a process that imported modules says: the seconds each took, and the version of its interpreter."""
+
+    imports: Mapping[str, Annotated[float, Field(ge=0)]]
+    version: Annotated[str, Field(max_length=40)]
+
+
 @dataclass(frozen=True)
 class Checked:
     """What the health check found: the report for the receipt, and the version the interpreter gives itself."""
@@ -82,9 +88,9 @@ def check_health(
     environment: Path,
     imports: tuple[str, ...],
     *,
-    home: Home,
+    interpreter: Interpreter,
     what: str,
-    excluded: tuple[str, ...] = (),
+    excluded: Collection[str] = (),
     confine: Confine | None = None,
 ) -> Checked:
     """Check a built environment.
@@ -92,7 +98,7 @@ def check_health(
     Args:
         environment: Its folder; a scratch folder is made in it for as long as the check runs.
         imports: Modules that must import.
-        home: Whose package cache the dependency check uses.
+        interpreter: The Python it was made from.
         what: What is checked, in words.
         excluded: Distributions that are missing on purpose.
         confine: Confines the imports, which run the packages' code; None runs them as this program runs.
@@ -105,50 +111,76 @@ def check_health(
         if confine is None:
             answer = import_all(python, imports, scratch, what)
         else:
-            answer = _import_confined(environment, imports, scratch, what, confine)
-    try:
-        uv.call_uv(
-            check_arguments(python),
-            home=home,
-            what=f"the dependency check of {what}",
-            offline=True,
-            timeout_seconds=_CHECK_SECONDS,
-        )
-    except BuildError as error:
-        if not only_missing(error.output, excluded):
-            raise
-    seconds = {str(name): float(str(value)) for name, value in dict(answer["imports"]).items()}
+            answer = _import_beside(environment, imports, scratch, what, confine)
+    _refuse_contradictions(environment, interpreter, what, excluded)
     confined_by = None if confine is None else confine.level
-    report = HealthReport(imports=seconds, dependencies_consistent=True, confined_by=confined_by)
-    return Checked(report, str(answer["version"]))
+    report = HealthReport(imports=answer.imports, dependencies_consistent=True, confined_by=confined_by)
+    return Checked(report, answer.version)
 
 
-def _import_confined(
+def _refuse_contradictions(environment: Path, interpreter: Interpreter, what: str, excluded: Collection[str]) -> None:
+    """Compare the distributions with what each says it needs, without running anything of theirs."""
+    found = contradictions(
+        installed_in(store.site_packages(environment)),
+        implementation=interpreter.implementation,
+        python=interpreter.version,
+        excluded=excluded,
+    )
+    if found:
+        raise BuildError(
+            f"{what} was installed and does not fit together: {found[0]}",
+            hint="the lock names packages that contradict one another",
+            code="unhealthy",
+            output="\n".join(found),
+        )
+
+
+def _import_beside(
     environment: Path, imports: tuple[str, ...], scratch: Path, what: str, confine: Confine
-) -> dict[str, dict[str, object]]:
-    """Import modules in a process that can read the environment, write its scratch folder, and reach nothing else."""
-    python, compiled = store.python_path(environment), scratch / "bytecode"
-    argv = (str(python), "-I", "-c", _BYTECODE_BESIDE + _IMPORTS, str(environment), str(compiled), *imports)
-    links = (python.readlink(),) if python.is_symlink() else ()  # its target may be a link too, elsewhere
-    bases = dict.fromkeys(path.parents[1] for path in (python.resolve(), *links) if path.is_absolute())
-    with confine(argv, env=_environment(scratch), readable=(environment, *bases), writable=scratch) as command:
-        shown = import_command(python, imports, scratch)
-        answer = _answer_of(run(command, timeout_seconds=_IMPORT_SECONDS), shown, what)
+) -> ImportAnswer:
+    """Import modules confined, and take the bytecode that they leave beside."""
+    compiled = scratch / "bytecode"
+    beside = (str(environment), str(compiled))
+    python = store.python_path(environment)
+    answer = import_confined(python, imports, scratch, what, confine, readable=(environment,), beside=beside)
     with files.explained(environment):
         take_bytecode(compiled, environment / "venv")
     return answer
 
 
-def check_arguments(python: Path) -> tuple[str, ...]:
-    """Return uv's arguments that compare the distributions with what each says it needs."""
-    return ("pip", "check", "--quiet", "--python", str(python))
+def import_confined(
+    python: Path,
+    imports: tuple[str, ...],
+    scratch: Path,
+    what: str,
+    confine: Confine,
+    *,
+    readable: Sequence[Path],
+    beside: tuple[str, str] | None = None,
+) -> ImportAnswer:
+    """Import modules in a process that can write its scratch folder, and reach nothing but what is readable.
 
+    Args:
+        python: The interpreter; where it leads to is readable as well.
+        imports: The modules.
+        scratch: The working folder and home of the process.
+        what: What is checked, in words.
+        confine: The confinement.
+        readable: What the modules are read from.
+        beside: A folder, and the one that the bytecode of its modules goes to; without, none is compiled.
 
-def only_missing(words: str, excluded: tuple[str, ...]) -> bool:
-    """Say whether what uv found wrong is no more than that distributions are missing which were left out on purpose."""
-    found = [line for line in words.splitlines() if line.strip()]
-    told = [match for match in map(_MISSING.fullmatch, found) if match and canonicalize_name(match["name"]) in excluded]
-    return bool(told) and len(found) == len(told) + sum(_COUNT.fullmatch(line) is not None for line in found)
+    Raises:
+        BuildError: One does not import.
+    """
+    if beside is None:
+        argv = (str(python), "-I", "-B", "-c", _IMPORTS, *imports)
+    else:
+        argv = (str(python), "-I", "-c", _BYTECODE_BESIDE + _IMPORTS, *beside, *imports)
+    links = (python.readlink(),) if python.is_symlink() else ()  # its target may be a link too, elsewhere
+    bases = dict.fromkeys(path.parents[1] for path in (python.resolve(), *links) if path.is_absolute())
+    with confine(argv, env=_environment(scratch), readable=(*readable, *bases), writable=scratch) as command:
+        shown = import_command(python, imports, scratch, bytecode=beside is not None)
+        return _answer_of(run(command, timeout_seconds=_IMPORT_SECONDS), imports, shown, what)
 
 
 def import_command(python: Path, imports: tuple[str, ...], scratch: Path, *, bytecode: bool = True) -> Command:
@@ -159,8 +191,8 @@ def import_command(python: Path, imports: tuple[str, ...], scratch: Path, *, byt
 
 def import_all(
     python: Path, imports: tuple[str, ...], scratch: Path, what: str, *, bytecode: bool = True
-) -> dict[str, dict[str, object]]:
-    """Import modules in a new process; return the seconds each took, and the version of the interpreter.
+) -> ImportAnswer:
+    """Import modules in a new process.
 
     Args:
         python: The interpreter.
@@ -173,15 +205,16 @@ def import_all(
         BuildError: One does not import.
     """
     command = import_command(python, imports, scratch, bytecode=bytecode)
-    return _answer_of(run(command, timeout_seconds=_IMPORT_SECONDS), command, what)
+    return _answer_of(run(command, timeout_seconds=_IMPORT_SECONDS), imports, command, what)
 
 
-def _answer_of(done: Completed, command: Command, what: str) -> dict[str, dict[str, object]]:
+def _answer_of(done: Completed, imports: tuple[str, ...], command: Command, what: str) -> ImportAnswer:
+    """Read the answer as what it is: the word of code that anyone may have written."""
     try:
-        answer = json.loads(done.stdout) if done.status == 0 else None
-    except ValueError:
+        answer = parse_json(done.stdout, ImportAnswer, origin=what) if done.status == 0 else None
+    except InvalidDocumentError:
         answer = None
-    if not isinstance(answer, dict):
+    if answer is None or answer.imports.keys() != set(imports):
         words = done.stderr.strip()[-_OUTPUT_CHARACTERS:]
         last = words.splitlines()[-1] if words else words_for_status(done.status)
         raise BuildError(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from stemsep_envs.documents.environment import LinkMode, Receipt, Size
+from stemsep_envs.documents.environment import BuilderName, LinkMode, Receipt, Size
 from stemsep_envs.environments import store
 from stemsep_envs.environments.fingerprints import list_files
 from stemsep_envs.errors import UsageError
@@ -57,6 +57,13 @@ def choose_link_mode(cache: Path, environments: Path) -> LinkChoice:
     if sys.platform == "win32":
         return LinkChoice("copy", "no sandbox of this platform shows workers their environment read-only")
     return LinkChoice("hardlink", "the file system cannot clone; workers see the environment read-only")
+
+
+def choose_for(builder: BuilderName, cache: Path, environments: Path) -> LinkChoice:
+    """Choose for a builder; see `choose_link_mode`."""
+    if builder == "pip":
+        return LinkChoice("copy", "pip unpacks every file anew")
+    return choose_link_mode(cache, environments)
 
 
 def mode_found(asked: LinkMode, size: Size) -> LinkMode:

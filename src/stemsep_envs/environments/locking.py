@@ -6,7 +6,6 @@ resolved on this machine. One whose text was changed is refused, not passed over
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +13,9 @@ from typing import Literal
 from stemsep_envs.documents.lock import Lock, LockInputs, inputs_digest_of, parse_lock
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Target
+from stemsep_envs.environments.confining import Confine
 from stemsep_envs.environments.refusals import recall
+from stemsep_envs.environments.reporting import Report
 from stemsep_envs.environments.targets import family_of
 from stemsep_envs.host import files, locks
 from stemsep_envs.host.paths import Home
@@ -78,7 +79,14 @@ def home_lock_path(inputs: LockInputs, home: Home) -> Path:
 
 
 def resolve_once(
-    inputs: LockInputs, asked: Requirements, *, home: Home, what: str, offline: bool, report: Callable[[str, str], None]
+    inputs: LockInputs,
+    asked: Requirements,
+    *,
+    home: Home,
+    what: str,
+    offline: bool,
+    report: Report,
+    confine: Confine | None = None,
 ) -> FoundLock:
     """Resolve a question and keep the answer in the home; of several processes that ask at once, one resolves.
 
@@ -89,6 +97,7 @@ def resolve_once(
         what: What is locked, in words.
         offline: Use only what the package cache holds.
         report: Told of what is done.
+        confine: Confines the builds of source distributions, where one has to be asked what it needs.
 
     Raises:
         BuildError: It cannot be resolved.
@@ -110,7 +119,7 @@ def resolve_once(
         from stemsep_envs.environments.resolving import resolve  # noqa: PLC0415 - most locks are there already
 
         report("lock", f"resolving {what}")
-        lock = resolve(inputs, asked, home=home, what=what, offline=offline)
+        lock = resolve(inputs, asked, home=home, what=what, offline=offline, report=report, confine=confine)
         files.write_atomic(path, lock.text().encode())
         return FoundLock(lock, path, "home")
 

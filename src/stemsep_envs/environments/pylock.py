@@ -12,10 +12,11 @@ from typing import Any
 
 from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock, PylockValidationError
 
-from stemsep_envs.documents.lock import Lock
+from stemsep_envs.documents.lock import Lock, LockInputs
 from stemsep_envs.environments import torch_index, uv
-from stemsep_envs.environments.resolving import RESOLVE_ENV, target_arguments, wheels_only
+from stemsep_envs.environments.asking import RESOLVE_ENV, declaring_project, target_arguments, wheels_only
 from stemsep_envs.errors import BuildError
+from stemsep_envs.host import files
 from stemsep_envs.host.paths import Home
 
 if sys.version_info >= (3, 11):
@@ -38,27 +39,61 @@ def export_pylock(lock: Lock, *, home: Home, what: str, offline: bool) -> str:
     Raises:
         BuildError: A file cannot be found any more, or the answer is not valid PEP 751.
     """
-    inputs = lock.inputs
     place = torch_index.place_of(lock, home=home)
     exactly = torch_index.unlabelled_pins(lock, place)
-    done = uv.call_uv(
-        (
-            *("pip", "compile", "-", "--quiet", "--no-deps", "--format", "pylock.toml", "--no-header"),
-            *target_arguments(inputs),
-            *wheels_only(inputs),
-            *torch_index.uv_arguments(place, inputs.target),
-        ),
-        home=home,
-        what=f"finding the files of {what}",
-        offline=offline,
-        timeout_seconds=_SECONDS,
-        stdin="".join(f"{pin.name}=={pin.version}\n" for pin in lock.pins) + exactly,
-        extra_env=RESOLVE_ENV,
+    asked = "".join(f"{pin.name}=={pin.version}\n" for pin in lock.pins) + exactly
+    found = find_files(
+        asked, lock.inputs, place, home=home, what=what, offline=offline, allowed=wheels_only(lock.inputs)
     )
+    return _written(_checked(found, lock, what), lock)
+
+
+def find_files(
+    asked: str,
+    inputs: LockInputs,
+    place: torch_index.Place,
+    *,
+    home: Home,
+    what: str,
+    offline: bool,
+    allowed: tuple[str, ...],
+) -> Pylock:
+    """Return where the files of pinned distributions lie; nothing is fetched but what indexes say of them.
+
+    Args:
+        asked: A pin a line.
+        inputs: The question whose target and Python the files must fit.
+        place: Where the torch family comes from.
+        home: Whose package cache and configuration are used.
+        what: What they belong to, in words.
+        offline: Use only what the cache holds.
+        allowed: uv's options that say which kinds of files may serve.
+
+    Raises:
+        BuildError: No file serves, or the answer is not valid PEP 751.
+    """
+    with files.scratch_dir(files.ensure_dir(home.cache_dir), "finding-") as scratch:
+        project = declaring_project(scratch, inputs)
+        done = uv.call_uv(
+            (
+                *("pip", "compile", "-", "--quiet", "--no-deps", "--format", "pylock.toml", "--no-header"),
+                *project,
+                *target_arguments(inputs),
+                *allowed,
+                *torch_index.uv_arguments(place, inputs.target),
+            ),
+            home=home,
+            what=f"finding the files of {what}",
+            offline=offline,
+            timeout_seconds=_SECONDS,
+            stdin=asked,
+            extra_env=RESOLVE_ENV,
+            own_project=bool(project),
+        )
     try:
-        return _written(_checked(Pylock.from_dict(tomllib.loads(done.stdout)), lock, what), lock)
+        return Pylock.from_dict(tomllib.loads(done.stdout))
     except (tomllib.TOMLDecodeError, PylockValidationError) as error:
-        raise BuildError(f"{what} cannot be exported: not valid PEP 751: {error}", output=done.stdout[:4000]) from None
+        raise BuildError(f"the files of {what} cannot be told: {error}", output=done.stdout[:4000]) from None
 
 
 def _checked(found: Pylock, lock: Lock, what: str) -> tuple[Package, ...]:

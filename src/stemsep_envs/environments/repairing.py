@@ -11,8 +11,9 @@ from stemsep_envs.documents.environment import Receipt
 from stemsep_envs.documents.environment_manifest import Deviation
 from stemsep_envs.documents.lock import parse_lock
 from stemsep_envs.environments import store, uv
-from stemsep_envs.environments.building import BuildJob, Report, Stopwatch, build
+from stemsep_envs.environments.building import BuildJob, Stopwatch, build
 from stemsep_envs.environments.confining import Confine
+from stemsep_envs.environments.reporting import Report
 from stemsep_envs.environments.sealing import Deviating
 from stemsep_envs.errors import BuildError, StemsepEnvError
 from stemsep_envs.host import locks

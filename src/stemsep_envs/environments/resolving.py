@@ -12,29 +12,36 @@ from pathlib import Path
 
 from stemsep_envs.documents.lock import Lock, LockInputs, Pin, parse_body
 from stemsep_envs.documents.requirements import Requirements
-from stemsep_envs.documents.target import Platform, Target
+from stemsep_envs.documents.target import Target
 from stemsep_envs.environments import refusals, torch_index, uv
+from stemsep_envs.environments.asking import (
+    RESOLVE_ENV,
+    Declared,
+    declaring_project,
+    target_arguments,
+    wheels_only,
+)
+from stemsep_envs.environments.confining import Confine
 from stemsep_envs.environments.explaining import is_unsatisfiable, unsatisfiable
+from stemsep_envs.environments.reporting import Report, silent
+from stemsep_envs.environments.sources.declaring import declared_by
+from stemsep_envs.environments.sources.workshop import Workshop
 from stemsep_envs.environments.torch_builds import find_builds
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host import files
+from stemsep_envs.host.interpreters import find_interpreters, interpreter_at
 from stemsep_envs.host.paths import Home
 
 _SECONDS = 900.0
 
-UV_PLATFORMS: dict[Platform, str] = {
-    "linux-x86_64": "x86_64-manylinux_2_28",  # the oldest C library that current torch wheels load on
-    "linux-aarch64": "aarch64-manylinux_2_28",
-    "macos-arm64": "aarch64-apple-darwin",
-    "macos-x86_64": "x86_64-apple-darwin",
-    "windows-x86_64": "x86_64-pc-windows-msvc",
-}
+_MOST_ROUNDS = 16
+"""How many versions of source distributions are asked what they need before an answer is given up."""
+
 _OLDER_RELEASES = 8
 """How many releases of torch are gone back through for one that is built for a CUDA release."""
 
 _ACCELERATOR_LABEL = re.compile(r"cpu|cu\d{2,3}|rocm\d+(\.\d+)+|xpu")
 _CUDA_RUNTIME = re.compile(r"nvidia-cuda-runtime(-cu\d+)?")
-RESOLVE_ENV = {"MACOSX_DEPLOYMENT_TARGET": "14.0"}  # torch's wheels for macOS start there
 
 
 @dataclass(frozen=True)
@@ -49,9 +56,11 @@ class _Asking:
     scratch: Path
     before: tuple[str, ...]
     """Pins of an earlier answer, which are kept where they still serve."""
+    declared: tuple[Declared, ...] = ()
+    """What source distributions were found to need."""
 
 
-def resolve(
+def resolve(  # noqa: PLR0913 - the whole question, once
     inputs: LockInputs,
     asked: Requirements,
     *,
@@ -59,6 +68,8 @@ def resolve(
     what: str,
     offline: bool = False,
     previous: Lock | None = None,
+    report: Report = silent,
+    confine: Confine | None = None,
 ) -> Lock:
     """Ask the resolver.
 
@@ -69,6 +80,8 @@ def resolve(
         what: What is locked, in words.
         offline: Use only what the cache holds.
         previous: An earlier answer, whose versions are kept where they still serve.
+        report: Told of each step as it begins.
+        confine: Confines the builds of source distributions that have to be asked what they need.
 
     Raises:
         BuildError: There is no answer; the resolver's reasoning is in `BuildError.output`.
@@ -80,7 +93,7 @@ def resolve(
     title = f"{what} for {inputs.target} on Python {inputs.python}"
     with files.scratch_dir(files.ensure_dir(home.cache_dir), "resolving-") as scratch:
         try:
-            lock = _resolve(_Asking(inputs, place, title, home, offline, scratch, before))
+            lock = _resolve_declared(_Asking(inputs, place, title, home, offline, scratch, before), report, confine)
         except BuildError as error:
             if not is_unsatisfiable(error.output):
                 raise
@@ -91,19 +104,32 @@ def resolve(
     return lock
 
 
-def target_arguments(inputs: LockInputs) -> tuple[str, ...]:
-    """Return the options that make uv answer for a target and a Python, whatever is here.
+def _resolve_declared(asking: _Asking, report: Report, confine: Confine | None) -> Lock:
+    """Resolve until what is known of every source distribution in the answer is what it declares itself.
 
-    It is given our own interpreter to build with, or it would look for one through every wrapper on the PATH.
+    What nobody has asked yet is taken to need nothing. So an answer may be wrong only in those it has; and one that it
+    passes over is passed over for what others need of it, which its own needs would not change.
     """
-    platform = UV_PLATFORMS[inputs.target.platform]
-    return ("--python-platform", platform, "--python-version", inputs.python, "--python", sys.executable)
+    for _ in range(_MOST_ROUNDS):
+        lock = _resolve(asking)
+        known = {(item.name, item.version) for item in asking.declared}
+        news = [pin for pin in lock.pins if pin.name in asking.inputs.builds and (pin.name, pin.version) not in known]
+        if not news:
+            return lock
+        shop = _workshop(asking, report, confine)
+        found = [declared_by(pin.name, pin.version, asking.inputs, shop) for pin in news]
+        asking = replace(asking, declared=(*asking.declared, *found))
+    names = ", ".join(asking.inputs.builds)
+    raise BuildError(f"{asking.what} has no answer after {_MOST_ROUNDS} versions of what is built from source: {names}")
 
 
-def wheels_only(inputs: LockInputs) -> tuple[str, ...]:
-    """Return the options that forbid building, but for the distributions a runtime lists by name."""
-    allowed = [option for name in inputs.builds for option in ("--no-binary", name)]
-    return ("--only-binary", ":all:", *allowed)
+def _workshop(asking: _Asking, report: Report, confine: Confine | None) -> Workshop:
+    """Return where source distributions are asked: with the Python that is locked for, where it is here."""
+    if confine is None:
+        raise ValueError(f"what {asking.what} has of source is asked only where a sandbox is given")
+    same = (item for item in find_interpreters(asking.home) if item.minor == asking.inputs.python)
+    interpreter = next(same, None) or interpreter_at(Path(sys.executable))
+    return Workshop(interpreter, confine, asking.home, asking.offline, report)
 
 
 def _resolve(asking: _Asking) -> Lock:
@@ -122,6 +148,7 @@ def _resolve(asking: _Asking) -> Lock:
         what=asking.what,
         offline=asking.offline,
         scratch=asking.scratch,
+        declared=asking.declared,
     )
     return _compile(asking, builds)
 
@@ -205,9 +232,11 @@ def _compile_once(asking: _Asking, builds: tuple[str, ...]) -> Lock:
     for path, lines in ((bound, builds), (answer, before), (left_out, inputs.excluded)):
         if lines:
             files.write_atomic(path, "".join(f"{line}\n" for line in lines).encode())
+    project = declaring_project(asking.scratch, inputs, asking.declared)
     arguments = (
         *("pip", "compile", "-", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"),
         *("--no-emit-index-url", "--no-emit-find-links"),
+        *project,
         *target_arguments(inputs),
         *("--resolution", "highest", "--prerelease", "if-necessary-or-explicit"),
         *wheels_only(inputs),
@@ -224,6 +253,7 @@ def _compile_once(asking: _Asking, builds: tuple[str, ...]) -> Lock:
         timeout_seconds=_SECONDS,
         stdin="".join(f"{line}\n" for line in inputs.requires),
         extra_env=RESOLVE_ENV,
+        own_project=bool(project),
     )
     text = answer.read_text("utf-8") if before else done.stdout
     problems: list[str] = []

@@ -84,6 +84,12 @@ def python_path(environment: Path) -> Path:
     return environment / "venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 
 
+def site_packages(environment: Path) -> tuple[Path, ...]:
+    """Return the folders of an environment that its distributions lie in."""
+    pattern = "Lib/site-packages" if sys.platform == "win32" else "lib/python*/site-packages"
+    return tuple(sorted((environment / "venv").glob(pattern)))
+
+
 def hold_path(home: Home, digest: str) -> Path:
     """Return the file that the lock of a digest is taken on."""
     return home.holds_dir / f"environment-{digest[:_HOLD_CHARACTERS]}"

@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from stemsep_envs.documents.lock import LockInputs
 from stemsep_envs.documents.target import Platform
 from stemsep_envs.environments import uv
+from stemsep_envs.environments.asking import Declared, declaring_lines
 from stemsep_envs.environments.torch_index import FAMILY, Place
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host import files
@@ -37,7 +39,14 @@ _MARKERS: dict[Platform, str] = {
 
 
 def find_builds(
-    inputs: LockInputs, place: Place, *, home: Home, what: str, offline: bool, scratch: Path
+    inputs: LockInputs,
+    place: Place,
+    *,
+    home: Home,
+    what: str,
+    offline: bool,
+    scratch: Path,
+    declared: Sequence[Declared] = (),
 ) -> tuple[str, ...]:
     """Return the exact builds (``torch==2.7.1+cu118``) that meet a question from a place of their own.
 
@@ -48,11 +57,12 @@ def find_builds(
         what: What is locked, in words.
         offline: Use only what the cache holds.
         scratch: A folder to work in.
+        declared: What source distributions were found to need.
 
     Raises:
         BuildError: No builds there meet the question; the resolver's reasoning is in `BuildError.output`.
     """
-    text = project_text(inputs, place)
+    text = project_text(inputs, place, declared)
     files.write_atomic(scratch / "pyproject.toml", text.encode())
     wheels = ["--no-build", *(option for name in inputs.builds for option in ("--no-binary-package", name))]
     common = ("--project", str(scratch), "--python", sys.executable, "--no-python-downloads")
@@ -78,7 +88,7 @@ def find_builds(
     return pins
 
 
-def project_text(inputs: LockInputs, place: Place) -> str:
+def project_text(inputs: LockInputs, place: Place, declared: Sequence[Declared] = ()) -> str:
     """Return the project that asks the question with the torch family bound to one place."""
     major, minor = map(int, inputs.python.split("."))
     marker = (
@@ -103,5 +113,6 @@ def project_text(inputs: LockInputs, place: Place) -> str:
         f"format = {json.dumps('flat' if place.kind == 'folder' else 'simple')}",
         "[tool.uv.sources]",
         *(f'{name} = {{ index = "torch" }}' for name in FAMILY),
+        *declaring_lines(inputs.builds, declared),
     ]
     return "\n".join(lines) + "\n"

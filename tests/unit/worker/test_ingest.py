@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from stemsep_envs.errors import LimitError, ModelError, StemsepEnvError
+from stemsep_envs.host import untrusted as module
 from stemsep_envs.host.files import copy_hashed
-from stemsep_envs.worker import ingest as module
 from stemsep_envs.worker.ingest import Ingested, ingest
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX files")

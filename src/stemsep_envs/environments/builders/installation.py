@@ -1,4 +1,4 @@
-"""What a builder is to install."""
+"""What a builder is to install: wheels alone, so that installing runs nothing of theirs."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Installation:
         link_mode: How files are to be joined to the package cache, by builders that have one.
         what: What is built, in words.
         offline: Forbid the network.
+        built: Folders with wheels that were built here, whose hashes the lock names.
     """
 
     folder: Path
@@ -33,8 +34,4 @@ class Installation:
     link_mode: LinkMode
     what: str
     offline: bool
-
-    @property
-    def wheels_alone(self) -> tuple[str, ...]:
-        """The distributions that must come as wheels: all but those that the runtime lists by name."""
-        return tuple(pin.name for pin in self.lock.pins if pin.name not in self.lock.inputs.builds)
+    built: tuple[Path, ...] = ()

@@ -58,10 +58,19 @@ def version(interpreter: Path, *, home: Home) -> str:
 
 def create(job: Installation, *, home: Home) -> None:
     """Make ``venv``; see `builders.Tool.create`."""
-    what = f"creating the environment of {job.what}"
-    done = run(_create_command(job, home), timeout_seconds=_CREATE_SECONDS)
+    make_venv(job.interpreter, job.folder / "venv", home=home, what=job.what)
+
+
+def make_venv(interpreter: Path, venv: Path, *, home: Home, what: str) -> None:
+    """Make an empty virtual environment that can be moved.
+
+    Raises:
+        BuildError: The interpreter could not; some systems package its module apart.
+    """
+    done = run(_create_command(interpreter, venv, home), timeout_seconds=_CREATE_SECONDS)
     if done.status != 0:
-        raise _failure(done, what)
+        raise _failure(done, f"creating the environment of {what}")
+    make_movable(venv)
 
 
 def install(job: Installation, *, home: Home) -> None:
@@ -83,7 +92,10 @@ def install(job: Installation, *, home: Home) -> None:
 
 def commands(job: Installation, *, home: Home) -> tuple[Command, ...]:
     """Return the commands to repeat by hand; see `builders.Tool.commands`."""
-    return (_create_command(job, home), _install_command(job, (str(job.interpreter), "-m", "pip"), home))
+    return (
+        _create_command(job.interpreter, job.folder / "venv", home),
+        _install_command(job, (str(job.interpreter), "-m", "pip"), home),
+    )
 
 
 def pip_environment(environ: Mapping[str, str], home: Home) -> dict[str, str]:
@@ -134,8 +146,9 @@ def _version_of(pip: tuple[str, ...], home: Home) -> str | None:
     return match[1] if match and Version(match[1]) >= _OLDEST else None
 
 
-def _create_command(job: Installation, home: Home) -> Command:
-    return _command((str(job.interpreter), "-I", "-m", "venv", "--without-pip", str(job.folder / "venv")), home)
+def _create_command(interpreter: Path, venv: Path, home: Home) -> Command:
+    # Without site (-S): what the interpreter has of packages, and the lines of their .pth files, has no part in it.
+    return _command((str(interpreter), "-I", "-S", "-m", "venv", "--without-pip", str(venv)), home)
 
 
 def _install_command(job: Installation, pip: tuple[str, ...], home: Home) -> Command:
@@ -143,7 +156,6 @@ def _install_command(job: Installation, pip: tuple[str, ...], home: Home) -> Com
         (
             *_install_options(job, pip),
             *("--quiet", "--no-compile", "--no-warn-script-location"),
-            *("--only-binary", ",".join(job.wheels_alone) or ":none:"),
             *("--requirement", str(job.lock_path)),
         ),
         home,
@@ -153,7 +165,8 @@ def _install_command(job: Installation, pip: tuple[str, ...], home: Home) -> Com
 def _install_options(job: Installation, pip: tuple[str, ...]) -> tuple[str, ...]:
     return (
         *(*pip, "--python", str(store.python_path(job.folder)), "install", "--require-hashes", "--no-deps"),
-        *("--no-input", "--disable-pip-version-check"),
+        *("--no-input", "--disable-pip-version-check", "--only-binary", ":all:"),
+        *(word for folder in job.built for word in ("--find-links", str(folder))),
         *torch_index.pip_arguments(job.place),
         *(("--no-index",) if job.offline else ()),
     )

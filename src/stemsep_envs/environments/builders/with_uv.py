@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from stemsep_envs.documents.canonical import digest_of_bytes
@@ -81,7 +82,8 @@ def missing_pins(job: Installation, *, home: Home, python: Path | None = None) -
         alone = Lock(inputs, job.lock.resolver, job.lock.resolved_on, (pin,))
         arguments = (
             *("pip", "install", "--dry-run", "--no-deps", "--reinstall", "--break-system-packages"),
-            *("--require-hashes", "--python", str(python or store.python_path(job.folder))),
+            *("--require-hashes", "--only-binary", ":all:", "--python", str(python or store.python_path(job.folder))),
+            *_folders(job),
             *torch_index.uv_arguments(job.place, inputs.target),
             *("--requirements", "-"),
         )
@@ -112,21 +114,27 @@ def _install_arguments(job: Installation, home: Home) -> tuple[str, ...]:
     # Every version and file is pinned, so which index has it does not matter: a torch index that also carries other
     # packages must not hide them.
     any_index = ("--index-strategy", "unsafe-best-match") if inputs.torch_packages else ()
-    if inputs.builds:  # those may be wheels too, where the index has one that fits
-        wheels = tuple(option for name in job.wheels_alone for option in ("--only-binary", name))
-    else:
-        wheels = ("--only-binary", ":all:")
     place = torch_index.uv_arguments(job.place, inputs.target)
     unlabelled = torch_index.unlabelled_pins(job.lock, job.place)
     constraints = ("--constraints", str(_kept_constraints(unlabelled, home))) if unlabelled else ()
     return (
         *("pip", "sync", "--quiet", "--require-hashes", "--link-mode", job.link_mode),
         *("--python", str(store.python_path(job.folder))),
-        *wheels,
+        *("--only-binary", ":all:"),
+        *_folders(job),
         *(place if "--index-strategy" in place else (*place, *any_index)),
         *constraints,
         str(job.lock_path),
     )
+
+
+def _folders(job: Installation) -> tuple[str, ...]:
+    """Return the options that name the folders of wheels built here, and those of the environment, which they hide."""
+    if not job.built:
+        return ()
+    told = uv.uv_environment(os.environ).get("UV_FIND_LINKS", "")
+    folders = (*map(str, job.built), *(place for place in told.split(",") if place))
+    return tuple(word for folder in folders for word in ("--find-links", folder))
 
 
 def _kept_constraints(text: str, home: Home) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,12 +18,10 @@ from stemsep_envs.environments.engines.members import Caps
 from stemsep_envs.environments.engines.patches import apply_patches
 from stemsep_envs.environments.engines.supplied import Place, missing_files, open_failure, read_patch_files
 from stemsep_envs.environments.engines.writing import Tree, seal, write_changes, write_members
+from stemsep_envs.environments.reporting import Report, silent
 from stemsep_envs.errors import BlockedError, BuildError, InvalidDocumentError, MismatchError, Problem, Reason
 from stemsep_envs.host import files, locks
 from stemsep_envs.host.paths import Home
-
-Report = Callable[[str, str], None]
-"""Told of each step as it begins: a word for the step, and the detail in words."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +89,6 @@ def engine_reasons(
     return tuple(reasons)
 
 
-def _silent(step: str, detail: str) -> None:
-    """Report to nobody."""
-
-
 def ensure_engine(  # noqa: PLR0913 - the whole order, once
     source: GitSource | ArchiveSource,
     patches: Sequence[PatchStep],
@@ -103,7 +97,7 @@ def ensure_engine(  # noqa: PLR0913 - the whole order, once
     runtime_dir: Path,
     artifacts: Mapping[str, Path] | None = None,
     offline: bool = False,
-    report: Report = _silent,
+    report: Report = silent,
     title: str = "the engine",
     caps: Caps | None = None,
 ) -> Engine:

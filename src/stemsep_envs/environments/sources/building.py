@@ -1,0 +1,162 @@
+"""From the pins of a lock that come as source to wheels that are installed like any other.
+
+A wheel that was built here is kept by what it was built from, for which Python: building the environment anew installs
+the same file. It is held to its hash, as what is fetched is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import Version
+
+from stemsep_envs.documents.base import parse_json
+from stemsep_envs.documents.canonical import digest_of
+from stemsep_envs.documents.environment import SourceBuild
+from stemsep_envs.documents.lock import Lock, Pin
+from stemsep_envs.environments.sources import backend
+from stemsep_envs.environments.sources.declared import CODE
+from stemsep_envs.environments.sources.fetching import fetch_sdist
+from stemsep_envs.environments.sources.finding import find_sdist, has_wheel
+from stemsep_envs.environments.sources.workshop import Workshop
+from stemsep_envs.errors import BuildError, StemsepEnvError
+from stemsep_envs.host import files, locks
+from stemsep_envs.host.machine import this_machine
+from stemsep_envs.host.paths import Home
+from stemsep_envs.host.untrusted import RefusedFileError, take
+
+_LARGEST_BYTES = 4 << 30
+_NOTE = "build.json"
+
+
+@dataclass(frozen=True)
+class BuiltWheel:
+    """A wheel that was built here: its file, and what it was built from."""
+
+    path: Path
+    build: SourceBuild
+
+
+def build_sources(lock: Lock, reasons: Mapping[str, str], shop: Workshop) -> dict[str, BuiltWheel]:
+    """Return a wheel for every pin of a lock that has none that fits, by name; built now, or before.
+
+    Args:
+        lock: What is to be installed.
+        reasons: Why a distribution may be built from source.
+        shop: Where it is built.
+
+    Raises:
+        BuildError: One is not to be had, or its build fails.
+        MismatchError: A source is not the one that is locked.
+        LimitError: A deadline, the disk, or another limit.
+    """
+    built = {}
+    for pin in lock.pins:
+        if pin.name not in lock.inputs.builds:
+            continue
+        known = _known(pin, shop)
+        if known is None and not has_wheel(pin, lock.inputs, home=shop.home, offline=shop.offline):
+            known = _build_once(pin, lock, reasons.get(pin.name, ""), shop)
+        if known is not None:
+            built[pin.name] = known
+    return built
+
+
+def with_built(lock: Lock, built: Mapping[str, BuiltWheel]) -> Lock:
+    """Return the lock to install from: the same, but that it names the hashes of the wheels that were built here."""
+    pins = tuple(
+        replace(pin, hashes=(built[pin.name].build.wheel_sha256,)) if pin.name in built else pin for pin in lock.pins
+    )
+    return replace(lock, pins=pins)
+
+
+def built_dir(home: Home) -> Path:
+    """Return the folder of wheels that were built here."""
+    return home.cache_dir / "built"
+
+
+def _folder(sdist_sha256: str, shop: Workshop) -> Path:
+    python = shop.interpreter
+    made_for = [python.implementation, python.version, python.soabi, this_machine().platform]
+    return built_dir(shop.home) / digest_of([sdist_sha256, *made_for])
+
+
+def _known(pin: Pin, shop: Workshop) -> BuiltWheel | None:
+    """Return the wheel that was built from one of a pin's files before, if it is as it was."""
+    for sha256 in pin.hashes:
+        found = _read(_folder(sha256, shop))
+        if found is not None:
+            return found
+    return None
+
+
+def _read(folder: Path) -> BuiltWheel | None:
+    try:
+        build = parse_json((folder / _NOTE).read_bytes(), SourceBuild, origin=str(folder))
+        path = folder / build.wheel
+        if files.sha256_of(path)[0] == build.wheel_sha256:
+            return BuiltWheel(path, build)
+    except (OSError, StemsepEnvError):
+        pass
+    return None
+
+
+def _build_once(pin: Pin, lock: Lock, reason: str, shop: Workshop) -> BuiltWheel:
+    sdist = find_sdist(pin.name, pin.version, lock.inputs, home=shop.home, offline=shop.offline)
+    archive, sha256 = fetch_sdist(sdist, hashes=pin.hashes, home=shop.home, offline=shop.offline)
+    folder = _folder(sha256, shop)
+    what = f"{pin.name} {pin.version}"
+    with locks.hold(
+        shop.home.holds_dir / f"built-{folder.name[:16]}",
+        on_wait=lambda: shop.report("wait", f"another process is building {what}"),
+    ):
+        found = _read(folder)
+        if found is not None:
+            return found
+        shop.report("build", f"{what} from its source, confined by {shop.confine.level}: {reason}")
+        files.remove_tree(folder)  # a damaged one
+        with files.scratch_dir(files.ensure_dir(built_dir(shop.home)), ".building-") as scratch:
+            staged = files.ensure_dir(scratch / "built")
+            build = _build(archive, sha256, pin, staged, scratch, shop)
+            files.write_atomic(staged / _NOTE, build.model_dump_json(indent=1).encode() + b"\n")
+            files.publish(staged, folder)
+        return BuiltWheel(folder / build.wheel, build)
+
+
+def _build(archive: Path, sha256: str, pin: Pin, staged: Path, scratch: Path, shop: Workshop) -> SourceBuild:
+    began, what = time.monotonic(), f"{pin.name} {pin.version}"
+    source = backend.unpack(archive, scratch / "work", shop, what=what)
+    system, environment = backend.make_ready(source, scratch, shop, what=what)
+    name = backend.build_wheel(source, system, environment, shop, what=what)
+    _refuse_other(name, pin, what)
+    try:
+        wheel_sha256, size = take(
+            source.work / backend.OUT / name, staged / name, max_bytes=_LARGEST_BYTES, copied=True
+        )
+    except RefusedFileError as why:
+        raise BuildError(f"the wheel that the build of {what} made was refused: {why}", code=CODE) from None
+    return SourceBuild(
+        source=archive.name,
+        source_sha256=sha256,
+        wheel=name,
+        wheel_sha256=wheel_sha256,
+        wheel_bytes=size,
+        built_with=environment.packages,
+        confined_by=shop.confine.level,
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def _refuse_other(name: str, pin: Pin, what: str) -> None:
+    """Refuse a wheel that is called like another distribution, another version, or like a path."""
+    try:
+        distribution, version, _, _ = parse_wheel_filename(name)
+        fits = "/" not in name and "\\" not in name and name.isascii() and name.isprintable()
+    except (InvalidWheelFilename, ValueError):
+        fits = False
+    if not fits or distribution != canonicalize_name(pin.name) or version.public != Version(pin.version).public:
+        raise BuildError(f"the build of {what} made another thing: {name[:120]!r}", code=CODE)
