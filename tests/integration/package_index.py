@@ -11,7 +11,7 @@ import textwrap
 import threading
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,6 +30,7 @@ def make_wheel(
     code: str = "",
     script: str | None = None,
     pth: str | None = None,
+    data: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a wheel with one module; equal arguments give equal bytes."""
     module = name.replace("-", "_")
@@ -44,6 +45,8 @@ def make_wheel(
         contents[f"{info}/entry_points.txt"] = f"[console_scripts]\n{script} = {module}:main\n"
     if pth is not None:
         contents[f"{module}.pth"] = pth
+    for inner, text in (data or {}).items():
+        contents[f"{module}-{version}.data/{inner}"] = text
     rows = "".join(f"{path},{_record_hash(text)},{len(text)}\n" for path, text in contents.items())
     contents[f"{info}/RECORD"] = f"{rows}{info}/RECORD,,\n"
     folder.mkdir(parents=True, exist_ok=True)

@@ -58,6 +58,8 @@ def engine_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     repository = tmp_path / "engine"
     (repository / "src").mkdir(parents=True)
     (repository / "src" / "toy_engine.py").write_text(ENGINE)
+    for name in ("json", "queue", "threading", "wave"):  # like modules that the worker needs itself
+        (repository / "src" / f"{name}.py").write_text("raise ImportError('the engine has a module of this name')\n")
     for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "one"]):
         identity = ["-c", "user.name=toy", "-c", "user.email=toy@example.invalid"]
         subprocess.run(["git", *identity, *command], cwd=repository, check=True, timeout=60)

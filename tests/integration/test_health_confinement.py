@@ -140,3 +140,18 @@ def test_only_bytecode_of_modules_that_are_there_is_taken(tmp_path: Path) -> Non
     assert [path.name for path in (venv / "lib" / "__pycache__").iterdir()] == ["there.cpython-311.pyc"]
     assert (venv / "lib" / "there.py").read_bytes() == b""
     assert sorted(path.name for path in tmp_path.iterdir()) == ["environment", "secret", "tree"]
+
+
+def test_bytecode_is_not_taken_from_elsewhere_through_a_link(tmp_path: Path) -> None:
+    """A confined check may put a link where a folder of its bytecode should be."""
+    venv, other = tmp_path / "environment" / "venv", tmp_path / "other"
+    for folder in (venv, other):
+        folder.mkdir(parents=True)
+    (venv / "there.py").touch()
+    (other / "there.cpython-311.pyc").write_bytes(b"of another environment")
+    scratch = tmp_path / "scratch"
+    base = scratch / "bytecode" / venv.relative_to("/")
+    base.parent.mkdir(parents=True)
+    base.symlink_to(other)
+    assert take_bytecode(scratch / "bytecode", venv) == 0
+    assert (other / "there.cpython-311.pyc").read_bytes() == b"of another environment"

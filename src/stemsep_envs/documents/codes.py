@@ -68,6 +68,7 @@ CODES: dict[str, Code] = {
     "registry_unfamiliar": Code(
         "The registry holds a field or word that this version does not know; it is kept.", "warning"
     ),
+    "package_refused": Code("A package takes the place of files that belong to the environment itself."),
     # Checkpoints.
     "checkpoint_refused": Code(
         "A checkpoint holds what has no safetensors form, or is damaged; the message says what."
@@ -95,6 +96,8 @@ CODES: dict[str, Code] = {
     "adopted_changed": Code("An interpreter that was adopted is not what it was when it was checked."),
     "pip_missing": Code("The interpreter has no pip that can build, and cannot make one."),
     "offline": Code("Something has to be fetched, and --offline forbids it; everything missing is listed."),
+    "source_missing": Code("No index has the source distribution that is to be built."),
+    "source_build_failed": Code("A source distribution cannot be built, or does not say what it needs."),
     "unhealthy": Code("A built environment failed its health check and was discarded."),
     "incomplete": Code("A built environment does not hold what its lock says, and was discarded."),
     "cache_poisoned": Code("Files in the package cache are not what their wheels hold; nothing is built from them."),

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from packaging.markers import default_environment
 from packaging.metadata import parse_email
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -94,7 +94,7 @@ def _wrong_with(
                     yield f"{who} needs {text}, which is not installed"
             elif not _fits(found.version, needed):
                 yield f"{who} needs {text}, and {found.version} is installed"
-    except (InvalidSpecifier, InvalidRequirement) as error:
+    except ValueError as error:  # specifiers, requirements, versions and markers have one each
         yield f"{who} says what cannot be read of its needs: {str(error).splitlines()[0]}"
 
 

@@ -53,13 +53,13 @@ def claims_of(records: Mapping[str, bytes]) -> dict[str, tuple[Claim, ...]]:
     Raises:
         ValueError: One is no RECORD; says which and where.
     """
-    claims: dict[str, tuple[Claim, ...]] = {}
+    claims: dict[str, list[Claim]] = {}
     for record, distribution in find_records(records):
         site = posixpath.dirname(posixpath.dirname(record))
         for path, claim in _rows(records[record], record, site, distribution):
             if path != record:
-                claims[path] = (*claims.get(path, ()), claim)
-    return claims
+                claims.setdefault(path, []).append(claim)
+    return {path: tuple(several) for path, several in claims.items()}
 
 
 def is_signature(path: str) -> bool:

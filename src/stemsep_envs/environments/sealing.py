@@ -69,13 +69,13 @@ class Sealing:
 
     Attributes:
         folder: The staging folder.
-        made: The paths that the builder made before anything was installed.
+        made: What the builder made before anything was installed: path to stamp.
         known_contents: For distributions that were installed before from the same wheel: what they held.
         accepted: Deviations that are the wheels' own.
     """
 
     folder: Path
-    made: frozenset[str]
+    made: Mapping[str, tuple[int, ...]]
     known_contents: Mapping[str, str]
     accepted: frozenset[Deviation]
     _installed: Listed | None = None
@@ -87,8 +87,10 @@ class Sealing:
 
         Raises:
             Deviating: The block failed, and something is not what the wheels hold: that is why, for all one knows.
+            BuildError: A package took the place of what the builder had made.
         """
         self._installed = _mended(list_files(self.folder))
+        self._refuse_replaced(self._installed)
         with ThreadPoolExecutor(1, thread_name_prefix="seal") as beside:
             self._looking = beside.submit(_look, self.folder, self._installed)
             try:
@@ -113,6 +115,18 @@ class Sealing:
         files.write_atomic(self.folder / MANIFEST, text)
         return Seal(manifest, digest_of_bytes(text), found.contents, _size(found.listed))
 
+    def _refuse_replaced(self, installed: Listed) -> None:
+        """Refuse packages that bring a Python of their own, or a word on where it finds its library."""
+        now = {path: stamp_of(facts) for path, facts in installed.entries.items()}
+        replaced = sorted(path for path, stamp in self.made.items() if now.get(path) != stamp)
+        if replaced:
+            raise BuildError(
+                f"a package takes the place of what belongs to the environment: {', '.join(replaced[:5])}",
+                hint="no package that is honest does; do not use the model that asks for it, and tell its publisher",
+                code="package_refused",
+                output="\n".join(replaced),
+            )
+
     def _compare(self) -> _Found:
         if self._installed is None or self._looking is None:
             raise RuntimeError("nothing was hashed")
@@ -122,7 +136,7 @@ class Sealing:
         if _record_stamps(listed) != _record_stamps(self._installed):
             looked = _compared(self.folder, looked.hashed, _claims(self.folder, listed))
         claims, contents = looked.claims, looked.contents
-        strangers = {path for path in self._installed.entries.keys() - self.made if _SITE in path}
+        strangers = {path for path in self._installed.entries.keys() - self.made.keys() if _SITE in path}
         deviations = tuple(_deviations(self.folder, listed, hashes, looked, strangers))
         deviations += tuple(_changed_records(listed, hashes, contents, self.known_contents))
         refused = tuple(item for item in deviations if item not in self.accepted)
@@ -161,7 +175,8 @@ class _Found:
 
 def begin(folder: Path, *, known_contents: Mapping[str, str], accepted: frozenset[Deviation]) -> Sealing:
     """Note what is there before anything is installed; the arguments are those of `Sealing`."""
-    return Sealing(folder, frozenset(list_files(folder).entries), known_contents, accepted)
+    made = {path: stamp_of(facts) for path, facts in list_files(folder).entries.items()}
+    return Sealing(folder, made, known_contents, accepted)
 
 
 def contents_of(claims: Mapping[str, tuple[Claim, ...]]) -> dict[str, str]:
@@ -194,7 +209,7 @@ def _mended(listed: Listed) -> Listed:
     odd = [
         path
         for path, facts in listed.entries.items()
-        if facts.st_mode & _NEVER_INSTALLED and stat.S_ISREG(facts.st_mode) and _SITE in path
+        if facts.st_mode & _NEVER_INSTALLED and stat.S_ISREG(facts.st_mode)
     ]
     for path in odd:
         (listed.root / path).chmod(stat.S_IMODE(listed.entries[path].st_mode) & ~_NEVER_INSTALLED)

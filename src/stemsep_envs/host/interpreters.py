@@ -125,7 +125,8 @@ def interpreter_at(path: Path) -> Interpreter:
 
 def folders_to_search(home: Home, environ: Mapping[str, str]) -> Iterator[Path]:
     """Yield the folders in which interpreters are looked for, in order of preference."""
-    yield from (Path(name) for name in environ.get("PATH", "").split(os.pathsep) if name)
+    # A relative entry would mean whatever lies in the folder that one stands in.
+    yield from (path for name in environ.get("PATH", "").split(os.pathsep) if (path := Path(name)).is_absolute())
     for tree, pattern in _trees(home, environ):
         for folder in sorted(tree.glob(pattern), reverse=True):
             yield folder / "bin"

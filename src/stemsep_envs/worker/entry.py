@@ -68,10 +68,10 @@ def main() -> int:
     parser.add_argument("--adapter", required=True, metavar="PATH", help="the runtime's adapter.py")
     parser.add_argument("--engine", metavar="PATH", help="the folder that the adapter imports its engine from")
     arguments = parser.parse_args()
-    if arguments.engine is not None:
-        sys.path.insert(0, arguments.engine)
     load_inside()
     service = importlib.import_module("inside.service")
+    if arguments.engine is not None:  # only now: a module of the engine's may be called like one that we need
+        sys.path.insert(0, arguments.engine)
     status: int = service.serve(incoming, outgoing, adapter_path=arguments.adapter)
     return status
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stemsep_envs.host.interpreters import Interpreter, described, find_interpreters
+from stemsep_envs.host.interpreters import Interpreter, described, find_interpreters, folders_to_search
 from stemsep_envs.host.paths import Home
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="makes links and scripts")
@@ -107,3 +107,10 @@ def test_folders_of_tools_are_searched(home: Home, tmp_path: Path) -> None:
 def test_the_newest_is_first(home: Home) -> None:
     keys = [item.version_key for item in find(home, Path("/usr/bin"))]
     assert keys == sorted(keys, reverse=True)
+
+
+def test_nothing_is_started_from_the_folder_that_one_stands_in(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/usr/bin")  # real interpreters, so that they would be found there
+    searched = set(folders_to_search(home, {"PATH": os.pathsep.join(("..", ".", "", "/bin"))}))
+    assert Path("/bin") in searched
+    assert all(folder.is_absolute() for folder in searched)

@@ -10,11 +10,15 @@ import csv
 import hashlib
 import io
 import os
+import re
 from pathlib import Path
 
 from stemsep_envs.host import files
 
 _ACTIVATION = ("activate", "activate.csh", "activate.fish", "activate.nu", "Activate.ps1", "activate.bat")
+_INTERPRETER = re.compile(r"python[\d.]*", re.IGNORECASE)
+"""What scripts are started by: one that is called so would start itself. The seal refuses it."""
+
 _HEADER = b"""#!/bin/sh
 '''exec' "$(dirname -- "$(realpath -- "$0")")"/python "$0" "$@"
 ' '''
@@ -23,21 +27,29 @@ _HEADER = b"""#!/bin/sh
 
 
 def make_movable(venv: Path) -> None:
-    """Take the folder's name out of scripts and configuration; the files of distributions stay as RECORD says.
+    """Take the folder's name out of the configuration of an empty environment, and its scripts for shells out of it."""
+    config = venv / "pyvenv.cfg"
+    lines = [line for line in config.read_text("utf-8").splitlines() if not line.startswith("command")]
+    files.write_atomic(config, "".join(f"{line}\n" for line in lines).encode())
+    for name in _ACTIVATION:
+        files.remove_file(_scripts_dir(venv) / name)
+
+
+def make_scripts_movable(venv: Path) -> None:
+    """Take the folder's name out of the scripts of distributions, and let their RECORDs say so.
 
     On Windows the launchers of scripts are programs with the path inside, and keep it: workers start the interpreter
     itself.
     """
-    config = venv / "pyvenv.cfg"
-    lines = [line for line in config.read_text("utf-8").splitlines() if not line.startswith("command")]
-    files.write_atomic(config, "".join(f"{line}\n" for line in lines).encode())
-    scripts = venv / ("Scripts" if os.name == "nt" else "bin")
-    for name in _ACTIVATION:
-        files.remove_file(scripts / name)
+    scripts = _scripts_dir(venv)
     if os.name == "nt":
         return
     for record in venv.glob("lib/python*/site-packages/*.dist-info/RECORD"):
         _mend_scripts(record, scripts, str(venv).encode())
+
+
+def _scripts_dir(venv: Path) -> Path:
+    return venv / ("Scripts" if os.name == "nt" else "bin")
 
 
 def _mend_scripts(record: Path, scripts: Path, named: bytes) -> None:
@@ -46,7 +58,7 @@ def _mend_scripts(record: Path, scripts: Path, named: bytes) -> None:
     changed = False
     for row in rows:
         path = Path(os.path.normpath(record.parents[1] / row[0]))
-        if path.parent != scripts or not path.is_file():
+        if path.parent != scripts or path.is_symlink() or not path.is_file() or _INTERPRETER.fullmatch(path.name):
             continue
         data = path.read_bytes()
         body = _without_header(data, named)

@@ -17,7 +17,7 @@ from packaging.version import Version
 from stemsep_envs.documents.lock import Lock, Pin
 from stemsep_envs.environments import store, torch_index
 from stemsep_envs.environments.builders.installation import Installation
-from stemsep_envs.environments.builders.moving import make_movable
+from stemsep_envs.environments.builders.moving import make_movable, make_scripts_movable
 from stemsep_envs.errors import BuildError, MismatchError, StemsepEnvError
 from stemsep_envs.host import files
 from stemsep_envs.host.paths import Home
@@ -87,7 +87,7 @@ def install(job: Installation, *, home: Home) -> None:
         if done.status != 0:
             missing = _missing_pins(job, pip, home) if job.offline else ()
             raise _failure(done, f"installing {job.what}", missing=missing)
-    make_movable(job.folder / "venv")
+    make_scripts_movable(job.folder / "venv")
 
 
 def commands(job: Installation, *, home: Home) -> tuple[Command, ...]:
@@ -154,7 +154,7 @@ def _create_command(interpreter: Path, venv: Path, home: Home) -> Command:
 def _install_command(job: Installation, pip: tuple[str, ...], home: Home) -> Command:
     return _command(
         (
-            *_install_options(job, pip),
+            *_install_options(job, pip, store.python_path(job.folder)),
             *("--quiet", "--no-compile", "--no-warn-script-location"),
             *("--requirement", str(job.lock_path)),
         ),
@@ -162,9 +162,9 @@ def _install_command(job: Installation, pip: tuple[str, ...], home: Home) -> Com
     )
 
 
-def _install_options(job: Installation, pip: tuple[str, ...]) -> tuple[str, ...]:
+def _install_options(job: Installation, pip: tuple[str, ...], python: Path) -> tuple[str, ...]:
     return (
-        *(*pip, "--python", str(store.python_path(job.folder)), "install", "--require-hashes", "--no-deps"),
+        *(*pip, "--python", str(python), "install", "--require-hashes", "--no-deps"),
         *("--no-input", "--disable-pip-version-check", "--only-binary", ":all:"),
         *(word for folder in job.built for word in ("--find-links", str(folder))),
         *torch_index.pip_arguments(job.place),
@@ -173,13 +173,16 @@ def _install_options(job: Installation, pip: tuple[str, ...]) -> tuple[str, ...]
 
 
 def _missing_pins(job: Installation, pip: tuple[str, ...], home: Home) -> tuple[Pin, ...]:
-    """Return the distributions that are in no folder pip was told of; it stops at the first, so each is asked alone."""
+    """Return the distributions that are in no folder pip was told of; it stops at the first, so each is asked alone.
+
+    Asked of the base interpreter: the environment's own would run what was installed before the one that is missing.
+    """
     missing = []
     with files.scratch_dir(job.folder, "asking-") as scratch:
         for pin in job.lock.pins:
             alone = Lock(job.lock.inputs, job.lock.resolver, job.lock.resolved_on, (pin,))
             files.write_atomic(scratch / "one.txt", alone.body.encode())
-            options = (*_install_options(job, pip), "--dry-run", "--ignore-installed", "--quiet")
+            options = (*_install_options(job, pip, job.interpreter), "--dry-run", "--ignore-installed", "--quiet")
             command = _command((*options, "--requirement", str(scratch / "one.txt")), home)
             if run(command, timeout_seconds=_ASK_SECONDS).status != 0:
                 missing.append(pin)

@@ -33,6 +33,7 @@ def create(job: Installation, *, home: Home) -> None:
         offline=False,
         timeout_seconds=_CREATE_SECONDS,
     )
+    _remove_lock(job)
 
 
 def install(job: Installation, *, home: Home) -> None:
@@ -56,6 +57,7 @@ def install(job: Installation, *, home: Home) -> None:
             output=f"missing: {', '.join(f'{pin.name} {pin.version}' for pin in missing)}",
             command=error.command,
         ) from None
+    _remove_lock(job)
 
 
 def commands(job: Installation, *, home: Home) -> tuple[Command, ...]:
@@ -102,6 +104,11 @@ def missing_pins(job: Installation, *, home: Home, python: Path | None = None) -
             if "Would download" in done.stderr:  # its description is here, its file is not
                 missing.append(pin)
     return tuple(missing)
+
+
+def _remove_lock(job: Installation) -> None:
+    """Remove the file that uv takes its lock on: every user may write it, and it is no part of what was built."""
+    files.remove_file(job.folder / "venv" / ".lock")
 
 
 def _create_arguments(job: Installation) -> tuple[str, ...]:
