@@ -22,13 +22,14 @@ from stemsep_envs.commands.confinement import BuildConfinement
 from stemsep_envs.documents.environment import BuilderName
 from stemsep_envs.documents.lock import Lock
 from stemsep_envs.documents.target import Target
+from stemsep_envs.environments.collecting import Rules, collect, remove_environment
 from stemsep_envs.environments.ensure import Environment, ensure_environment
 from stemsep_envs.environments.locking import lock_inputs
 from stemsep_envs.environments.pylock import export_pylock
 from stemsep_envs.environments.repairing import repair
 from stemsep_envs.environments.resolving import resolve
-from stemsep_envs.environments.sources.building import built_dir
-from stemsep_envs.environments.sources.fetching import sources_dir
+from stemsep_envs.environments.sources import places
+from stemsep_envs.environments.sources.places import built_dir, sources_dir
 from stemsep_envs.environments.verifying import verify
 from stemsep_envs.errors import BuildError, MismatchError, StemsepEnvError
 from stemsep_envs.host.files import remove_tree
@@ -440,3 +441,23 @@ def test_nobody_else_may_write_in_an_environment(server: Server, home: Home, ind
     environment = ensured(home)
     everything = [path for path in environment.dir.rglob("*") if not path.is_symlink()]
     assert not [path for path in everything if path.stat().st_mode & 0o022]
+
+
+def test_what_was_built_goes_when_no_environment_has_it(
+    server: Server, home: Home, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_sdist(index / "harmonics", "harmonics", "0.7", ["tempo"])
+    environment = ensured(home)
+    monkeypatch.setattr(places, "_YOUNG_SECONDS", -1.0)
+    collect(home, Rules(), served=(), dry_run=False)
+    assert len(list(built_dir(home).glob("*/*.whl"))) == 1
+    remove_environment(home, environment.digest)
+    monkeypatch.setattr(places, "_YOUNG_SECONDS", 3600.0)
+    collect(home, Rules(), served=(), dry_run=False)
+    assert len(list(built_dir(home).glob("*/*.whl"))) == 1  # a build that goes on may want it
+    monkeypatch.setattr(places, "_YOUNG_SECONDS", -1.0)
+    gone = collect(home, Rules(), served=(), dry_run=False)
+    assert "harmonics" in gone.distributions
+    assert not list(built_dir(home).glob("*/*.whl"))
+    assert not list(sources_dir(home).glob("*/*.tar.gz"))
+    ensured(home)

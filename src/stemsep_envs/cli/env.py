@@ -93,6 +93,10 @@ def show_environment(console: Console, environment: str) -> int:
         console.line(f"adopted      {receipt.adopted.python}")
         for words in receipt.adopted.differences:
             console.line(f"             not as locked: {words}")
+    for name, build in receipt.built_from_source.items():
+        console.line(
+            f"from source  {name}: {build.source}, built in {build.seconds:.1f} s, confined by {build.confined_by}"
+        )
     console.line(f"packages     {', '.join(f'{package.name} {package.version}' for package in receipt.packages)}")
     return 0
 

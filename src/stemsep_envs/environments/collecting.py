@@ -166,8 +166,7 @@ def collect(home: Home, rules: Rules, *, served: Collection[str], dry_run: bool)
     left = list(store.list_environments(home))
     idle_engines = tuple(digest for digest in _engines_without(home, left) if _remove_engine(home, digest))
     distributions = package_cache.unneeded(home, left)
-    if package_cache.is_own(home):
-        package_cache.remove(home, distributions)
+    package_cache.remove(home, distributions)
     after = survey_home(home, left)
     gone = tuple(name for name in leftovers if not (home.root / name).exists())
     return Collected(removed, kept, idle_engines, gone, distributions, freed_between(before, after), after.total())
@@ -191,9 +190,8 @@ def survey_home(home: Home, environments: Collection[Stored]) -> Survey:
     folders[_LEFTOVERS] = [home.root / name for name in _leftovers(home)]
     for engine in engines.list_engines(home):
         folders[engine.digest] = [engine.dir]
-    if package_cache.is_own(home):
-        for distribution, places in package_cache.folders_by_distribution(home).items():
-            folders[CACHE + distribution] = places
+    for distribution, places in package_cache.folders_by_distribution(home).items():
+        folders[CACHE + distribution] = places
     return survey(folders)
 
 

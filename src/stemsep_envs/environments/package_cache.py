@@ -1,7 +1,8 @@
 """The package cache of a home: which distributions it keeps, which of them nobody needs, and letting those go.
 
-Only a cache that is this home's own is ever emptied: another may serve other homes and projects. uv itself removes what
-goes; where its files lie is looked at only to say how much that is.
+It is uv's cache, and beside it what is built from source. Only a cache that is this home's own is ever emptied:
+another may serve other homes and projects. uv itself removes what goes; where its files lie is looked at only to say
+how much that is.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from packaging.utils import canonicalize_name
 
 from stemsep_envs.documents.lock import parse_lock
 from stemsep_envs.environments import store, uv
+from stemsep_envs.environments.sources.places import kept_by_distribution
 from stemsep_envs.errors import StemsepEnvError
+from stemsep_envs.host import files
 from stemsep_envs.host.paths import Home
 
 _log = logging.getLogger(__name__)
@@ -32,10 +35,11 @@ def is_own(home: Home) -> bool:
 
 
 def folders_by_distribution(home: Home) -> dict[str, list[Path]]:
-    """Return the folders of the cache for each distribution that it keeps; everything else under `UNKNOWN`."""
-    cache = uv.cache_dir(home)
+    """Return the folders of this home's own cache for each distribution; everything else under `UNKNOWN`."""
     found: dict[str, list[Path]] = {}
-    for bucket in _entries(cache):
+    for distribution, folder in kept_by_distribution(home):
+        found.setdefault(distribution, []).append(folder)
+    for bucket in _entries(uv.cache_dir(home)) if is_own(home) else ():
         if bucket.name.startswith("archive-") and bucket.is_dir():
             for archive in _entries(bucket):
                 found.setdefault(_distribution_of(archive), []).append(archive)
@@ -46,8 +50,6 @@ def folders_by_distribution(home: Home) -> dict[str, list[Path]]:
 
 def unneeded(home: Home, environments: Collection[store.Stored]) -> tuple[str, ...]:
     """Return the distributions in this home's own cache that none of these environments has and no build wants."""
-    if not is_own(home):
-        return ()
     needed = {package.name for stored in environments if stored.receipt for package in stored.receipt.packages}
     needed |= set(_being_built(home))
     return tuple(sorted(folders_by_distribution(home).keys() - needed - {UNKNOWN}))
@@ -60,6 +62,11 @@ def remove(home: Home, distributions: Collection[str]) -> None:
         BuildError: uv could not.
         LimitError: Another process kept the cache to itself for too long.
     """
+    for distribution, folder in kept_by_distribution(home):
+        if distribution in distributions:
+            files.remove_tree(folder)
+    if not is_own(home):
+        return
     names = sorted(distributions)
     for start in range(0, len(names), _AT_ONCE):
         _call(home, ("cache", "clean", "--quiet", *names[start : start + _AT_ONCE]))

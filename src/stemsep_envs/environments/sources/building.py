@@ -22,11 +22,11 @@ from stemsep_envs.environments.sources import backend
 from stemsep_envs.environments.sources.declared import CODE
 from stemsep_envs.environments.sources.fetching import fetch_sdist
 from stemsep_envs.environments.sources.finding import find_sdist, has_wheel
+from stemsep_envs.environments.sources.places import built_dir
 from stemsep_envs.environments.sources.workshop import Workshop
 from stemsep_envs.errors import BuildError, StemsepEnvError
 from stemsep_envs.host import files, locks
 from stemsep_envs.host.machine import this_machine
-from stemsep_envs.host.paths import Home
 from stemsep_envs.host.untrusted import RefusedFileError, take
 
 _LARGEST_BYTES = 4 << 30
@@ -72,11 +72,6 @@ def with_built(lock: Lock, built: Mapping[str, BuiltWheel]) -> Lock:
         replace(pin, hashes=(built[pin.name].build.wheel_sha256,)) if pin.name in built else pin for pin in lock.pins
     )
     return replace(lock, pins=pins)
-
-
-def built_dir(home: Home) -> Path:
-    """Return the folder of wheels that were built here."""
-    return home.cache_dir / "built"
 
 
 def _folder(sdist_sha256: str, shop: Workshop) -> Path:

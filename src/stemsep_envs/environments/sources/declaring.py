@@ -14,8 +14,9 @@ from stemsep_envs.documents.lock import LockInputs
 from stemsep_envs.environments.asking import Declared
 from stemsep_envs.environments.sources import backend
 from stemsep_envs.environments.sources.declared import CODE, read_metadata, static_metadata
-from stemsep_envs.environments.sources.fetching import fetch_sdist, sources_dir
+from stemsep_envs.environments.sources.fetching import fetch_sdist
 from stemsep_envs.environments.sources.finding import find_sdist
+from stemsep_envs.environments.sources.places import sources_dir
 from stemsep_envs.environments.sources.workshop import Workshop
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host import files

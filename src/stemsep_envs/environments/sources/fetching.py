@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stemsep_envs.environments.sources.finding import Sdist
+from stemsep_envs.environments.sources.places import sources_dir
 from stemsep_envs.errors import BuildError, LimitError, MismatchError
 from stemsep_envs.host import files, locks
 from stemsep_envs.host.downloads import Expected, Source, WrongContentError, fetch_into
@@ -53,11 +54,6 @@ def fetch_sdist(sdist: Sdist, *, hashes: tuple[str, ...] | None, home: Home, off
         files.publish(part, final)
         discard(part)
         return final, sha256
-
-
-def sources_dir(home: Home) -> Path:
-    """Return the folder of source distributions, and of what they declare."""
-    return home.cache_dir / "sources"
 
 
 def kept_path(home: Home, sha256: str, filename: str) -> Path:
