@@ -136,6 +136,7 @@ class Server:
         broken: Indexes that answer with an error.
         delay_seconds: How long every answer takes to begin.
         lying: Files that are served with other content than their page promises.
+        login: ``name:password`` without which nothing is served; none is needed when empty.
     """
 
     root: Path
@@ -144,6 +145,7 @@ class Server:
     broken: set[str] = field(default_factory=set)
     delay_seconds: float = 0.0
     lying: set[str] = field(default_factory=set)
+    login: str = ""
 
 
 @contextmanager
@@ -157,7 +159,12 @@ def served(root: Path) -> Iterator[Server]:
             server.asked.append(self.path)
             time.sleep(server.delay_seconds)
             status, kind, body = _answer(server, self.path)
+            given = self.headers.get("Authorization", "").removeprefix("Basic ")
+            if server.login and base64.b64decode(given).decode() != server.login:
+                status, kind, body = 401, "text/plain", b"who are you"
             self.send_response(status)
+            if status == 401:
+                self.send_header("WWW-Authenticate", 'Basic realm="index"')
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

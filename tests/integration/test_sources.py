@@ -461,3 +461,30 @@ def test_what_was_built_goes_when_no_environment_has_it(
     assert not list(built_dir(home).glob("*/*.whl"))
     assert not list(sources_dir(home).glob("*/*.tar.gz"))
     ensured(home)
+
+
+def test_a_source_lies_in_a_folder(server: Server, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_sdist(tmp_path / "Ordner-ü", "harmonics", "0.7", ["tempo"])
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "Ordner-ü"))
+    monkeypatch.chdir(tmp_path)
+    assert ensured(home).receipt.built_from_source["harmonics"].source == "harmonics-0.7.tar.gz"
+
+
+@pytest.mark.parametrize("variable", ["UV_DEFAULT_INDEX", "UV_INDEX"])
+def test_a_source_is_fetched_with_the_login_of_its_index(
+    server: Server, home: Home, index: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    make_sdist(index / "harmonics", "harmonics", "0.7", ["tempo"])
+    server.login = "user:pass word"
+    address = f"{server.url}/index".replace("://", "://user:pass%20word@")
+    monkeypatch.setenv(variable, f"own={address}" if variable == "UV_INDEX" else address)
+    environment = ensured(home)
+    assert environment.receipt.built_from_source["harmonics"].source == "harmonics-0.7.tar.gz"
+    assert "word" not in (environment.dir / "receipt.json").read_text()
+    remove_tree(built_dir(home))
+    remove_tree(sources_dir(home))
+    remove_tree(home.environments_dir)
+    server.lying.add("harmonics-0.7.tar.gz")
+    with pytest.raises(MismatchError) as caught:
+        ensured(home)
+    assert "word" not in caught.value.message
