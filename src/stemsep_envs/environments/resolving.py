@@ -25,6 +25,8 @@ from stemsep_envs.environments.confining import Confine
 from stemsep_envs.environments.explaining import is_unsatisfiable, unsatisfiable
 from stemsep_envs.environments.reporting import Report, silent
 from stemsep_envs.environments.sources.declaring import declared_by
+from stemsep_envs.environments.sources.fetching import fetch_sdist
+from stemsep_envs.environments.sources.finding import find_sdist
 from stemsep_envs.environments.sources.workshop import Workshop
 from stemsep_envs.environments.torch_builds import find_builds
 from stemsep_envs.errors import BuildError
@@ -225,6 +227,23 @@ def _is_for_another(pin: Pin, target: Target) -> bool:
     return pin.name in torch_index.FAMILY and _ACCELERATOR_LABEL.fullmatch(label) is not None and label != wanted
 
 
+def _with_hashes(text: str, asking: _Asking) -> str:
+    """Return the resolver's answer with a hash for each source distribution of a place that gives none.
+
+    Of wheels it finds those out by itself; a source it has no reason to fetch.
+    """
+
+    def pinned(line: str) -> str:
+        name, _, version = line.partition("==")
+        if name not in asking.inputs.builds or version.endswith("\\"):
+            return line
+        sdist = find_sdist(name, version, asking.inputs, home=asking.home, offline=asking.offline)
+        _, sha256 = fetch_sdist(sdist, hashes=None, home=asking.home, offline=asking.offline)
+        return f"{line} \\\n    --hash=sha256:{sha256}"
+
+    return "\n".join(map(pinned, text.split("\n")))
+
+
 def _compile_once(asking: _Asking, builds: tuple[str, ...]) -> Lock:
     """Resolve with these constraints on the torch family."""
     inputs, before = asking.inputs, asking.before
@@ -255,7 +274,7 @@ def _compile_once(asking: _Asking, builds: tuple[str, ...]) -> Lock:
         extra_env=RESOLVE_ENV,
         own_project=bool(project),
     )
-    text = answer.read_text("utf-8") if before else done.stdout
+    text = _with_hashes(answer.read_text("utf-8") if before else done.stdout, asking)
     problems: list[str] = []
     pins = parse_body(text, problems)
     if problems:
