@@ -32,10 +32,12 @@ _LAST_WORDS_SECONDS = 2.0
 """How long the pipes of an ended process are still read: one that it left behind may hold them open for ever."""
 
 _SECRET = re.compile(
-    r"(?ix) (?P<before> ://[^/\s:@]*: | ://) [^\s/]+ (?P<after>@)"  # the password, or the token, of an address
+    # The password of an address, to its last @ as it may hold a slash (what is all digits is a port), or the token.
+    r"(?ix) (?P<before> ://[^/\s:@'\"]*: (?!\d+(?:/|\s|$)) (?=[^\s'\"]*@) | :// (?=[^\s/'\"]+@))"
+    r"  (?: (?<=:) [^\s'\"]+ | [^\s/'\"]+ ) (?P<after>@)"
     r"| (?P<name> [\w-]*(?:token|password|passwd|secret|api[_-]?key|signature)[\w-]*= | --[\w-]*(?:token|password)\s+"
-    r"  | \bauthorization:\s*\w+\s+ | \bbearer\s+) [^\s&'\"]+"
-    r"| \b(?P<kind> hf_|gh[pousr]_|github_pat_) \w{16,}"
+    r"  | [?&]sig= | \bauthorization:\s*\w+\s+ | \bbearer\s+) [^\s&'\"]+"
+    r"| \b(?P<kind> hf_|gh[pousr]_|github_pat_|glpat-|pypi-AgE) [\w-]{16,}"
 )
 
 

@@ -300,6 +300,13 @@ def test_an_end_in_words(status: int, words: str, *, over_limit: bool) -> None:
         ("unexpected token: 'x' at a@b.c", "unexpected token: 'x' at a@b.c"),
         ("git+https://host/owner/repo@v1.0", "git+https://host/owner/repo@v1.0"),
         ("/home/a:b@c/x", "/home/a:b@c/x"),
+        ("http://bob:s3cr3t/pw@127.0.0.1:80/x", "http://bob:***@127.0.0.1:80/x"),
+        ("'https://u:p@h/s' to a@b.c", "'https://u:***@h/s' to a@b.c"),
+        ("https://host:8080/a@b", "https://host:8080/a@b"),
+        ("hf://owner/name@main/path", "hf://owner/name@main/path"),
+        ("https://host/c?sig=abc%3D&x=1", "https://host/c?sig=***&x=1"),
+        ("pypi-AgEIcHlwaS5vcmcCJDk5abc", "pypi-AgE***"),
+        ("glpat-abcdefghijklmnopqrst", "glpat-***"),
     ],
 )
 def test_secrets_are_not_shown(text: str, hidden: str) -> None:
