@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -488,3 +489,30 @@ def test_a_source_is_fetched_with_the_login_of_its_index(
     with pytest.raises(MismatchError) as caught:
         ensured(home)
     assert "word" not in caught.value.message
+
+
+def test_a_killed_build_leaves_nothing_that_stays(server: Server, home: Home, index: Path, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    make_sdist(index / "harmonics", "harmonics", "0.7", ["tempo"], metadata_version="2.2")
+    program = f"""
+import time
+from pathlib import Path
+from tests.integration.test_sources import ensured
+from stemsep_envs.environments.sources import backend
+from stemsep_envs.host.paths import Home
+def build_wheel(*arguments, **named):
+    Path({str(begun)!r}).touch()
+    time.sleep(60)
+backend.build_wheel = build_wheel
+ensured(Home(Path({str(home.root)!r})))
+"""
+    child = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
+    while not begun.exists():
+        assert child.poll() is None
+        time.sleep(0.05)
+    child.kill()
+    child.wait()
+    assert len(list(built_dir(home).glob(".making-*"))) == 1
+    ensured(home)
+    assert not list(built_dir(home).glob(".*"))
+    assert not list(sources_dir(home).glob(".*"))

@@ -22,7 +22,7 @@ from stemsep_envs.environments.sources import backend
 from stemsep_envs.environments.sources.declared import CODE
 from stemsep_envs.environments.sources.fetching import fetch_sdist
 from stemsep_envs.environments.sources.finding import find_sdist, has_wheel
-from stemsep_envs.environments.sources.places import built_dir
+from stemsep_envs.environments.sources.places import built_dir, scratch_of
 from stemsep_envs.environments.sources.workshop import Workshop
 from stemsep_envs.errors import BuildError, StemsepEnvError
 from stemsep_envs.host import files, locks
@@ -114,7 +114,7 @@ def _build_once(pin: Pin, lock: Lock, reason: str, shop: Workshop) -> BuiltWheel
             return found
         shop.report("build", f"{what} from its source, confined by {shop.confine.level}: {reason}")
         files.remove_tree(folder)  # a damaged one
-        with files.scratch_dir(files.ensure_dir(built_dir(shop.home)), ".building-") as scratch:
+        with scratch_of(folder) as scratch:
             staged = files.ensure_dir(scratch / "built")
             build = _build(archive, sha256, pin, staged, scratch, shop)
             files.write_atomic(staged / _NOTE, build.model_dump_json(indent=1).encode() + b"\n")

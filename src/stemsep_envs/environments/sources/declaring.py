@@ -16,10 +16,10 @@ from stemsep_envs.environments.sources import backend
 from stemsep_envs.environments.sources.declared import CODE, read_metadata, static_metadata
 from stemsep_envs.environments.sources.fetching import fetch_sdist
 from stemsep_envs.environments.sources.finding import find_sdist
-from stemsep_envs.environments.sources.places import sources_dir
+from stemsep_envs.environments.sources.places import scratch_of, sources_dir
 from stemsep_envs.environments.sources.workshop import Workshop
 from stemsep_envs.errors import BuildError
-from stemsep_envs.host import files
+from stemsep_envs.host import files, locks
 
 _NOTE = "declared.json"
 
@@ -41,16 +41,17 @@ def declared_by(name: str, version: str, inputs: LockInputs, shop: Workshop) -> 
     sdist = find_sdist(name, version, inputs, home=shop.home, offline=shop.offline)
     archive, sha256 = fetch_sdist(sdist, hashes=None, home=shop.home, offline=shop.offline)
     note = sources_dir(shop.home) / sha256 / _NOTE
-    known = _read(note)
-    if known is not None:
-        return known
-    shop.report("lock", f"asking {what} what it needs, confined by {shop.confine.level}")
-    with files.scratch_dir(files.ensure_dir(sources_dir(shop.home)), ".asking-") as scratch:
-        found = _ask(archive, scratch, shop, what=what)
-    if (found.name, found.version) != (name, version):
-        raise BuildError(f"the source of {what} says that it is {found.name} {found.version}", code=CODE)
-    files.write_atomic(note, json.dumps(asdict(found), indent=1).encode())
-    return found
+    with locks.hold(shop.home.holds_dir / f"declared-{sha256[:16]}"):
+        known = _read(note)
+        if known is not None:
+            return known
+        shop.report("lock", f"asking {what} what it needs, confined by {shop.confine.level}")
+        with scratch_of(note.parent) as scratch:
+            found = _ask(archive, scratch, shop, what=what)
+        if (found.name, found.version) != (name, version):
+            raise BuildError(f"the source of {what} says that it is {found.name} {found.version}", code=CODE)
+        files.write_atomic(note, json.dumps(asdict(found), indent=1).encode())
+        return found
 
 
 def _ask(archive: Path, scratch: Path, shop: Workshop, *, what: str) -> Declared:

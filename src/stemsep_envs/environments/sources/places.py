@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from packaging.utils import (
@@ -14,6 +15,7 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
+from stemsep_envs.host import files
 from stemsep_envs.host.paths import Home
 
 _YOUNG_SECONDS = 3600.0
@@ -28,6 +30,16 @@ def built_dir(home: Home) -> Path:
 def sources_dir(home: Home) -> Path:
     """Return the folder of source distributions, and of what they declare: a folder each, named by the hash."""
     return home.cache_dir / "sources"
+
+
+@contextmanager
+def scratch_of(folder: Path) -> Iterator[Path]:
+    """Yield a scratch folder beside what is made. The caller holds its lock: what killed ones left there goes first."""
+    prefix = f".making-{folder.name[:16]}-"
+    for leftover in folder.parent.glob(f"{prefix}*"):
+        files.remove_tree(leftover)
+    with files.scratch_dir(folder.parent, prefix) as scratch:
+        yield scratch
 
 
 def kept_by_distribution(home: Home) -> Iterator[tuple[NormalizedName, Path]]:
