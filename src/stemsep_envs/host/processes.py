@@ -8,7 +8,6 @@ through us alone. A process that left that session escapes us; those of workers 
 from __future__ import annotations
 
 import os
-import re
 import select
 import shlex
 import signal
@@ -23,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 
 from stemsep_envs.errors import LimitError, StemsepEnvError
+from stemsep_envs.host.hiding import hide_secrets
 from stemsep_envs.host.pipes import Reader, Sink, Stop, Writer
 
 _KEEP_BYTES = 1 << 20
@@ -30,15 +30,6 @@ _KEEP_BYTES = 1 << 20
 
 _LAST_WORDS_SECONDS = 2.0
 """How long the pipes of an ended process are still read: one that it left behind may hold them open for ever."""
-
-_SECRET = re.compile(
-    # The password of an address, to its last @ as it may hold a slash (what is all digits is a port), or the token.
-    r"(?ix) (?P<before> ://[^/\s:@'\"]*: (?!\d+(?:/|\s|$)) (?=[^\s'\"]*@) | :// (?=[^\s/'\"]+@))"
-    r"  (?: (?<=:) [^\s'\"]+ | [^\s/'\"]+ ) (?P<after>@)"
-    r"| (?P<name> [\w-]*(?:token|password|passwd|secret|api[_-]?key|signature)[\w-]*= | --[\w-]*(?:token|password)\s+"
-    r"  | [?&]sig= | \bauthorization:\s*\w+\s+ | \bbearer\s+) [^\s&'\"]+"
-    r"| \b(?P<kind> hf_|gh[pousr]_|github_pat_|glpat-|pypi-AgE) [\w-]{16,}"
-)
 
 
 @dataclass(frozen=True)
@@ -72,13 +63,6 @@ class Completed:
     stdout: str
     stderr: str
     elapsed_seconds: float
-
-
-def hide_secrets(text: str) -> str:
-    """Replace passwords and tokens by ``***``: in addresses, in arguments that are called so, and known kinds."""
-    return _SECRET.sub(
-        lambda match: f"{match['before'] or match['name'] or match['kind']}***{match['after'] or ''}", text
-    )
 
 
 def run(

@@ -20,8 +20,9 @@ from stemsep_envs.environments.builders.installation import Installation
 from stemsep_envs.environments.builders.moving import make_movable, make_scripts_movable
 from stemsep_envs.errors import BuildError, MismatchError, StemsepEnvError
 from stemsep_envs.host import files
+from stemsep_envs.host.hiding import hide_secrets
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.processes import Command, Completed, hide_secrets, run, words_for_status
+from stemsep_envs.host.processes import Command, Completed, run, words_for_status
 
 _CREATE_SECONDS = 120.0
 _INSTALL_SECONDS = 7200.0

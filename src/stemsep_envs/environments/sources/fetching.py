@@ -12,9 +12,9 @@ from stemsep_envs.environments.sources.places import sources_dir
 from stemsep_envs.errors import BuildError, LimitError, MismatchError
 from stemsep_envs.host import files, locks
 from stemsep_envs.host.downloads import Expected, Source, WrongContentError, fetch_into
+from stemsep_envs.host.hiding import hide_secrets
 from stemsep_envs.host.parts import discard
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.processes import hide_secrets
 from stemsep_envs.host.transfers import Patience, Transfer, transfer_all
 from stemsep_envs.host.web import WebError, WebRequest
 
