@@ -147,3 +147,13 @@ def test_a_locale_without_unicode(cli: Cli, write: Callable[..., Path]) -> None:
     assert done.track()["outputs"][0]["path"] == "dsp-hpss/Ménuet/harmonic.wav"
     ascii_only = cli("run", "dsp-hpss", "Ménuet.wav", "-o", "out", "--json", PYTHONIOENCODING="ascii")
     assert ascii_only.track()["status"] == "skipped"
+
+
+def test_the_folder_one_stands_in_has_no_say(tmp_path: Path) -> None:
+    for name in ("click", "pydantic", "json", "stemsep_envs_plugin", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'marker')!r}, 'w')\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "stemsep_envs", "--version"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "stemsep-env" in done.stdout
+    assert not (tmp_path / "marker").exists()

@@ -219,7 +219,7 @@ def _answer_of(done: Completed, imports: tuple[str, ...], command: Command, what
         last = words.splitlines()[-1] if words else words_for_status(done.status)
         raise BuildError(
             f"{what} was installed and does not work: {last}",
-            hint="the lock names packages that do not run together here",
+            hint="the lock names packages that do not run together here; the line that repeats it runs them unconfined",
             code="unhealthy",
             output=words,
             command=command.shown(),
