@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
-from importlib.metadata import distributions
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -91,6 +90,8 @@ def _plain_lines(pth: Path) -> Iterator[str]:
 
 def _packages_in(folders: Iterable[Path]) -> Iterator[AdoptedPackage]:
     """Yield the distributions of folders by name; of one that is there twice, the one that imports."""
+    from importlib.metadata import distributions  # noqa: PLC0415 - few have adopted anything
+
     found: dict[str, AdoptedPackage] = {}
     for item in distributions(path=[str(folder) for folder in folders]):
         text = item.read_text("RECORD") or item.read_text("METADATA") or item.read_text("PKG-INFO") or ""

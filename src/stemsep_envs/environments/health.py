@@ -20,7 +20,6 @@ from stemsep_envs.documents.environment import HealthReport
 from stemsep_envs.environments import store
 from stemsep_envs.environments.bytecode import take_bytecode
 from stemsep_envs.environments.confining import Confine
-from stemsep_envs.environments.consistency import contradictions, installed_in
 from stemsep_envs.errors import BuildError, InvalidDocumentError
 from stemsep_envs.host import files
 from stemsep_envs.host.files import scratch_dir
@@ -120,6 +119,8 @@ def check_health(
 
 def _refuse_contradictions(environment: Path, interpreter: Interpreter, what: str, excluded: Collection[str]) -> None:
     """Compare the distributions with what each says it needs, without running anything of theirs."""
+    from stemsep_envs.environments.consistency import contradictions, installed_in  # noqa: PLC0415 - only builds ask
+
     found = contradictions(
         installed_in(store.site_packages(environment)),
         implementation=interpreter.implementation,
