@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.errors import StemsepEnvError, UsageError
-from stemsep_envs.host.files import ensure_dir, remove_file, remove_tree, scratch_dir, write_atomic
+from stemsep_envs.host.files import ensure_dir, explained, remove_file, remove_tree, scratch_dir, write_atomic
 from stemsep_envs.host.locks import hold, is_held
 from stemsep_envs.host.paths import Home
 
@@ -35,6 +35,15 @@ class Scratch:
     work_dir: Path
     inputs_dir: Path
     taken_dir: Path
+
+    def renew_work(self) -> None:
+        """Give the next worker an empty folder: in that of one that ended, any name may be anything."""
+        old = self.work_dir.with_name(f"work-{secrets.token_hex(4)}")
+        with explained(self.work_dir), suppress(FileNotFoundError):  # where nothing confines it, it can remove its own
+            self.work_dir.rename(old)
+        ensure_dir(self.work_dir)
+        with suppress(OSError):  # then it goes with all the rest
+            remove_tree(old)
 
 
 @contextmanager

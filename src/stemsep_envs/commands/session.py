@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -26,6 +26,7 @@ from stemsep_envs.commands.plan import Plan
 from stemsep_envs.commands.scratch import Scratch, session_scratch
 from stemsep_envs.commands.shrinking import OUT_OF_MEMORY_CODES, smaller_settings
 from stemsep_envs.commands.staging import shown_input
+from stemsep_envs.commands.taking import TrackWork, take_stems
 from stemsep_envs.commands.track_facts import (
     effective_settings,
     input_facts,
@@ -56,7 +57,7 @@ from stemsep_envs.host.processes import Ending
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.launch import end_in_words, is_over_limit
 from stemsep_envs.sandbox.policy import Policy
-from stemsep_envs.worker.ingest import Ingested, ingest
+from stemsep_envs.worker.ingest import Ingested
 from stemsep_envs.worker.naming import TrackNames
 from stemsep_envs.worker.session import Deadlines, WorkerSession
 
@@ -151,16 +152,19 @@ class Session:
         began = time.monotonic()
         self._restart_if_dead()
         self._tracks += 1
-        scratch = make_owned_dir(self._scratch.work_dir / f"track-{self._tracks}")
+        scratch = make_owned_dir(self._scratch.work_dir, ours=self._scratch.taken_dir)
+        ours = ensure_dir(self._scratch.taken_dir / f"track-{self._tracks}")
         bound = self._bound(source, names, output)
         set_bound(self._bound_file, bound)
         try:
-            reading = self._hashing.submit(read_through, source)
-            with self._shown(source) as shown:
-                result = self._ask(shown, names, output, scratch, on_progress, cancelled)
-            read = reading.result()
-            doubts = self._channel_doubts(result.input.channels)
-            taken = self._take(result, scratch, bound)
+            with self._host_work(cancelled) as work:
+                reading = work.start(read_through, source, work.check)
+                with self._shown(source) as shown:
+                    result = self._ask(shown, names, output, scratch, on_progress, cancelled)
+                read = reading.result()
+                doubts = self._channel_doubts(result.input.channels)
+                files = {stem.stem: stem.file for stem in result.outputs}
+                taken = take_stems(files, scratch, ours, work, max_bytes=bound, confined=self._confined)
             with _all_or_none() as placed:
                 _place(taken, names, output, placed)
                 track = RunTrack(
@@ -180,11 +184,16 @@ class Session:
                 )
                 record(track)
         finally:
-            with suppress(OSError):  # a worker that goes on writing there; all of it goes when the session ends
-                remove_tree(scratch)
+            for folder in (scratch, ours):
+                with suppress(OSError):  # a worker that goes on writing there; all of it goes when the session ends
+                    remove_tree(folder)
             with suppress(StemsepEnvError):  # no space even for a few digits: the track's bound stays
                 set_bound(self._bound_file, idle_bound(self._scratch.work_dir))
         return track
+
+    def _host_work(self, cancelled: threading.Event | None) -> TrackWork:
+        deadlines = self._deadlines or Deadlines()
+        return TrackWork(self._hashing, cancelled=cancelled, total_seconds=deadlines.total_seconds)
 
     @property
     def _bound_file(self) -> Path:
@@ -232,9 +241,9 @@ class Session:
     def close(self, *, politely: bool = True) -> None:
         """End the worker and everything it started; nothing can be separated any more."""
         self._closed = True
-        self._hashing.shutdown(wait=False, cancel_futures=True)
         self._worker.close(politely=politely)
         self._resources.close()
+        self._hashing.shutdown(cancel_futures=True)  # the scratch folder, where it works, goes next
 
     @contextmanager
     def _shown(self, source: Path) -> Iterator[Path]:
@@ -255,6 +264,7 @@ class Session:
 
     def _start(self) -> None:
         plan, environment = self.plan, self.environment
+        self._scratch.renew_work()
         self._on_event(Event(event="step", step="start", message=f"starting {plan.runtime.recipe.id}"))
         policy = Policy(
             readable=(
@@ -373,21 +383,6 @@ class Session:
         if reasons and self.plan.enforcement == "strict":
             raise UsageError(reasons[0].message, hint=reasons[0].hint, code=reasons[0].code)
         return tuple(Finding(code=reason.code, message=reason.message, path=reason.path) for reason in reasons)
-
-    def _take(self, result: SeparateResult, scratch: Path, bound: int) -> dict[str, Ingested]:
-        """Take all stems out of the worker's reach."""
-        ours = self._scratch.taken_dir
-        pending: dict[str, Future[Ingested]] = {
-            stem.stem: self._hashing.submit(
-                ingest,
-                scratch / stem.file,
-                ours / stem.file,
-                max_bytes=bound,
-                confined=self._confined,
-            )
-            for stem in result.outputs
-        }
-        return {stem: future.result() for stem, future in pending.items()}
 
 
 @contextmanager
