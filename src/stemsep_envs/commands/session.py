@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -22,6 +22,7 @@ from stemsep_envs.commands.ensure import ensure_planned
 from stemsep_envs.commands.listening import OnEvent, ignore_event
 from stemsep_envs.commands.output import OutputPlan
 from stemsep_envs.commands.output_bound import FLOOR_BYTES, idle_bound, set_bound, track_bound
+from stemsep_envs.commands.placing import placed
 from stemsep_envs.commands.plan import Plan
 from stemsep_envs.commands.scratch import Scratch, session_scratch
 from stemsep_envs.commands.shrinking import OUT_OF_MEMORY_CODES, smaller_settings
@@ -52,12 +53,11 @@ from stemsep_envs.environments import store
 from stemsep_envs.environments.ensure import Environment
 from stemsep_envs.environments.linking import make_private
 from stemsep_envs.errors import LimitError, ModelError, StemsepEnvError, UsageError
-from stemsep_envs.host.files import ensure_dir, make_owned_dir, publish, remove_file, remove_tree
+from stemsep_envs.host.files import ensure_dir, make_owned_dir, remove_tree
 from stemsep_envs.host.processes import Ending
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.launch import end_in_words, is_over_limit
 from stemsep_envs.sandbox.policy import Policy
-from stemsep_envs.worker.ingest import Ingested
 from stemsep_envs.worker.naming import TrackNames
 from stemsep_envs.worker.session import Deadlines, WorkerSession
 
@@ -165,8 +165,7 @@ class Session:
                 doubts = self._channel_doubts(result.input.channels)
                 files = {stem.stem: stem.file for stem in result.outputs}
                 taken = take_stems(files, scratch, ours, work, max_bytes=bound, confined=self._confined)
-            with _all_or_none() as placed:
-                _place(taken, names, output, placed)
+            with placed(taken, names, output.dir, home=self.plan.home):
                 track = RunTrack(
                     status="done",
                     input=input_facts(source, read, result),
@@ -383,27 +382,6 @@ class Session:
         if reasons and self.plan.enforcement == "strict":
             raise UsageError(reasons[0].message, hint=reasons[0].hint, code=reasons[0].code)
         return tuple(Finding(code=reason.code, message=reason.message, path=reason.path) for reason in reasons)
-
-
-@contextmanager
-def _all_or_none() -> Iterator[dict[Path, Path]]:
-    """Yield a place for files that are being put in place (from where, to where); if the block fails, none stays."""
-    placed: dict[Path, Path] = {}
-    try:
-        yield placed
-    except BaseException:
-        for staged, final in placed.items():
-            if not staged.exists():
-                remove_file(final)
-        raise
-
-
-def _place(taken: Mapping[str, Ingested], names: TrackNames, output: OutputPlan, placed: dict[Path, Path]) -> None:
-    ensure_dir((output.dir / names.record).parent)
-    remove_file(output.dir / names.record)  # a record never stands beside stems it does not tell
-    for stem, ingested in taken.items():
-        placed[ingested.path] = final = output.dir / names.stems[stem]
-        publish(ingested.path, final)
 
 
 @contextmanager
