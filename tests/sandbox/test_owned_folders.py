@@ -25,16 +25,18 @@ pytestmark = pytest.mark.skipif(
 
 EXCHANGES = """
 import ctypes, os, platform, sys
-renameat2 = {"x86_64": 316, "aarch64": 276}[platform.machine()]
-call = ctypes.CDLL(None).syscall
-known = {*os.listdir("."), "evil"}
+call, number = ctypes.CDLL(None).syscall, {"x86_64": 316, "aarch64": 276}[platform.machine()]
+os.chmod(".", 0o700)
+links = [f"link{index}" for index in range(300)]
+for link in links:
+    os.symlink(sys.argv[1], link)
+known, listed = set(os.listdir(".")), os.listdir
 print("ready", flush=True)
 while True:
-    for name in set(os.listdir(".")) - known:
-        os.symlink(sys.argv[1], "evil")
-        call(renameat2, -100, b"evil", -100, name.encode(), 2)
-        os.rename("evil", name + ".kept")
-        known |= {name, name + ".kept"}
+    for name in listed("."):
+        if name not in known:
+            call(number, -100, links.pop().encode(), -100, name.encode(), 2)
+            known.add(name)
 """
 
 
@@ -57,10 +59,10 @@ def test_nothing_else_is_given_to_the_worker(level: LevelName, place: Path) -> N
         child = start(command, on_stdout=said)
         try:
             assert said.line() == "ready\n"
-            made = [make_owned_dir(work, ours=place / "ours") for _ in range(20)]
+            made = [make_owned_dir(work, ours=place / "ours") for _ in range(200)]
             owner = work.stat().st_uid
         finally:
             child.kill_tree()
     assert owner != 0
     assert (victim.stat().st_uid, victim.stat().st_gid) == (0, 0)
-    assert len({path.name for path in made}) == 20
+    assert len({path.name for path in made}) == 200
