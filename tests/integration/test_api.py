@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,9 +31,13 @@ from stemsep_envs import (
     preflight,
     separate,
 )
+from stemsep_envs.commands import jobs, taking
+from stemsep_envs.commands.records import write_record
 from stemsep_envs.documents.events import Event
 from stemsep_envs.documents.protocol import ProgressParams
-from stemsep_envs.errors import BlockedError, InterruptedRunError, LimitError, UsageError
+from stemsep_envs.errors import BlockedError, InterruptedRunError, LimitError, ModelError, UsageError
+from stemsep_envs.host.files import scratch_dir as scratch_folder
+from stemsep_envs.worker.ingest import Ingested, ingest
 
 pytestmark = pytest.mark.integration
 
@@ -238,6 +245,9 @@ def test_a_worker_that_is_killed_is_started_again(write: Write, out: Path) -> No
                     os.kill(int(place.name), signal.SIGKILL)
             except OSError:
                 continue
+        for folder in (out.parent / "scratch").glob(".stemsep-env-*/work"):  # its last deeds
+            shutil.rmtree(folder / "tmp", ignore_errors=True)
+            (folder / "tmp").touch()
 
     mark = str(out.parent)
     with open_session("dsp-hpss", scratch_dir=out.parent / "scratch") as session:
@@ -246,6 +256,61 @@ def test_a_worker_that_is_killed_is_started_again(write: Write, out: Path) -> No
         assert died.value.code in {"worker_died", "worker_killed"}
         assert session.separate(short, out).status == "done"
     assert leftovers(out.parent) == []
+
+
+def test_a_track_that_is_refused_has_no_part_in_the_next(
+    write: Write, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    songs = [write(name, seconds=0.2, seed=seed) for seed, name in enumerate(("refused.wav", "next.wav"))]
+    seen = 0
+
+    def spoiled(source: Path, destination: Path, **options: Any) -> Ingested:
+        """Have the worker's outputs of the first track be a folder, and a file that takes long to read."""
+        nonlocal seen
+        seen += 1
+        if seen <= 2 and source.name == "0.wav":
+            source.unlink()
+            source.mkdir()
+        elif seen <= 2:
+            os.truncate(source, 1 << 30)
+        return ingest(source, destination, **options)
+
+    monkeypatch.setattr(taking, "ingest", spoiled)
+    with open_session("dsp-hpss") as session:
+        with pytest.raises(ModelError) as refused:
+            session.separate(songs[0], out)
+        assert refused.value.code == "output_refused"
+        track = session.separate(songs[1], out)
+    for made in track.outputs:
+        content = (out / made.path).read_bytes()
+        assert (made.sha256, made.size_bytes) == (hashlib.sha256(content).hexdigest(), len(content))
+        assert soundfile.info(out / made.path).frames == made.frames
+
+
+def test_a_record_that_cannot_be_written_leaves_the_earlier_stems(
+    song: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise LimitError("no space left", code="no_space")
+
+    with open_session("dsp-hpss") as session:
+        session.separate(song, out)
+        before = {name: (out / name).read_bytes() for name in files_below(out)}
+        monkeypatch.setattr(jobs, "write_record", full)
+        with pytest.raises(LimitError):
+            session.separate(song, out, output=output_options(bit_depth="16"), overwrite=True)
+        assert {name: (out / name).read_bytes() for name in files_below(out)} == before
+        monkeypatch.setattr(jobs, "write_record", write_record)
+        assert session.separate(song, out, output=output_options(bit_depth="16"), overwrite=True).status == "done"
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a file system in memory")
+def test_outputs_where_no_worker_can_be_shown_a_folder(song: Path) -> None:
+    with scratch_folder(Path("/dev/shm"), "stemsep-env-test-") as folder:
+        record = separate("dsp-hpss", song, folder / "out")
+        assert record.exit_code == 0
+        assert files_below(folder / "out/dsp-hpss/song") == ["harmonic.wav", "percussive.wav", "run.json"]
+        assert leftovers(folder) == []
 
 
 def test_two_sessions_at_once_in_one_process(write: Write, out: Path) -> None:

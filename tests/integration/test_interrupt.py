@@ -170,6 +170,41 @@ def test_killed_by_force(start: Callable[..., subprocess.Popen[bytes]], cli: Cli
     assert leftovers(cli.cwd) == []
 
 
+KILLED_BEFORE_THE_RECORD = """
+import os, signal, sys
+from stemsep_envs.cli.entry import main
+from stemsep_envs.commands import jobs
+jobs.write_record = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+sys.argv[0] = "stemsep-env"
+sys.exit(main())
+"""
+
+
+def test_killed_between_the_stems_and_their_record(cli: Cli, song: Path) -> None:
+    run = ("run", "dsp-hpss", "song.wav", "-o", "out", "--json")
+
+    def killed(*options: str) -> None:
+        command = [sys.executable, "-c", KILLED_BEFORE_THE_RECORD, *run, *options]
+        done = subprocess.run(command, cwd=cli.cwd, env=cli.environ, capture_output=True, check=False)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        assert nobody_is_left(cli)
+
+    def contents() -> dict[str, bytes]:
+        return {name: (cli.cwd / "out" / name).read_bytes() for name in files_below(cli.cwd / "out")}
+
+    killed()
+    assert (cli.cwd / "out" / "dsp-hpss" / "song" / "harmonic.wav").is_file()
+    assert cli(*run).track()["status"] == "done"
+    made = contents()
+    killed("--overlap", "0.5", "--existing", "overwrite")
+    assert not (cli.cwd / "out" / "dsp-hpss" / "song" / "run.json").exists()
+    assert cli(*run).track()["status"] == "skipped"
+    del made["run.json"]  # of the whole run, which was another
+    assert (
+        made.items() <= {name: (cli.cwd / "out" / name).read_bytes() for name in files_below(cli.cwd / "out")}.items()
+    )
+
+
 def test_whoever_reads_our_output_may_go(cli: Cli, song: Path) -> None:
     for arguments in (
         ["registry", "list"],

@@ -309,6 +309,23 @@ def test_what_a_hostile_build_leaves_is_refused(server: Server, home: Home, inde
     assert not list(home.environments_dir.glob("[0-9a-f]*"))
 
 
+TMP_REPLACED = """
+import os
+os.rmdir(os.environ["TMPDIR"])  # fails where it is no folder
+{deed}
+"""
+
+
+@pytest.mark.parametrize(
+    "deed", ["open(os.environ['TMPDIR'], 'w').close()", "os.symlink('/etc', os.environ['TMPDIR'])"]
+)
+def test_a_step_of_a_build_begins_with_a_folder_for_its_files(
+    server: Server, home: Home, index: Path, deed: str
+) -> None:
+    make_sdist(index / "harmonics", "harmonics", "0.7", ["tempo"], code=TMP_REPLACED.format(deed=deed))
+    assert ensured(home).receipt.inputs.lock
+
+
 @pytest.mark.parametrize(
     "forged",
     [

@@ -22,6 +22,7 @@ from stemsep_envs.commands.plan import PlanOptions, refuse_if_blocked
 from stemsep_envs.commands.preflight import plan_model
 from stemsep_envs.commands.records import frame_of
 from stemsep_envs.commands.run import RunRequest, chosen_stems, refuse_unwritable, run
+from stemsep_envs.commands.scratch import clear_folder
 from stemsep_envs.commands.session import Session as LoadedSession
 from stemsep_envs.commands.session import open_planned
 from stemsep_envs.documents.ensure import EnsureReport
@@ -199,6 +200,7 @@ class Session:
         stems = chosen_stems(self._loaded.plan, plan.options.stems)
         (names,) = plan_names(self._loaded.plan.entry.id, [TrackSource(source)], stems, plan.options.format)
         (track,) = collect_inputs([source], recursive=False, decodes=self._loaded.plan.runtime.recipe.decodes)
+        clear_folder(plan.dir)
         (job,) = plan_jobs([track], [names], plan, wanted_digest=None)
         if track.error is not None:
             raise track.error

@@ -25,6 +25,7 @@ from stemsep_envs.commands.records import (
     now_text,
     settings_digest,
 )
+from stemsep_envs.commands.scratch import clear_folder, parent_of_scratch
 from stemsep_envs.commands.session import WORKER_DIR, open_planned
 from stemsep_envs.documents.events import Event
 from stemsep_envs.documents.run import RunRecord, RunTrack, SessionTimings
@@ -72,6 +73,8 @@ class PreparedRun:
 def prepare(request: RunRequest) -> PreparedRun:
     """Resolve the model, list the tracks and plan every output's name, without building or starting anything.
 
+    What a killed run left unfinished in the output folder is taken back before: it would pass for outputs.
+
     Raises:
         BlockedError: Preflight refuses the model.
         UsageError: Unknown model, stem, setting or input; names that cannot be kept apart.
@@ -88,6 +91,7 @@ def _decide(request: RunRequest, plan: Plan, began: float) -> PreparedRun:
     adapter_sha256, worker_sha256 = code_digest(plan.runtime.adapter_path), code_digest(WORKER_DIR)
     known = plan.environment.digest if None not in plan.artifact_hashes.values() else None
     wanted = known and settings_digest(plan, known, output, adapter_sha256=adapter_sha256, worker_sha256=worker_sha256)
+    clear_folder(output.dir)
     jobs = plan_jobs(inputs, names, output, wanted_digest=wanted)
     return PreparedRun(request, plan, stems, jobs, adapter_sha256, worker_sha256, time.monotonic() - began)
 
@@ -207,7 +211,7 @@ def _separate(prepared: PreparedRun, frame: RunFrame, finished: list[RunTrack], 
     with open_planned(
         frame.plan,
         frame.environment,
-        scratch_parent=request.output.dir,
+        scratch_parent=parent_of_scratch(request.output.dir, frame.plan.home),
         on_event=on_event,
         deadlines=request.deadlines,
     ) as session:

@@ -5,6 +5,9 @@ the home notes, for each session that lives, the folder its scratch is in.
 
     cache/sessions/<id>.where    the folder, written before anything is made in it
     cache/sessions/<id>.hold     locked while the session lives
+
+What a killed process had put in place without a record is taken back then, and what it had put aside for that comes
+back (`placement`).
 """
 
 from __future__ import annotations
@@ -17,10 +20,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from stemsep_envs.commands.placement import has_note, put_right
 from stemsep_envs.errors import StemsepEnvError, UsageError
-from stemsep_envs.host.files import ensure_dir, remove_file, remove_tree, scratch_dir, write_atomic
+from stemsep_envs.host.files import ensure_dir, explained, remove_file, remove_tree, scratch_dir, write_atomic
 from stemsep_envs.host.locks import hold, is_held
 from stemsep_envs.host.paths import Home
+from stemsep_envs.sandbox.namespaces import OWN_FOLDERS
 
 _PREFIX = ".stemsep-env-"
 _HOLD = "hold"
@@ -36,6 +41,23 @@ class Scratch:
     inputs_dir: Path
     taken_dir: Path
 
+    def renew_work(self) -> None:
+        """Give the next worker an empty folder: in that of one that ended, any name may be anything."""
+        old = self.work_dir.with_name(f"work-{secrets.token_hex(4)}")
+        with explained(self.work_dir), suppress(FileNotFoundError):  # where nothing confines it, it can remove its own
+            self.work_dir.rename(old)
+        ensure_dir(self.work_dir)
+        with suppress(OSError):  # then it goes with all the rest
+            remove_tree(old)
+
+
+def parent_of_scratch(output_dir: Path, home: Home) -> Path:
+    """Return where a session's scratch goes: beside the outputs, but not where no worker can be shown a folder."""
+    names = (output_dir.absolute(), output_dir.resolve())
+    if any(name.is_relative_to(own) for name in names for own in OWN_FOLDERS):
+        return home.cache_dir / "scratch"
+    return output_dir
+
 
 @contextmanager
 def session_scratch(parent: Path, *, home: Home | None = None) -> Iterator[Scratch]:
@@ -48,20 +70,33 @@ def session_scratch(parent: Path, *, home: Home | None = None) -> Iterator[Scrat
         UsageError: ``parent`` cannot be made or written, or is a file.
     """
     ensure_dir(parent)
-    _remove_abandoned(parent)
+    clear_folder(parent)
+    if home is not None:
+        clear_abandoned(home)
+    with hidden_dir(parent, home=home) as scratch:
+        yield Scratch(*(ensure_dir(scratch / name) for name in ("work", "inputs", "taken")))
+
+
+@contextmanager
+def hidden_dir(parent: Path, *, home: Home | None = None) -> Iterator[Path]:
+    """Yield a new private folder that is held while the block runs, and gone at the end.
+
+    With a ``home``, that notes where it is for as long. A folder with something to put right stays.
+
+    Raises:
+        UsageError: ``parent`` cannot be made or written.
+    """
     with ExitStack() as held:
         if home is not None:
-            clear_abandoned(home)
             held.enter_context(_noted(parent, home))
-        scratch = _held_dir(parent, held)
-        yield Scratch(*(ensure_dir(scratch / name) for name in ("work", "inputs", "taken")))
+        yield _held_dir(parent, held)
 
 
 def _held_dir(parent: Path, held: ExitStack) -> Path:
     """Make a folder and hold it. Another session may find the hold just before it is held, and remove all of it."""
     while True:
         with ExitStack() as attempt:
-            scratch = attempt.enter_context(scratch_dir(parent, _PREFIX))
+            scratch = attempt.enter_context(scratch_dir(parent, _PREFIX, keep=has_note))
             try:
                 attempt.enter_context(hold(scratch / _HOLD))
             except UsageError:
@@ -83,7 +118,7 @@ def clear_abandoned(home: Home) -> tuple[Path, ...]:
     """Remove what killed sessions of this home left, wherever it is; return what went."""
     gone: list[Path] = []
     for note, where in _dead_notes(home):
-        gone += _remove_abandoned(where)
+        gone += clear_folder(where)
         if not _abandoned_in(where):
             with suppress(OSError, StemsepEnvError):
                 remove_file(note)
@@ -119,7 +154,7 @@ def _notes_dir(home: Home) -> Path:
 
 def _abandoned_in(parent: Path) -> list[Path]:
     found = []
-    for leftover in parent.glob(f"{_PREFIX}*"):
+    for leftover in _scratches(parent):
         with suppress(OSError, StemsepEnvError):  # another user's, or removed by someone else meanwhile
             if leftover.is_symlink() or not leftover.is_dir():
                 continue
@@ -129,14 +164,21 @@ def _abandoned_in(parent: Path) -> list[Path]:
     return found
 
 
-def _remove_abandoned(parent: Path) -> list[Path]:
+def _scratches(parent: Path) -> list[Path]:
+    try:
+        return list(parent.glob(f"{_PREFIX}*"))
+    except OSError:  # it cannot be listed
+        return []
+
+
+def clear_folder(parent: Path) -> list[Path]:
+    """Remove what killed sessions left in a folder, and put right what they had begun to place; return what went."""
     gone = []
     for leftover in _abandoned_in(parent):
-        with suppress(OSError, StemsepEnvError):  # held by now, or removed by someone else meanwhile
+        with suppress(OSError, StemsepEnvError), ExitStack() as held:  # held by now, or removed meanwhile
             if (leftover / _HOLD).is_file():
-                with hold(leftover / _HOLD, timeout_seconds=0):
-                    remove_tree(leftover)
-            else:
+                held.enter_context(hold(leftover / _HOLD, timeout_seconds=0))
+            if put_right(leftover, ours=False):
                 remove_tree(leftover)
-            gone.append(leftover)
+                gone.append(leftover)
     return gone

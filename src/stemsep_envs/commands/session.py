@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -22,10 +22,12 @@ from stemsep_envs.commands.ensure import ensure_planned
 from stemsep_envs.commands.listening import OnEvent, ignore_event
 from stemsep_envs.commands.output import OutputPlan
 from stemsep_envs.commands.output_bound import FLOOR_BYTES, idle_bound, set_bound, track_bound
+from stemsep_envs.commands.placing import placed
 from stemsep_envs.commands.plan import Plan
 from stemsep_envs.commands.scratch import Scratch, session_scratch
 from stemsep_envs.commands.shrinking import OUT_OF_MEMORY_CODES, smaller_settings
 from stemsep_envs.commands.staging import shown_input
+from stemsep_envs.commands.taking import TrackWork, take_stems
 from stemsep_envs.commands.track_facts import (
     effective_settings,
     input_facts,
@@ -51,12 +53,11 @@ from stemsep_envs.environments import store
 from stemsep_envs.environments.ensure import Environment
 from stemsep_envs.environments.linking import make_private
 from stemsep_envs.errors import LimitError, ModelError, StemsepEnvError, UsageError
-from stemsep_envs.host.files import ensure_dir, make_owned_dir, publish, remove_file, remove_tree
+from stemsep_envs.host.files import ensure_dir, make_owned_dir, remove_tree
 from stemsep_envs.host.processes import Ending
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.launch import end_in_words, is_over_limit
 from stemsep_envs.sandbox.policy import Policy
-from stemsep_envs.worker.ingest import Ingested, ingest
 from stemsep_envs.worker.naming import TrackNames
 from stemsep_envs.worker.session import Deadlines, WorkerSession
 
@@ -151,18 +152,20 @@ class Session:
         began = time.monotonic()
         self._restart_if_dead()
         self._tracks += 1
-        scratch = make_owned_dir(self._scratch.work_dir / f"track-{self._tracks}")
+        scratch = make_owned_dir(self._scratch.work_dir, ours=self._scratch.taken_dir)
+        ours = ensure_dir(self._scratch.taken_dir / f"track-{self._tracks}")
         bound = self._bound(source, names, output)
         set_bound(self._bound_file, bound)
         try:
-            reading = self._hashing.submit(read_through, source)
-            with self._shown(source) as shown:
-                result = self._ask(shown, names, output, scratch, on_progress, cancelled)
-            read = reading.result()
-            doubts = self._channel_doubts(result.input.channels)
-            taken = self._take(result, scratch, bound)
-            with _all_or_none() as placed:
-                _place(taken, names, output, placed)
+            with self._host_work(cancelled) as work:
+                reading = work.start(read_through, source, work.check)
+                with self._shown(source) as shown:
+                    result = self._ask(shown, names, output, scratch, on_progress, cancelled)
+                read = reading.result()
+                doubts = self._channel_doubts(result.input.channels)
+                files = {stem.stem: stem.file for stem in result.outputs}
+                taken = take_stems(files, scratch, ours, work, max_bytes=bound, confined=self._confined)
+            with placed(taken, names, output.dir, home=self.plan.home):
                 track = RunTrack(
                     status="done",
                     input=input_facts(source, read, result),
@@ -180,11 +183,16 @@ class Session:
                 )
                 record(track)
         finally:
-            with suppress(OSError):  # a worker that goes on writing there; all of it goes when the session ends
-                remove_tree(scratch)
+            for folder in (scratch, ours):
+                with suppress(OSError):  # a worker that goes on writing there; all of it goes when the session ends
+                    remove_tree(folder)
             with suppress(StemsepEnvError):  # no space even for a few digits: the track's bound stays
                 set_bound(self._bound_file, idle_bound(self._scratch.work_dir))
         return track
+
+    def _host_work(self, cancelled: threading.Event | None) -> TrackWork:
+        deadlines = self._deadlines or Deadlines()
+        return TrackWork(self._hashing, cancelled=cancelled, total_seconds=deadlines.total_seconds)
 
     @property
     def _bound_file(self) -> Path:
@@ -232,9 +240,9 @@ class Session:
     def close(self, *, politely: bool = True) -> None:
         """End the worker and everything it started; nothing can be separated any more."""
         self._closed = True
-        self._hashing.shutdown(wait=False, cancel_futures=True)
         self._worker.close(politely=politely)
         self._resources.close()
+        self._hashing.shutdown(cancel_futures=True)  # the scratch folder, where it works, goes next
 
     @contextmanager
     def _shown(self, source: Path) -> Iterator[Path]:
@@ -255,6 +263,7 @@ class Session:
 
     def _start(self) -> None:
         plan, environment = self.plan, self.environment
+        self._scratch.renew_work()
         self._on_event(Event(event="step", step="start", message=f"starting {plan.runtime.recipe.id}"))
         policy = Policy(
             readable=(
@@ -373,42 +382,6 @@ class Session:
         if reasons and self.plan.enforcement == "strict":
             raise UsageError(reasons[0].message, hint=reasons[0].hint, code=reasons[0].code)
         return tuple(Finding(code=reason.code, message=reason.message, path=reason.path) for reason in reasons)
-
-    def _take(self, result: SeparateResult, scratch: Path, bound: int) -> dict[str, Ingested]:
-        """Take all stems out of the worker's reach."""
-        ours = self._scratch.taken_dir
-        pending: dict[str, Future[Ingested]] = {
-            stem.stem: self._hashing.submit(
-                ingest,
-                scratch / stem.file,
-                ours / stem.file,
-                max_bytes=bound,
-                confined=self._confined,
-            )
-            for stem in result.outputs
-        }
-        return {stem: future.result() for stem, future in pending.items()}
-
-
-@contextmanager
-def _all_or_none() -> Iterator[dict[Path, Path]]:
-    """Yield a place for files that are being put in place (from where, to where); if the block fails, none stays."""
-    placed: dict[Path, Path] = {}
-    try:
-        yield placed
-    except BaseException:
-        for staged, final in placed.items():
-            if not staged.exists():
-                remove_file(final)
-        raise
-
-
-def _place(taken: Mapping[str, Ingested], names: TrackNames, output: OutputPlan, placed: dict[Path, Path]) -> None:
-    ensure_dir((output.dir / names.record).parent)
-    remove_file(output.dir / names.record)  # a record never stands beside stems it does not tell
-    for stem, ingested in taken.items():
-        placed[ingested.path] = final = output.dir / names.stems[stem]
-        publish(ingested.path, final)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,15 +29,19 @@ class Read:
     changed: bool
 
 
-def read_through(source: Path) -> Read:
+def read_through(source: Path, check: Callable[[], None] | None = None) -> Read:
     """Read an input to its end.
+
+    Args:
+        source: The input.
+        check: Called after every block; may raise to stop.
 
     Raises:
         UsageError: It is not there, or cannot be read.
     """
     try:
         before = source.stat()
-        sha256, size_bytes = sha256_of(source)
+        sha256, size_bytes = sha256_of(source, check=check)
         after = source.stat()
     except OSError as error:
         code = "input_missing" if isinstance(error, FileNotFoundError) else "input_unreadable"

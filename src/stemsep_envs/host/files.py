@@ -48,6 +48,8 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 _BLOCK_BYTES = 1 << 18
+_ZEROS = bytes(_BLOCK_BYTES)
+_OPEN_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 _BESIDE = re.compile(r"\.stemsep-env-[0-9a-f]{16}\.tmp")
@@ -217,8 +219,13 @@ def explain(error: OSError, path: Path) -> StemsepEnvError:
 
 
 @contextmanager
-def scratch_dir(parent: Path, prefix: str) -> Iterator[Path]:
+def scratch_dir(parent: Path, prefix: str, *, keep: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     """Yield a new private folder under ``parent`` and remove it, with all that is in it, at the end.
+
+    Args:
+        parent: Where.
+        prefix: How its name begins.
+        keep: Says at the end whether it is to stay after all.
 
     Raises:
         UsageError: ``parent`` cannot be made or written.
@@ -231,7 +238,8 @@ def scratch_dir(parent: Path, prefix: str) -> Iterator[Path]:
         yield folder
     finally:
         try:
-            remove_tree(folder)
+            if keep is None or not keep(folder):
+                remove_tree(folder)
         except OSError as error:  # what happened in the block matters more
             _log.warning("cannot remove %s: %s", folder, error.strerror or error)
 
@@ -280,6 +288,7 @@ def copy_hashed(
     *,
     max_bytes: int,
     durable: bool = True,
+    sparse: bool = False,
     on_block: Callable[[int], None] | None = None,
 ) -> tuple[str, int]:
     """Copy an open file to ``destination``, whole or not at all; return the SHA-256 and size of what was copied.
@@ -289,6 +298,7 @@ def copy_hashed(
         destination: The new file.
         max_bytes: The most that is taken.
         durable: Whether to wait until it is on the disk, so that it is whole even after a power cut.
+        sparse: Whether blocks of zeros are left out, as holes that cost no space.
         on_block: Called with the size of each block; may raise to stop.
 
     Raises:
@@ -301,10 +311,14 @@ def copy_hashed(
             size += len(block)
             if size > max_bytes:
                 raise LimitError(f"{destination.name} grew past {max_bytes} bytes", code="output_too_large")
-            digest.update(block)
-            stream.write(block)
             if on_block is not None:
                 on_block(len(block))
+            digest.update(block)
+            if sparse and bytes(block) == _ZEROS[: len(block)]:
+                stream.seek(len(block), os.SEEK_CUR)
+            else:
+                stream.write(block)
+        stream.truncate(size)  # a hole at the end is no part of it yet
         if durable:
             _flush(stream)
     return digest.hexdigest(), size
@@ -345,18 +359,44 @@ def ensure_dir(path: Path) -> Path:
     return path
 
 
-def make_owned_dir(path: Path) -> Path:
-    """Make a folder that belongs to whoever owns the folder it lies in, as far as we may give it away.
+def make_owned_dir(parent: Path, *, ours: Path) -> Path:
+    """Make a folder in one that another user writes, maybe at this moment, and give it to whoever owns that one.
+
+    A name in such a folder may be a link the next moment. So the new one is made out of that user's reach, given away
+    by its descriptor, and moved in when it is done, under a name that cannot be known beforehand.
+
+    Args:
+        parent: The other's folder; its own name is not theirs to change.
+        ours: A folder on the same file system that only this program reaches.
 
     Raises:
         UsageError: It cannot be made.
     """
-    with explained(path):
-        path.mkdir(mode=0o700)
-        owner = path.parent.stat()
-        if hasattr(os, "chown") and owner.st_uid != path.stat().st_uid:
-            os.chown(path, owner.st_uid, owner.st_gid)
-    return path
+    name = secrets.token_hex(8)
+    made = ours / name
+    with explained(made):
+        made.mkdir(mode=0o700)
+        if sys.platform == "win32":
+            return made.rename(parent / name)
+        mode = stat.S_IMODE(parent.lstat().st_mode)
+        if mode & stat.S_IRWXU != stat.S_IRWXU:  # they have locked themselves out
+            parent.chmod(mode | stat.S_IRWXU)
+        folder = os.open(parent, _OPEN_FOLDER)
+        try:
+            _give_away(made, os.fstat(folder))
+            os.rename(made, name, dst_dir_fd=folder)
+        finally:
+            os.close(folder)
+    return parent / name
+
+
+def _give_away(folder: Path, owner: os.stat_result) -> None:
+    descriptor = os.open(folder, _OPEN_FOLDER)
+    try:
+        if os.fstat(descriptor).st_uid != owner.st_uid:
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    finally:
+        os.close(descriptor)
 
 
 def touch(path: Path) -> None:

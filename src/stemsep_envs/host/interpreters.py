@@ -128,11 +128,19 @@ def folders_to_search(home: Home, environ: Mapping[str, str]) -> Iterator[Path]:
     # A relative entry would mean whatever lies in the folder that one stands in.
     yield from (path for name in environ.get("PATH", "").split(os.pathsep) if (path := Path(name)).is_absolute())
     for tree, pattern in _trees(home, environ):
-        for folder in sorted(tree.glob(pattern), reverse=True):
+        for folder in _matching(tree, pattern):
             yield folder / "bin"
             if sys.platform == "win32":
                 yield folder
     yield from map(Path, ("/usr/local/bin", "/usr/bin", "/opt/homebrew/bin"))
+
+
+def _matching(tree: Path, pattern: str) -> list[Path]:
+    try:
+        return sorted(tree.glob(pattern), reverse=True)
+    except OSError as error:  # another user's, perhaps: no interpreter of ours is there
+        _log.debug("cannot look into %s: %s", tree, error)
+        return []
 
 
 def folders_to_watch(home: Home, environ: Mapping[str, str]) -> Iterator[Path]:

@@ -13,6 +13,7 @@ import os
 import secrets
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from stemsep_envs.host.files import copy_hashed, explained, remove_tree
@@ -25,7 +26,14 @@ class RefusedFileError(Exception):
     """Why a file is not taken, as the end of a sentence that names it: ``it is not a regular file``."""
 
 
-def take(source: Path, destination: Path, *, max_bytes: int, copied: bool) -> tuple[str, int]:
+def take(
+    source: Path,
+    destination: Path,
+    *,
+    max_bytes: int,
+    copied: bool,
+    on_block: Callable[[int], None] | None = None,
+) -> tuple[str, int]:
     """Move a file out of an untrusted folder; return its SHA-256 and its size in bytes.
 
     Args:
@@ -33,7 +41,8 @@ def take(source: Path, destination: Path, *, max_bytes: int, copied: bool) -> tu
         destination: Its new path, in an existing folder that only this program writes, on the same file system.
         max_bytes: The largest size taken.
         copied: Whether the content is copied rather than the file moved: whoever made it may keep it open and go on
-            writing. Nothing is gained by that where no boundary holds the process.
+            writing. Nothing is gained by that where no boundary holds the process. Holes are copied as holes.
+        on_block: Called with the size of each block before it is taken; may raise to stop.
 
     Raises:
         RefusedFileError: Missing, not a regular file, linked from elsewhere, or too large.
@@ -45,9 +54,16 @@ def take(source: Path, destination: Path, *, max_bytes: int, copied: bool) -> tu
         descriptor = _open(moved, max_bytes)
         with os.fdopen(descriptor, "rb") as stream:
             if copied:
-                return copy_hashed(stream, destination, max_bytes=max_bytes, durable=False)
+                return copy_hashed(
+                    stream,
+                    destination,
+                    max_bytes=max_bytes,
+                    durable=False,
+                    sparse=_has_holes(descriptor),
+                    on_block=on_block,
+                )
             _make_plain(descriptor)
-            found = _hash(descriptor)
+            found = _hash(descriptor, on_block)
         with explained(destination):
             moved.replace(destination)
         return found
@@ -111,9 +127,17 @@ def _make_plain(descriptor: int) -> None:
         os.fchmod(descriptor, (os.fstat(descriptor).st_mode & 0o666) | 0o600)
 
 
-def _hash(descriptor: int) -> tuple[str, int]:
+def _has_holes(descriptor: int) -> bool:
+    """Say whether a file takes less space than its size: written out, it could fill a disk that it fits on."""
+    facts = os.fstat(descriptor)
+    return sys.platform != "win32" and facts.st_blocks * 512 < facts.st_size
+
+
+def _hash(descriptor: int, on_block: Callable[[int], None] | None) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
     while block := os.read(descriptor, 1 << 20):
+        if on_block is not None:
+            on_block(len(block))
         digest.update(block)
         size += len(block)
     return digest.hexdigest(), size

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from stemsep_envs.errors import UsageError
 from stemsep_envs.host.files import ensure_dir
 from stemsep_envs.sandbox.cgroups import groups_for
 from stemsep_envs.sandbox.launch import (
@@ -30,7 +31,7 @@ from stemsep_envs.sandbox.system import System, find_system
 
 NAME: LevelName = "namespaces"
 
-_OWN_FOLDERS = (Path("/proc"), Path("/dev"))
+OWN_FOLDERS = (Path("/proc"), Path("/dev"))
 """Made by bubblewrap; nothing of the host's is shown there but device nodes of accelerators."""
 
 _LIMIT_PROCESSES = 'ulimit -p "$0" 2>/dev/null || ulimit -u "$0" || exit 126; exec "$@"'
@@ -88,7 +89,7 @@ def policy_mounts(policy: Policy, system: System) -> tuple[Mount, ...]:
     A path that is a link, or lies behind one, is shown under both its names.
 
     Raises:
-        ValueError: The policy names a folder that no worker may have.
+        UsageError: The policy names a folder that no worker may have.
     """
     wanted = {policy.writable_dir: True, policy.writable_dir.resolve(): True}
     for path in policy.readable:
@@ -97,8 +98,10 @@ def policy_mounts(policy: Policy, system: System) -> tuple[Mount, ...]:
     shown = dict.fromkeys(system.readable, False)
     mounts: list[Mount] = []
     for path in sorted(wanted, key=lambda path: (len(path.parts), path)):
-        if len(path.parts) < 2 or any(path.is_relative_to(own) for own in _OWN_FOLDERS):
-            raise ValueError(f"a policy cannot name {path}")
+        if len(path.parts) < 2 or any(path.is_relative_to(own) for own in OWN_FOLDERS):
+            raise UsageError(
+                f"no worker can be shown {path}", hint="keep the home, models and engines out of /dev and /proc"
+            )
         outer = next((parent for parent in path.parents if parent in shown), None)
         if wanted[path] or outer is None or shown[outer]:
             if path not in shown:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from tests.unprivileged import unprivileged
 
-from stemsep_envs.commands.scratch import session_scratch
+from stemsep_envs.commands.scratch import parent_of_scratch, session_scratch
 from stemsep_envs.errors import UsageError
 from stemsep_envs.host.locks import hold
+from stemsep_envs.host.paths import Home
 
 LIVES = """
 import pathlib, sys
@@ -79,6 +80,33 @@ def test_what_a_killed_session_left_goes_and_a_living_one_stays(tmp_path: Path) 
         alive.stdin.close()
         assert alive.wait() == 0
     assert names(tmp_path) == set()
+
+
+def test_a_worker_begins_in_an_empty_folder_whatever_the_last_one_left(tmp_path: Path) -> None:
+    with session_scratch(tmp_path) as scratch:
+        (scratch.work_dir / "tmp").touch()
+        (scratch.work_dir / "cache").symlink_to(tmp_path)
+        scratch.renew_work()
+        assert names(scratch.work_dir) == set()
+        assert names(scratch.work_dir.parent) == {"hold", "work", "inputs", "taken"}
+        scratch.work_dir.rmdir()
+        scratch.renew_work()
+        assert names(scratch.work_dir) == set()
+
+
+@pytest.mark.parametrize(
+    ("output", "beside"), [("/dev/shm/out", False), ("/proc/self/cwd/out", False), ("out", True), ("/srv/out", True)]
+)
+def test_it_is_where_a_worker_can_be_shown_it(tmp_path: Path, output: str, *, beside: bool) -> None:
+    home = Home(tmp_path / "home")
+    expected = Path(output) if beside else home.cache_dir / "scratch"
+    assert parent_of_scratch(Path(output), home) == expected
+
+
+def test_it_is_not_where_a_link_leads_that_no_worker_can_be_shown(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    (tmp_path / "link").symlink_to("/dev/shm")
+    assert parent_of_scratch(tmp_path / "link" / "out", home) == home.cache_dir / "scratch"
 
 
 def test_sessions_that_come_and_go_do_not_disturb_each_other(tmp_path: Path) -> None:

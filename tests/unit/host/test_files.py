@@ -306,6 +306,79 @@ def test_a_scratch_folder_below_a_file(tmp_path: Path, parent: str) -> None:
         files.scratch_dir(tmp_path / parent, "s-").__enter__()
 
 
+# --- folders for another user
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+def test_no_name_in_a_folder_of_another_user_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs, ours, victim = tmp_path / "theirs", tmp_path / "ours", tmp_path / "victim"
+    theirs.mkdir()
+    ours.mkdir()
+    os.chown(theirs, 61_000, 61_000)
+    victim.write_bytes(b"precious")
+
+    def swap_all() -> None:
+        """Put a link to another's file in the place of every folder, as who owns `theirs` may at any moment."""
+        for entry in list(os.scandir(theirs)):
+            if not entry.is_symlink():
+                real[os, "rename"](entry.path, f"{entry.path}.kept")
+                Path(entry.path).symlink_to(victim)
+
+    def watched(owner: object, name: str) -> object:
+        def call(*args: object, **kwargs: object) -> object:
+            done = real[owner, name](*args, **kwargs)
+            if not acting:
+                acting.append(True)
+                swap_all()
+                acting.clear()
+            return done
+
+        return call
+
+    acting: list[bool] = []
+    windows: list[tuple[object, str]] = [(os, name) for name in ("mkdir", "open", "fstat", "fchown", "chown", "rename")]
+    windows += [(Path, name) for name in ("mkdir", "stat", "lstat", "chmod", "rename")]
+    real = {(owner, name): getattr(owner, name) for owner, name in windows}
+    for owner, name in windows:
+        monkeypatch.setattr(owner, name, watched(owner, name))
+    made = files.make_owned_dir(theirs, ours=ours)
+    monkeypatch.undo()
+    assert (victim.stat().st_uid, victim.stat().st_mode & 0o777) == (0, 0o644)
+    kept = made.with_name(f"{made.name}.kept")
+    assert (kept.stat().st_uid, kept.stat().st_gid, kept.stat().st_mode & 0o777) == (61_000, 61_000, 0o700)
+    assert names_in(ours) == set()
+
+
+def test_a_folder_for_another_user_is_new_and_its_name_is_not_known(tmp_path: Path) -> None:
+    for name in ("theirs", "ours"):
+        (tmp_path / name).mkdir()
+    made = {files.make_owned_dir(tmp_path / "theirs", ours=tmp_path / "ours") for _ in range(3)}
+    assert {path.name for path in made} == names_in(tmp_path / "theirs")
+    assert all(path.is_dir() and len(path.name) == 16 for path in made)
+
+
+def test_who_locked_himself_out_gets_his_folder_all_the_same() -> None:
+    with unprivileged() as folder:
+        for name in ("theirs", "ours"):
+            (folder / name).mkdir()
+        (folder / "theirs").chmod(0)
+        assert files.make_owned_dir(folder / "theirs", ours=folder / "ours").is_dir()
+
+
+# --- holes
+
+
+def test_zeros_become_holes_on_request(tmp_path: Path) -> None:
+    content = bytes(3 << 20) + b"sound" + bytes(3 << 20)
+    digest = hashlib.sha256(content).hexdigest()
+    for sparse in (False, True):
+        copied = files.copy_hashed(io.BytesIO(content), tmp_path / "copy", max_bytes=1 << 30, sparse=sparse)
+        assert copied == (digest, len(content))
+        assert (tmp_path / "copy").read_bytes() == content
+        full = (tmp_path / "copy").stat().st_blocks * 512 >= len(content)
+        assert full != sparse
+
+
 # --- remove_tree
 
 

@@ -10,6 +10,7 @@ import venv
 from pathlib import Path
 
 import pytest
+from tests.unprivileged import unprivileged
 
 from stemsep_envs.host.interpreters import Interpreter, described, find_interpreters, folders_to_search
 from stemsep_envs.host.paths import Home
@@ -72,6 +73,16 @@ def test_wrappers_and_broken_interpreters_are_left_out(home: Home, tmp_path: Pat
     (tools / "python").mkdir()
     assert all(not str(item.path).startswith(str(tmp_path)) for item in find(home, tools))
     assert not marker.exists()
+
+
+def test_a_folder_that_may_not_be_looked_into_holds_no_interpreter() -> None:
+    with unprivileged() as folder:
+        (folder / "pyenv" / "versions").mkdir(parents=True)
+        (folder / "pyenv" / "versions").chmod(0)
+        environ = {"PATH": "", "HOME": str(folder), "PYENV_ROOT": str(folder / "pyenv")}
+        searched = list(folders_to_search(Home(folder / "home"), environ))
+        (folder / "pyenv").chmod(0)
+        assert list(folders_to_search(Home(folder / "home"), environ)) == searched
 
 
 def test_answers_are_remembered_until_the_file_changes(home: Home) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stemsep_envs.errors import UsageError
 from stemsep_envs.sandbox.namespaces import arguments, policy_mounts, root_options, staged_source
 from stemsep_envs.sandbox.policy import Limits, Policy
 from stemsep_envs.sandbox.system import System
@@ -59,7 +60,7 @@ def test_a_path_behind_a_link_is_shown_under_both_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/proc/1", "/dev", "/dev/shm"])
 def test_what_no_worker_may_have_is_a_bug(path: str) -> None:
-    with pytest.raises(ValueError, match="a policy cannot name"):
+    with pytest.raises(UsageError, match="no worker can be shown"):
         policy_mounts(replace(POLICY, readable=(Path(path),)), SYSTEM)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stemsep_envs.errors import LimitError, ModelError, StemsepEnvError
+from stemsep_envs.errors import InterruptedRunError, LimitError, ModelError, StemsepEnvError
 from stemsep_envs.host import untrusted as module
 from stemsep_envs.host.files import copy_hashed
 from stemsep_envs.worker.ingest import Ingested, ingest
@@ -163,6 +163,33 @@ def test_what_grows_while_it_is_copied_is_not_taken(track: Path, monkeypatch: py
         with pytest.raises(LimitError) as caught:
             take(track, confined=True, max_bytes=1500)
     assert caught.value.code == "output_too_large"
+    assert names(track.parents[1] / "taken") == set()
+
+
+def test_a_file_of_holes_costs_no_more_than_it_did(track: Path) -> None:
+    with (track / "0.wav").open("wb") as stream:
+        stream.write(b"sound")
+        stream.truncate(64 << 20)
+    taken = take(track, confined=True)
+    assert taken.size_bytes == 64 << 20
+    assert taken.sha256 == hashlib.sha256(b"sound" + bytes((64 << 20) - 5)).hexdigest()
+    assert taken.path.stat().st_blocks * 512 < 1 << 20
+
+
+@pytest.mark.parametrize("confined", [True, False])
+def test_taking_is_given_up_between_blocks(track: Path, *, confined: bool) -> None:
+    (track / "0.wav").write_bytes(DATA)
+    seen: list[int] = []
+
+    def stop(size: int) -> None:
+        seen.append(size)
+        raise InterruptedRunError("enough")
+
+    with pytest.raises(InterruptedRunError):
+        ingest(
+            track / "0.wav", track.parents[1] / "taken" / "0.wav", max_bytes=1 << 30, confined=confined, on_block=stop
+        )
+    assert len(seen) == 1
     assert names(track.parents[1] / "taken") == set()
 
 

@@ -147,7 +147,8 @@ def _ask(
     seconds: float,
 ) -> _Answer:
     argv = (str(python), "-I", str(_PROGRAM), json.dumps(order))
-    env = build_environ(files.ensure_dir(work), python)
+    _clear_tmp(work)
+    env = build_environ(work, python)
     with shop.confine(argv, env=env, readable=(*readable, _PROGRAM, *shop.bases), writable=work) as command:
         done = run(command, timeout_seconds=seconds)
     words = done.stderr.strip()[-_OUTPUT_CHARACTERS:]
@@ -167,3 +168,11 @@ def _ask(
             command=command.shown(),
         )
     return answer
+
+
+def _clear_tmp(work: Path) -> None:
+    """Take away what the last step of a build, of which nothing runs, left in place of its temporary folder."""
+    files.ensure_dir(work)
+    with files.explained(work):
+        work.chmod(0o755)
+        files.remove_tree(work / "tmp")

@@ -1,0 +1,128 @@
+"""The note of files that are being put in place, and undoing what it tells.
+
+It is on the disk before the first file moves and goes when the track's record stands. Where it is found after that, the
+record was never written: by a block that failed, or by a process that was killed.
+
+    OUT/.stemsep-env-<pid>-<random>/     a folder of `scratch`, held while its process lives
+        placing.json                     the note
+        aside/<number>                   what was there in the place of the number-th file
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from stemsep_envs.documents.base import Document, parse_json
+from stemsep_envs.documents.canonical import Sha256
+from stemsep_envs.errors import StemsepEnvError
+from stemsep_envs.host.files import publish, remove_file, sha256_of, write_atomic
+
+_log = logging.getLogger(__name__)
+
+_NOTE = "placing.json"
+
+
+def _inner_path(text: str) -> str:
+    path = PurePosixPath(text)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in text or ":" in text:
+        raise ValueError("must be a path below the output folder")
+    return text
+
+
+class PlacedFile(Document):
+    """A file: where it goes below the output folder, what it holds, and whether it takes the place of another.
+
+    ``sha256`` is None for the record, of which nobody knows yet what it will hold.
+    """
+
+    path: Annotated[str, AfterValidator(_inner_path)]
+    sha256: Sha256 | None = None
+    replaces: bool
+
+
+class Note(Document):
+    """What is being placed: the record first. ``record_was`` is the digest of the one that was there."""
+
+    record_was: Sha256 | None
+    files: tuple[PlacedFile, ...] = Field(min_length=1)
+
+
+def write_note(folder: Path, note: Note) -> None:
+    """Have the note on the disk; from here on `put_right` undoes what it tells."""
+    write_atomic(folder / _NOTE, note.model_dump_json(indent=1).encode() + b"\n")
+
+
+def forget_note(folder: Path) -> None:
+    """Take the note back: all of it stands, with its record."""
+    remove_file(folder / _NOTE)
+
+
+def has_note(folder: Path) -> bool:
+    """Say whether something of this folder's is to be put right."""
+    return os.path.lexists(folder / _NOTE)
+
+
+def aside(folder: Path, number: int) -> Path:
+    """Return where the file is put that stood in the place of the number-th."""
+    return folder / "aside" / str(number)
+
+
+def digest_at(path: Path) -> str | None:
+    """Return the digest of a plain file; None where there is none."""
+    with suppress(OSError):
+        if stat.S_ISREG(path.lstat().st_mode):
+            return sha256_of(path)[0]
+    return None
+
+
+def put_right(folder: Path, *, ours: bool) -> bool:
+    """Undo what a folder's note tells, unless its record stands; say whether there is nothing (more) to undo.
+
+    Files that were placed go if they are what was placed, and what was put aside comes back. What cannot be undone is
+    logged, and stays in the folder.
+
+    Args:
+        folder: The folder of the note, in the output folder.
+        ours: Whether this process wrote the note. If not it may be a stranger's, who has other plans: it must belong to
+            this user, and no link is followed.
+    """
+    if not has_note(folder):
+        return True
+    try:
+        note = parse_json((folder / _NOTE).read_bytes(), Note, origin=str(folder / _NOTE))
+        if not ours:
+            _refuse_strange(folder, note)
+        if digest_at(folder.parent / note.files[0].path) in {None, note.record_was}:
+            for number, file in enumerate(note.files):
+                _undo(folder.parent / file.path, file, aside(folder, number))
+        forget_note(folder)
+    except (OSError, StemsepEnvError) as problem:
+        why = problem.message if isinstance(problem, StemsepEnvError) else problem.strerror or problem
+        _log.warning("stems that were there before are kept in %s, and cannot be put back: %s", folder, why)
+        return False
+    return True
+
+
+def _undo(final: Path, file: PlacedFile, before: Path) -> None:
+    is_ours = file.sha256 is not None and digest_at(final) == file.sha256
+    if os.path.lexists(before):
+        if is_ours or not os.path.lexists(final):  # else somebody else put something there since
+            publish(before, final)
+    elif is_ours and not file.replaces:
+        remove_file(final)
+
+
+def _refuse_strange(folder: Path, note: Note) -> None:
+    if hasattr(os, "geteuid") and folder.lstat().st_uid != os.geteuid():
+        raise StemsepEnvError("they belong to another user")
+    for file in note.files:
+        inner = PurePosixPath(file.path).parents
+        if any((folder.parent / path).is_symlink() for path in inner):
+            raise StemsepEnvError(f"there is a link on the way to {file.path}")
