@@ -22,6 +22,9 @@ PROTOCOL_VERSION = 1
 MAX_LINE_BYTES = 1 << 20
 """A longer line ends the session: a worker has nothing to say that needs more."""
 
+MAX_LINE_VALUES = 20_000
+"""Likewise a line that holds more values than this: the longest honest one has some thousands."""
+
 Method = Literal["initialize", "load", "separate", "shutdown"]
 
 Text = Annotated[str, StringConstraints(max_length=64_000)]

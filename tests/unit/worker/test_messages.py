@@ -61,6 +61,10 @@ def test_a_response_an_error_and_a_notification() -> None:
         b'{"jsonrpc":"2.0","jsonrpc":"2.0","id":1,"result":{}}\n',
         b'{"jsonrpc":"2.0","id":1,"result":' + b'{"a":' * 5000 + b"1" + b"}" * 5001 + b"\n",
         '{"jsonrpc":"2.0","id":1,"result":{}}\n'.encode("utf-16"),
+        line(id=1, result={f"k{number}": 1 for number in range(80_000)}),
+        line(id=1, result={f"k{number}": 1 for number in range(80_000)}).replace(b"k7777", b"k3333"),
+        line(id=1, result={"x": [[]] * 250_000}),
+        line(id=1, result={"k" * 500_000: [float("nan")] * 80_000}),
     ],
 )
 def test_everything_else_is_refused_in_few_words(data: bytes) -> None:
