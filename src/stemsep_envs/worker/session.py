@@ -27,7 +27,7 @@ from stemsep_envs.documents.protocol import (
 from stemsep_envs.errors import InterruptedRunError, ModelError, StemsepEnvError
 from stemsep_envs.host.processes import Command, Ending, how_it_ended, start
 from stemsep_envs.worker.failures import ended_error, late_error, replied_error, violation_error
-from stemsep_envs.worker.log import WorkerLog, clean
+from stemsep_envs.worker.log import WorkerLog
 from stemsep_envs.worker.messages import (
     ProtocolViolation,
     notification_line,
@@ -117,7 +117,7 @@ class WorkerSession:
 
     @property
     def crashed(self) -> bool:
-        """Whether it ended by its own doing, died or broke the protocol: no deadline, cancellation or caller ended it."""
+        """Whether it ended by its own doing (died, broke the protocol), not by deadline, cancellation or caller."""
         return self._crashed or (not self._closed and self._child.poll() is not None)
 
     def initialize(self, *, cancelled: threading.Event | None = None) -> InitializeResult:
@@ -261,7 +261,7 @@ class WorkerSession:
             line = parse_reply(message.params, LogParams)
             self.log.add(f"{line.level}: {line.message}")
             if self._on_log is not None:
-                self._on_log(clean(line.level), clean(line.message))
+                self._on_log(line.level, line.message)
         # Other notifications come from a newer worker; there is nothing to do with them.
 
     def _ended(self, request: Request) -> StemsepEnvError:
