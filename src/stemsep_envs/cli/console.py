@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import secrets
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stemsep_envs.cli.streams import give_up
 from stemsep_envs.documents.terminal import visible
 from stemsep_envs.errors import (
     EXIT_BUG,
@@ -136,14 +135,6 @@ class Console:
                 hint="what was asked for is done; only telling of it failed",
                 code="no_output",
             ) from None
-
-
-def give_up(descriptor: int) -> None:
-    """Let what is still to be written to a standard stream go nowhere, so that no flush at exit fails again."""
-    with suppress(OSError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, descriptor)
-        os.close(nowhere)
 
 
 def findings_text(kind: str, findings: Iterable[Finding]) -> str:
