@@ -16,6 +16,8 @@ import pytest
 import soundfile
 from tests.integration.conftest import LEFTOVER, Cli, files_below, leftovers, noise
 
+from stemsep_envs.host.signals import ENDING_SIGNALS
+
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(sys.platform == "win32", reason="sends signals as POSIX has them"),
@@ -93,7 +95,7 @@ STAGES: dict[str, Callable[[dict[str, object]], bool]] = {
 }
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signal_number", ENDING_SIGNALS)
 @pytest.mark.parametrize("stage", STAGES)
 def test_interrupted(
     start: Callable[..., subprocess.Popen[bytes]], cli: Cli, long: Path, stage: str, signal_number: signal.Signals
@@ -254,3 +256,57 @@ def test_a_full_standard_output(cli: Cli, arguments: list[str]) -> None:
     assert done.returncode == 7
     assert b"cannot write to standard output" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def _full() -> int:
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+def _closed_terminal() -> int:
+    ours, theirs = os.openpty()
+    os.close(ours)
+    return theirs
+
+
+def _pipe_without_a_reader() -> int:
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("opened", [_full, _closed_terminal, _pipe_without_a_reader])
+@pytest.mark.parametrize("events", [(), ("--events", "jsonl")])
+def test_a_standard_error_that_cannot_be_written(
+    cli: Cli, song: Path, opened: Callable[[], int], events: tuple[str, ...]
+) -> None:
+    stderr = opened()
+    try:
+        for arguments, code in (
+            (("run", "dsp-hpss", "song.wav", "-o", "out", "--json", *events), 0),
+            (("registry", "show", "nothing"), 2),
+            (("ensure", "dsp-hpss"), 0),
+        ):
+            command = [*cli.prefix, *arguments]
+            done = subprocess.run(
+                command, cwd=cli.cwd, env=cli.environ, stdout=subprocess.DEVNULL, stderr=stderr, check=False
+            )
+            assert done.returncode == code, (arguments, done)
+    finally:
+        os.close(stderr)
+    assert len(files_below(cli.cwd / "out")) == 4
+
+
+def test_a_terminal_that_goes_while_it_shows_a_bar(cli: Cli, long: Path) -> None:
+    ours, theirs = os.openpty()
+    command = [*cli.prefix, "run", "dsp-hpss", long, "-o", "out", "--duration", "20", "--json"]
+    environ = {**cli.environ, "TERM": "xterm"}
+    with subprocess.Popen(command, cwd=cli.cwd, env=environ, stdout=subprocess.PIPE, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        while b"long.wav" not in shown:
+            shown += os.read(ours, 1000)
+        os.close(ours)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, out
+    assert json.loads(out)["status"] == "done"

@@ -172,9 +172,32 @@ def chatters_when_cancelled() -> NoReturn:
 
 
 def slow_progress() -> NoReturn:
+    frames = 0
     while True:
-        progress()
+        frames += 1
+        progress(frames)
         time.sleep(0.05)
+
+
+def talk() -> NoReturn:
+    """Say everything there is to say but that the request gets on."""
+    progress(5)
+    while True:
+        log("still here")
+        send(method="from_the_future", params={})
+        progress(5)
+        progress(4)
+        send(method="progress", params={"id": 1, "stage": "separate", "done_frames": 9, "total_frames": None})
+        time.sleep(0.02)
+
+
+def new_stages() -> NoReturn:
+    count = 0
+    while True:
+        count += 1
+        params = {"id": request["id"], "stage": f"stage {count}", "done_frames": 1, "total_frames": None}
+        send(method="progress", params=params)
+        time.sleep(0.02)
 
 
 def closes_stdout() -> None:
@@ -282,6 +305,8 @@ BEHAVIOURS: dict[str, Callable[[], object]] = {
     "done-when-cancelled": done_when_cancelled,
     "chatters-when-cancelled": chatters_when_cancelled,
     "slow-progress": slow_progress,
+    "talks": talk,
+    "new-stages": new_stages,
     "logs-and-answers": in_turn(lambda: log("hello \x1b[31mthere", "warning"), lambda: progress(5), answer),
     "fails": fail,
     "fails-input": lambda: fail("input_unreadable", "not \x1b[31maudio", hint="try \u202eanother"),

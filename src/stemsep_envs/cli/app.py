@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import importlib
-import io
-import os
 import signal
-import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import click
 
 from stemsep_envs._version import __version__
-from stemsep_envs.cli.console import Console, give_up
+from stemsep_envs.cli.console import Console
+from stemsep_envs.cli.streams import give_up, mend_streams
 from stemsep_envs.errors import InterruptedRunError, StemsepEnvError, UsageError
+from stemsep_envs.host.signals import ENDING_SIGNALS
 
 _VERBS = {
     "run": ("run", "Separate audio with a model."),
@@ -29,6 +28,8 @@ _VERBS = {
     "completion": ("completion", "Print the tab completion of a shell."),
 }
 """Command to the module of `stemsep_envs.cli` that holds it, and its line of help."""
+
+_interrupted = threading.Event()
 
 
 class LazyGroup(click.Group):
@@ -64,7 +65,7 @@ def app() -> None:
 
 def run_app(arguments: list[str]) -> int:
     """Run a command line; return its exit code."""
-    _mend_streams()
+    mend_streams()
     console = Console(json="--json" in arguments)
     try:
         with _interruptible():
@@ -94,19 +95,22 @@ def _run(arguments: list[str], console: Console) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug becomes one line and a report
-        return console.bug(error)
+        # Some libraries wrap an interruption in an error of their own.
+        interrupted = _interrupted.is_set()
+        return console.failure(InterruptedRunError("interrupted")) if interrupted else console.bug(error)
     return result if isinstance(result, int) else 0
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C and a request to end interrupt the block once, and leave the handlers as they were.
+    """Let Ctrl-C, a request to end and the end of the terminal interrupt the block, once; then handlers are as before.
 
     After an interruption they stay ignored: the process ends, and an impatient user must not disturb its last words.
     """
     before = {}
+    _interrupted.clear()
     with suppress(ValueError):  # not in the main thread: someone else handles signals
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ENDING_SIGNALS:
             handler = signal.getsignal(number)
             if handler not in {None, signal.SIG_IGN}:  # ignored by nohup, or a shell with a job behind it
                 signal.signal(number, _interrupt)
@@ -121,22 +125,7 @@ def _interruptible() -> Iterator[None]:
 
 def _interrupt(_: int, __: object) -> None:
     """Interrupt what is being done, once: a second signal would interrupt the cleaning up."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    _interrupted.set()
     raise KeyboardInterrupt
-
-
-def _mend_streams() -> None:
-    """Make printing safe: on streams that were closed by whoever started us, and of names that are no text."""
-    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        if getattr(sys, name) is None:
-            # What is opened next would get this descriptor, and be written to by whoever prints.
-            with suppress(OSError):
-                opened = os.open(os.devnull, os.O_RDWR)
-                if opened != descriptor:
-                    os.dup2(opened, descriptor)
-                    os.close(opened)
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for the process's life
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        as_it_was = os.name == "posix" and sys.stdout.encoding.lower() == "utf-8"
-        sys.stdout.reconfigure(errors="surrogateescape" if as_it_was else "backslashreplace")

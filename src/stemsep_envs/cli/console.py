@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
-import os
-import re
 import secrets
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stemsep_envs.cli.streams import give_up
+from stemsep_envs.documents.terminal import visible
 from stemsep_envs.errors import (
     EXIT_BUG,
     BlockedError,
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
 
 _MOST_SHOWN = 50
 """Problems listed for people; ``--json`` lists them all."""
-
-_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What in a file's name would move the cursor, colour the screen, break the line or turn text around."""
 
 
 @dataclass
@@ -66,7 +62,7 @@ class Console:
     def note(self, text: str) -> None:
         """Say something beside the result."""
         if not self.quiet:
-            click.echo(text, err=True)
+            click.echo("\n".join(map(visible, text.split("\n"))), err=True)
 
     def findings(self, kind: str, findings: Iterable[Finding]) -> None:
         """Print errors or warnings for people, on stderr, each with its remedy."""
@@ -96,7 +92,7 @@ class Console:
         if body.output:
             click.echo(_indented(body.output.rstrip(), "  | "), err=True)
         if body.command:
-            click.echo(f"  to repeat it: {body.command}", err=True)
+            click.echo(f"  to repeat it: {visible(body.command)}", err=True)
         if body.hint:
             click.echo(_indented(body.hint), err=True)
         if self.json:
@@ -141,25 +137,12 @@ class Console:
             ) from None
 
 
-def give_up(descriptor: int) -> None:
-    """Let what is still to be written to a standard stream go nowhere, so that no flush at exit fails again."""
-    with suppress(OSError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, descriptor)
-        os.close(nowhere)
-
-
-def visible(text: str) -> str:
-    r"""Return text for a terminal, with what would steer it made visible (``\x1b``, ``\u202e``)."""
-    return _STEERING.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
-
-
 def findings_text(kind: str, findings: Iterable[Finding]) -> str:
     """Return errors or warnings for people, each with its remedy, as whole lines."""
     lines = []
     for finding in findings:
         place = f" [{finding.path}]" if finding.path else ""
-        lines.append(f"{kind}: {visible(finding.message)} ({finding.code}){place}\n")
+        lines.append(f"{visible(f'{kind}: {finding.message} ({finding.code}){place}')}\n")
         if finding.details:
             lines.append(f"{_indented(finding.details.rstrip(), '  | ')}\n")
         if finding.hint:

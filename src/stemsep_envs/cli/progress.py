@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stemsep_envs.cli.console import Console, human_bytes, human_seconds, visible
+from stemsep_envs.cli.console import Console, human_bytes, human_seconds
 from stemsep_envs.documents.events import Event, FileTransfer
+from stemsep_envs.documents.terminal import visible
 from stemsep_envs.documents.writing import json_text
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
+    from stemsep_envs.documents.reports import Finding
     from stemsep_envs.documents.run import RunTrack
 
     OnEvent = Callable[[Event], None]
@@ -76,7 +78,7 @@ def transfer_line(transfer: FileTransfer) -> str:
 def plain_line(event: Event) -> None:
     """Write an event as a line, or not at all when it is one of many."""
     if event.event == "step" and event.message:
-        click.echo(f"{event.message} ...", err=True)
+        click.echo(f"{visible(event.message)} ...", err=True)
     elif event.event == "track_finished":
         click.echo(track_line(event), err=True)
     else:
@@ -93,14 +95,18 @@ def track_line(event: Event) -> str:
         return f"{place}: already there, unchanged"
     if track.error is not None:
         hint = "".join(f"\n    {visible(line)}" for line in (track.error.hint or "").splitlines())
-        return f"{place}: {visible(track.error.message)} ({track.error.code}){hint}"
+        return f"{place}: {_told(track.error)}{hint}"
     took = human_seconds(track.timings.total_seconds) if track.timings else "no time"
     gain = f", gain {track.gain:.3f} against {track.gain_reason}" if track.gain_reason == "clipping" else ""
     return f"{place}: {len(track.outputs)} stems in {took}{gain}{_notes(track)}"
 
 
 def _notes(track: RunTrack) -> str:
-    return "".join(f"\n    note: {visible(warning.message)} ({warning.code})" for warning in track.warnings)
+    return "".join(f"\n    note: {_told(warning)}" for warning in track.warnings)
+
+
+def _told(finding: Finding) -> str:
+    return visible(f"{finding.message} ({finding.code})")
 
 
 class BarDisplay:
@@ -114,7 +120,7 @@ class BarDisplay:
     def __call__(self, event: Event) -> None:
         """Show one event."""
         if event.event == "step" and event.message:
-            self._begin(event.message, total=None)
+            self._begin(visible(event.message), total=None)
         elif event.event == "fetch":
             self._show_transfers(event.transfers or ())
         elif event.event == "track_started" and event.place is not None:
@@ -181,6 +187,6 @@ def _json_line(event: Event) -> None:
 def _warn(event: Event) -> None:
     """Show what an event tells of warnings and errors, and nothing else."""
     if event.event == "warning" and event.finding is not None:
-        click.echo(f"warning: {visible(event.finding.message)} ({event.finding.code})", err=True)
+        click.echo(f"warning: {_told(event.finding)}", err=True)
     elif event.event == "track_finished" and event.track is not None and (event.track.error or event.track.warnings):
         click.echo(track_line(event), err=True)

@@ -141,7 +141,7 @@ def _print_answer(memory: list[str], *, as_json: bool) -> int:
         except OSError:
             continue  # a home that cannot be written: nobody can remove from it either
     try:
-        sys.stderr.write(warnings)
+        _tell(warnings)
         sys.stdout.write((document if as_json else text) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has gone
@@ -158,8 +158,16 @@ def _turnstile(place: str) -> str:
 
 
 def _say_that_it_waits(models: Sequence[str]) -> None:
-    sys.stderr.write(f"another process ensures {', '.join(models)}; waiting for it ...\n")
-    sys.stderr.flush()
+    _tell(f"another process ensures {', '.join(models)}; waiting for it ...\n")
+
+
+def _tell(text: str) -> None:
+    """Say something beside the answer; where that cannot be written, the answer is given all the same."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _place(models: Sequence[str]) -> str | None:

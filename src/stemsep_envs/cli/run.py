@@ -6,7 +6,7 @@ import codecs
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from stemsep_envs.cli.console import Console, pressing
 from stemsep_envs.cli.options import complete_model, planning_options, settings_options, verb
 from stemsep_envs.cli.progress import shown_events
 from stemsep_envs.errors import UsageError
+
+if TYPE_CHECKING:
+    from stemsep_envs.worker.session import Deadlines
 
 
 @click.command("run")
@@ -44,7 +47,13 @@ from stemsep_envs.errors import UsageError
 @click.option(
     "--keep-going/--fail-fast", default=True, show_default=True, help="After a failed track, go on with the others."
 )
-@click.option("--timeout", "total_seconds", type=float, help="End a track that takes longer, in seconds.")
+@click.option(
+    "--timeout",
+    "total_seconds",
+    type=float,
+    help="End a track that takes longer, in seconds (default: an hour, and 300 times its length); likewise the start "
+    "of the worker (120) and the loading of the model (900).",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done; build and start nothing.")
 @click.option("--events", "event_style", type=click.Choice(["jsonl"]), help="Write events to stderr, one JSON a line.")
 @settings_options
@@ -60,7 +69,6 @@ def command(console: Console, model: str, inputs: tuple[Path, ...], **options: A
     from stemsep_envs.commands.plan import planning_from
     from stemsep_envs.commands.run import RunRequest, prepare, run_prepared
     from stemsep_envs.worker.naming import DEFAULT_TEMPLATE
-    from stemsep_envs.worker.session import Deadlines
 
     stems = None if options["stems"] is None else tuple(name.strip() for name in options["stems"].split(","))
     output = output_plan(
@@ -84,7 +92,7 @@ def command(console: Console, model: str, inputs: tuple[Path, ...], **options: A
         planning=planning_from(options),
         recursive=options["recursive"],
         keep_going=options["keep_going"],
-        deadlines=Deadlines(total_seconds=_timeout(options["total_seconds"])),
+        deadlines=_deadlines(options["total_seconds"]),
     )
     prepared = prepare(request)
     if options["dry_run"]:
@@ -120,10 +128,14 @@ def _output_dir(named: str) -> Path:
     return Path(named)
 
 
-def _timeout(seconds: float | None) -> float | None:
-    if seconds is not None and not seconds > 0:
+def _deadlines(seconds: float | None) -> Deadlines:
+    from stemsep_envs.worker.session import Deadlines
+
+    if seconds is None:
+        return Deadlines()
+    if not seconds > 0:
         raise UsageError(f"--timeout {seconds:g} is not possible", hint="seconds, more than 0")
-    return seconds
+    return Deadlines(start_seconds=seconds, load_seconds=seconds, total_seconds=seconds)
 
 
 def _listed(list_path: Path | None) -> list[Path]:

@@ -54,9 +54,10 @@ def run_jobs(
 ) -> Iterator[RunTrack]:
     """Do the jobs in order, yielding each track as it ends; a track's own record is written before it is yielded.
 
+    Where the worker died too often to go on, the tracks that are left fail for that reason.
+
     Raises:
         InterruptedRunError: A track was cancelled.
-        ModelError: The worker died too often to go on.
     """
     for index, job in enumerate(jobs):
         place = TrackPlace(index=index, count=len(jobs), input=str(job.input.path))
@@ -122,8 +123,6 @@ def _run_job(session: Session, frame: RunFrame, job: Job, on_event: OnEvent, pla
     except InterruptedRunError:
         raise
     except StemsepEnvError as error:
-        if error.code == "crash_loop":
-            raise
         return failed_track(job.input.path, error)
 
 

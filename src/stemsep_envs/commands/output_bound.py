@@ -1,11 +1,11 @@
-"""How much a worker may write for one track: so that it cannot fill the disk, and no honest one notices."""
+"""How much a worker may write for one track, and how long it may take: bounds that no honest one notices."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-from stemsep_envs.host.audio_headers import read_header
+from stemsep_envs.host.audio_headers import AudioHeader, read_header
 from stemsep_envs.host.files import write_atomic
 
 FLOOR_BYTES = 1 << 30
@@ -27,6 +27,10 @@ _SPARE_SECONDS = 60.0
 _HEADROOM = 2.0
 _DISK_SHARE = 0.9
 
+_LEAST_TRACK_SECONDS = 3600.0
+_SECONDS_PER_SECOND = 300.0
+"""Of computing for one of music: large models on small processors take some dozens."""
+
 
 def track_bound(source: Path, *, stems: int, sample_rate: int | None, folder: Path) -> int:
     """Return the most bytes that a worker's folder may hold while it separates a track.
@@ -37,20 +41,33 @@ def track_bound(source: Path, *, stems: int, sample_rate: int | None, folder: Pa
         sample_rate: The highest rate that the stems may have, in hertz; None where it is the input's own.
         folder: Where it writes: it never gets all of that disk.
     """
-    try:
-        size = source.stat().st_size
-    except OSError:  # the worker will say so
-        size = 0
-    header = read_header(source) if source.suffix.lower() in _EXACT_SUFFIXES else None
-    seconds = size / _LEAST_BYTES_PER_SECOND
+    header = _exact_header(source)
+    seconds = _longest(source, header)
     rate, channels = _MOST_RATE_HZ, _LEAST_CHANNELS
     if header is not None:
-        seconds = min(seconds, (header.duration_seconds or seconds) * _HEADROOM)
         rate = max(header.sample_rate or rate, 48_000)
         channels = max(header.channels or 0, channels)
     frame_bytes = channels * _SAMPLE_BYTES * _COPIES * max(stems, 1)
     wanted = FLOOR_BYTES + int((seconds + _SPARE_SECONDS) * max(rate, sample_rate or 0) * frame_bytes)
     return min(wanted, int(shutil.disk_usage(folder).free * _DISK_SHARE))
+
+
+def track_seconds(source: Path) -> float:
+    """Return how long a track may take where nobody says: far longer than any honest model, and not for ever."""
+    return _LEAST_TRACK_SECONDS + _longest(source, _exact_header(source)) * _SECONDS_PER_SECOND / _HEADROOM
+
+
+def _exact_header(source: Path) -> AudioHeader | None:
+    return read_header(source) if source.suffix.lower() in _EXACT_SUFFIXES else None
+
+
+def _longest(source: Path, header: AudioHeader | None) -> float:
+    """Return the most seconds that a file can be long: twice what its header says, or by its size."""
+    try:
+        seconds = source.stat().st_size / _LEAST_BYTES_PER_SECOND
+    except OSError:  # the worker will say so
+        return 0.0
+    return seconds if header is None else min(seconds, (header.duration_seconds or seconds) * _HEADROOM)
 
 
 def idle_bound(folder: Path) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from stemsep_envs.documents.registry import parse_registry, registry_warnings
 from stemsep_envs.documents.registry_reports import ListedModel, RegistryListing, ValidationReport
 from stemsep_envs.documents.reports import Finding
+from stemsep_envs.documents.terminal import escaped_in_json
 from stemsep_envs.errors import UsageError
 from stemsep_envs.host.paths import default_registry_path, find_home
 from stemsep_envs.registry.catalogue import Catalogue, open_catalogue
@@ -59,7 +60,7 @@ def show_entry(path: Path | None, model_id: str) -> str:
         InvalidDocumentError: Its entry is wrong.
     """
     entry = catalogue_at(path).get(model_id)
-    return entry.model_dump_json(indent=2, exclude_unset=True)
+    return escaped_in_json(entry.model_dump_json(indent=2, exclude_unset=True))
 
 
 def validate_file(path: Path | None) -> ValidationReport:

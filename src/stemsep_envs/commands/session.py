@@ -21,7 +21,7 @@ from stemsep_envs.commands.convert import convert_artifacts
 from stemsep_envs.commands.ensure import ensure_planned
 from stemsep_envs.commands.listening import OnEvent, ignore_event
 from stemsep_envs.commands.output import OutputPlan
-from stemsep_envs.commands.output_bound import FLOOR_BYTES, idle_bound, set_bound, track_bound
+from stemsep_envs.commands.output_bound import FLOOR_BYTES, idle_bound, set_bound, track_bound, track_seconds
 from stemsep_envs.commands.placing import placed
 from stemsep_envs.commands.plan import Plan
 from stemsep_envs.commands.scratch import Scratch, session_scratch
@@ -52,7 +52,7 @@ from stemsep_envs.documents.run import ResolvedSetting, RunTrack
 from stemsep_envs.environments import store
 from stemsep_envs.environments.ensure import Environment
 from stemsep_envs.environments.linking import make_private
-from stemsep_envs.errors import LimitError, ModelError, StemsepEnvError, UsageError
+from stemsep_envs.errors import InterruptedRunError, LimitError, ModelError, StemsepEnvError, UsageError
 from stemsep_envs.host.files import ensure_dir, make_owned_dir, remove_tree
 from stemsep_envs.host.processes import Ending
 from stemsep_envs.sandbox.environ import worker_environ
@@ -137,7 +137,7 @@ class Session:
             try:
                 return self._separate(source, names, output, record, on_progress, cancelled)
             except LimitError as error:
-                if error.code not in OUT_OF_MEMORY_CODES or not self._shrink(error):
+                if error.code not in OUT_OF_MEMORY_CODES or not self._shrink(error, cancelled):
                     raise
 
     def _separate(
@@ -150,14 +150,14 @@ class Session:
         cancelled: threading.Event | None,
     ) -> RunTrack:
         began = time.monotonic()
-        self._restart_if_dead()
+        self._restart_if_dead(cancelled)
         self._tracks += 1
         scratch = make_owned_dir(self._scratch.work_dir, ours=self._scratch.taken_dir)
         ours = ensure_dir(self._scratch.taken_dir / f"track-{self._tracks}")
         bound = self._bound(source, names, output)
         set_bound(self._bound_file, bound)
         try:
-            with self._host_work(cancelled) as work:
+            with self._host_work(source, cancelled) as work:
                 reading = work.start(read_through, source, work.check)
                 with self._shown(source) as shown:
                     result = self._ask(shown, names, output, scratch, on_progress, cancelled)
@@ -190,9 +190,11 @@ class Session:
                 set_bound(self._bound_file, idle_bound(self._scratch.work_dir))
         return track
 
-    def _host_work(self, cancelled: threading.Event | None) -> TrackWork:
-        deadlines = self._deadlines or Deadlines()
-        return TrackWork(self._hashing, cancelled=cancelled, total_seconds=deadlines.total_seconds)
+    def _host_work(self, source: Path, cancelled: threading.Event | None) -> TrackWork:
+        stated = self._deadlines.total_seconds if self._deadlines is not None else None
+        return TrackWork(
+            self._hashing, cancelled=cancelled, total_seconds=track_seconds(source) if stated is None else stated
+        )
 
     @property
     def _bound_file(self) -> Path:
@@ -203,7 +205,7 @@ class Session:
         rate = max(rates, default=None)
         return track_bound(source, stems=len(names.stems), sample_rate=rate, folder=self._scratch.work_dir)
 
-    def _shrink(self, error: LimitError) -> bool:
+    def _shrink(self, error: LimitError, cancelled: threading.Event | None) -> bool:
         """Begin anew with smaller settings, once a session; say whether there are any. The old worker is ended."""
         recipe = self.plan.runtime.recipe
         declared = recipe.declared_settings(self.plan.model_type or "")
@@ -222,7 +224,9 @@ class Session:
         self._worker.close(politely=False)
         self._resources.close()
         try:
-            self._start()
+            self._start(cancelled)
+        except InterruptedRunError:
+            raise
         except StemsepEnvError as refusal:  # some models are built for one length of chunks
             self._shrunk = {}
             error.hint = "\n".join(filter(None, (f"smaller settings were refused: {refusal.message}", error.hint)))
@@ -261,7 +265,7 @@ class Session:
     def _confined(self) -> bool:
         return self.plan.level.name != "hygiene"
 
-    def _start(self) -> None:
+    def _start(self, cancelled: threading.Event | None = None) -> None:
         plan, environment = self.plan, self.environment
         self._scratch.renew_work()
         self._on_event(Event(event="step", step="start", message=f"starting {plan.runtime.recipe.id}"))
@@ -294,13 +298,15 @@ class Session:
             on_log=lambda level, text: self._on_event(Event(event="log", level=level, message=text)),
         )
         try:
-            self._worker.initialize()
+            self._worker.initialize(cancelled=cancelled)
             self.start_seconds = time.monotonic() - began
             self._on_event(Event(event="step", step="load", message=f"loading {plan.entry.id}"))
             began = time.monotonic()
-            self.loaded: LoadResult = self._worker.load(self._load_params())
+            self.loaded: LoadResult = self._worker.load(self._load_params(), cancelled=cancelled)
             self.load_seconds = time.monotonic() - began
-        except BaseException:
+            self._startable = True
+        except BaseException as error:
+            self._startable = not isinstance(error, StemsepEnvError) or isinstance(error, InterruptedRunError)
             self._worker.close(politely=False)
             self._resources.close()
             raise
@@ -328,19 +334,21 @@ class Session:
             settings={name: value for name, value in settings.items() if value is not None},
         )
 
-    def _restart_if_dead(self) -> None:
+    def _restart_if_dead(self, cancelled: threading.Event | None) -> None:
+        """Start the worker again if it has ended; not if it did so by its own doing too often in a row."""
         if self._worker.alive:
             self._crashes = 0
             return
-        self._crashes += 1
-        if self._crashes >= MAX_CRASHES_IN_A_ROW:
+        if self._crashes < MAX_CRASHES_IN_A_ROW and (self._worker.crashed or not self._startable):
+            self._crashes += 1
+        if self._crashes == MAX_CRASHES_IN_A_ROW:
             raise ModelError(
                 f"the worker died {self._crashes} times in a row and is not started again",
                 hint=f"its last words:\n{self._worker.log.tail()}",
                 code="crash_loop",
             )
         self._resources.close()
-        self._start()
+        self._start(cancelled)
 
     def _ask(
         self,
@@ -367,7 +375,9 @@ class Session:
                 normalize=options.normalize,
             ),
         )
-        result = self._worker.separate(params, on_progress=on_progress, cancelled=cancelled)
+        result = self._worker.separate(
+            params, on_progress=on_progress, cancelled=cancelled, total_seconds=track_seconds(source)
+        )
         made = {output.stem: output.file for output in result.outputs}
         if made != files:
             raise ModelError(

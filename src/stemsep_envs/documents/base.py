@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from stemsep_envs.documents.problems import MAX_PROBLEMS, bounded, dotted_path, shown
+from stemsep_envs.documents.problems import MAX_PROBLEMS, dotted_path, shown, worded
 from stemsep_envs.documents.strict_json import load_json
 from stemsep_envs.errors import InvalidDocumentError, Problem
 
@@ -101,7 +101,7 @@ def plain(document: BaseModel) -> Any:
 def problems_of(error: ValidationError) -> tuple[Problem, ...]:
     """Turn pydantic's report into problems with dotted paths, in document order."""
     details = error.errors(include_url=False, include_context=True, include_input=True)
-    return bounded([Problem(dotted_path(item["loc"]), _words(item)) for item in details])
+    return worded(details, lambda item: Problem(dotted_path(item["loc"]), _words(item)))
 
 
 def refuse_at(problems: Iterable[tuple[tuple[str | int, ...], str]]) -> None:

@@ -1,6 +1,7 @@
 """The worker protocol: JSON-RPC 2.0, one message a line, on the worker's original stdin and stdout.
 
-The worker is untrusted, so everything it says is parsed here into bounded, frozen models before anyone looks at it. The
+The worker is untrusted, so everything it says is parsed here into bounded, frozen models before anyone looks at it, and
+rid of what could steer the terminal, or the log, that it ends up in. The
 other half, `worker/entry.py`, runs inside the environment and shares no code with this package.
 
 Order of a session: ``initialize``, ``load``, ``separate`` any number of times, ``shutdown``. The worker sends
@@ -12,20 +13,42 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
 from stemsep_envs.documents.audio import AudioFormat, BitDepth
 from stemsep_envs.documents.base import Document
 from stemsep_envs.documents.runtime import SettingValue
+from stemsep_envs.documents.terminal import clean, clean_word
 
 PROTOCOL_VERSION = 1
 MAX_LINE_BYTES = 1 << 20
 """A longer line ends the session: a worker has nothing to say that needs more."""
 
+MAX_LINE_VALUES = 20_000
+"""Likewise a line that holds more values than this: the longest honest one has some thousands."""
+
 Method = Literal["initialize", "load", "separate", "shutdown"]
 
-Text = Annotated[str, StringConstraints(max_length=64_000)]
-Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+def _cleaned(value: Any) -> Any:
+    """Clean all text in a JSON value; its depth is bounded where it was read."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list):
+        return [_cleaned(item) for item in value]
+    if isinstance(value, dict):
+        return {clean_word(key): _cleaned(item) for key, item in value.items()}
+    return value
+
+
+def _cleaned_word(value: Any) -> Any:
+    return clean_word(value) if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_cleaned), StringConstraints(max_length=64_000)]
+Word = Annotated[str, BeforeValidator(_cleaned_word), StringConstraints(min_length=1, max_length=200)]
+WarningCode = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$")]
+Value = Annotated[Any, BeforeValidator(_cleaned)]
 Count = Annotated[int, Field(ge=0, le=1 << 53)]
 Seconds = Annotated[float, Field(ge=0, le=1e12)]
 SampleRate = Annotated[int, Field(ge=1, le=10_000_000)]
@@ -95,7 +118,7 @@ class LoadResult(Reply):
     stems: Annotated[list[Word], Field(min_length=1, max_length=64)]
     sample_rate: SampleRate | None
     channels: Annotated[list[Annotated[int, Field(ge=1, le=1024)]], Field(max_length=64)]
-    settings: Annotated[Mapping[Word, Any], Field(max_length=500)]
+    settings: Annotated[Mapping[Word, Value], Field(max_length=500)]
     load_seconds: Seconds
 
 
@@ -153,7 +176,7 @@ class StemFacts(Reply):
 class WorkerWarning(Reply):
     """Something about this track that its owner should know."""
 
-    code: Word
+    code: WarningCode
     message: Text
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from stemsep_envs.documents.problems import bounded, dotted_path, shown
+from stemsep_envs.documents.problems import Location, dotted_path, shown, worded
 from stemsep_envs.errors import InvalidDocumentError, Problem
 
 MAX_DEPTH = 100
@@ -26,12 +27,15 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 """Where text may hold half a character: as an escape (which may also be one of a sound pair) or bare."""
 
 
-def load_json(data: bytes | str, *, origin: str) -> Any:
+def load_json(data: bytes | str, *, origin: str, max_values: int | None = None) -> Any:
     """Read JSON: UTF-8 (a byte-order mark may lead), no repeated keys, finite numbers, whole characters, bounded depth.
+
+    The time it takes grows with the length of the text and no faster, whatever the text.
 
     Args:
         data: The text, UTF-8 when bytes.
         origin: What to call the document in messages, usually its path.
+        max_values: The most values, of all objects and lists together, that a document of untrusted origin may hold.
 
     Raises:
         InvalidDocumentError: With the line and column of a syntax error, or the path of every value that is refused.
@@ -52,12 +56,11 @@ def load_json(data: bytes | str, *, origin: str) -> Any:
         _refuse(origin, f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})")
     except RecursionError:
         _refuse(origin, "nested too deeply")
-    if _deeper_than(value, MAX_DEPTH):
-        _refuse(origin, f"nested too deeply (more than {MAX_DEPTH} levels)")
+    _check_shape(value, origin, max_values)
     if hooks.refused or _SURROGATE.search(text):
-        problems = tuple(_refused_in(value, ()))
-        if problems:
-            raise InvalidDocumentError(origin, bounded(problems))
+        refused = list(_refused_in(value, ()))
+        if refused:
+            raise InvalidDocumentError(origin, worded(refused, lambda item: Problem(dotted_path(item[0]), item[1])))
     return value
 
 
@@ -86,8 +89,8 @@ class _Hooks:
             return result
         self.refused = True
         marked = _RepeatingObject(result)
-        keys = [key for key, _ in items]
-        marked.repeated = tuple(key for key in result if keys.count(key) > 1)
+        counts = Counter(key for key, _ in items)
+        marked.repeated = tuple(key for key, count in counts.items() if count > 1)
         return marked
 
     def number(self, text: str) -> float | _Refused:
@@ -110,25 +113,27 @@ def _refuse(origin: str, words: str) -> NoReturn:
     raise InvalidDocumentError(origin, (Problem("", words),)) from None
 
 
-def _deeper_than(value: object, limit: int) -> bool:
-    """Say whether objects and lists nest more than ``limit`` levels; goes level by level, so depth costs no stack."""
-    level = [value]
-    for _ in range(limit + 1):
+def _check_shape(value: object, origin: str, max_values: int | None) -> None:
+    """Refuse what nests too deeply or holds too much; goes level by level, so that depth costs no stack."""
+    level, count = [value], 0
+    for _ in range(MAX_DEPTH + 1):
         below: list[object] = []
         for item in level:
-            if isinstance(item, dict):
-                below.extend(child for child in item.values() if isinstance(child, dict | list))
-            elif isinstance(item, list):
-                below.extend(child for child in item if isinstance(child, dict | list))
+            if isinstance(item, dict | list):
+                count += len(item)
+                children = item.values() if isinstance(item, dict) else item
+                below.extend(child for child in children if isinstance(child, dict | list))
+        if max_values is not None and count > max_values:
+            _refuse(origin, f"more than {max_values} values")
         if not below:
-            return False
+            return
         level = below
-    return True
+    _refuse(origin, f"nested too deeply (more than {MAX_DEPTH} levels)")
 
 
-def _refused_in(value: object, location: tuple[str | int, ...]) -> Iterator[Problem]:
+def _refused_in(value: object, location: Location) -> Iterator[tuple[Location, str]]:
     if isinstance(value, _Refused):
-        yield Problem(dotted_path(location), value.words)
+        yield location, value.words
     elif isinstance(value, str):
         yield from _broken_text(value, location)
     elif isinstance(value, list):
@@ -136,14 +141,14 @@ def _refused_in(value: object, location: tuple[str | int, ...]) -> Iterator[Prob
             yield from _refused_in(item, (*location, index))
     elif isinstance(value, dict):
         for key in value.repeated if isinstance(value, _RepeatingObject) else ():
-            yield Problem(dotted_path((*location, key)), "appears more than once in its object")
+            yield (*location, key), "appears more than once in its object"
         for key, item in value.items():
             yield from _broken_text(key, location)
             yield from _refused_in(item, (*location, key))
 
 
-def _broken_text(text: str, location: tuple[str | int, ...]) -> Iterator[Problem]:
+def _broken_text(text: str, location: Location) -> Iterator[tuple[Location, str]]:
     try:
         text.encode()
     except UnicodeEncodeError:
-        yield Problem(dotted_path(location), f"{shown(text)} holds half of a character (a lone surrogate)")
+        yield location, f"{shown(text)} holds half of a character (a lone surrogate)"

@@ -8,9 +8,11 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 
+from stemsep_envs.documents.terminal import escaped_in_json
+
 
 def json_text(document: BaseModel, *, indent: int | None = 2, without_nulls: bool = False) -> str:
-    r"""Return a document as JSON text.
+    r"""Return a document as JSON text that steers no terminal it is shown on: what would is written as escapes.
 
     A path is bytes on most systems, and need not be UTF-8; JSON must be. What of a name is not is written as Python
     spells it: ``caf\udce9.wav`` for the byte E9.
@@ -22,11 +24,13 @@ def json_text(document: BaseModel, *, indent: int | None = 2, without_nulls: boo
     """
     nulls = {name for name in type(document).model_fields if without_nulls and getattr(document, name) is None}
     try:
-        return document.model_dump_json(indent=indent, exclude=nulls)
+        return escaped_in_json(document.model_dump_json(indent=indent, exclude=nulls))
     except PydanticSerializationError:
         value = _encodable(document.model_dump(mode="json", exclude=nulls))
         separators = (",", ":") if indent is None else (",", ": ")
-        return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, separators=separators)
+        return escaped_in_json(
+            json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, separators=separators)
+        )
 
 
 def _encodable(value: Any) -> Any:

@@ -24,6 +24,7 @@ from types import FrameType
 from stemsep_envs.errors import LimitError, StemsepEnvError
 from stemsep_envs.host.hiding import hide_secrets
 from stemsep_envs.host.pipes import Reader, Sink, Stop, Writer
+from stemsep_envs.host.signals import ENDING_SIGNALS
 
 _KEEP_BYTES = 1 << 20
 """Of each stream no more than this is kept: the end, which holds what matters."""
@@ -276,7 +277,7 @@ def _signals_wait() -> Iterator[None]:
         return
     came: list[tuple[int, FrameType | None]] = []
     aside: dict[signal.Signals, Callable[[int, FrameType | None], object]] = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING_SIGNALS:
         handler = signal.getsignal(number)
         if callable(handler):
             aside[number] = handler

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from stemsep_envs.documents.protocol import ErrorObject
+from stemsep_envs.documents.terminal import clean
 from stemsep_envs.errors import InterruptedRunError, LimitError, ModelError, StemsepEnvError, UsageError
 from stemsep_envs.host.processes import Ending
-from stemsep_envs.worker.log import WorkerLog, clean
+from stemsep_envs.worker.log import WorkerLog
 
 _USAGE_KINDS = {
     "input_missing",

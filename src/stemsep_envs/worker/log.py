@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import deque
 
-_ESCAPES = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    r"|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)?"  # OSC: titles, links, clipboard
-    r"|\x1b[@-Z\\-_]"  # other two-character escapes
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"  # control characters but tab and newline
-    r"|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"  # directions: text that reads as it is not
-    r"|[\ud800-\udfff]"  # halves of characters, which no stream takes
-)
+from stemsep_envs.documents.terminal import clean
 
 MAX_LINES = 2_000
 MAX_LINE_CHARS = 2_000
 TAIL_LINES = 12
 TAIL_LINE_CHARS = 500
-
-
-def clean(text: str) -> str:
-    """Remove terminal escapes, control characters and marks of text direction from text; newlines and tabs stay."""
-    return _ESCAPES.sub("", text)
 
 
 class WorkerLog:

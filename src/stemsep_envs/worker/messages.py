@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from stemsep_envs.documents.base import load_json, problems_of
-from stemsep_envs.documents.protocol import MAX_LINE_BYTES, Incoming
+from stemsep_envs.documents.protocol import MAX_LINE_BYTES, MAX_LINE_VALUES, Incoming
 from stemsep_envs.errors import InvalidDocumentError
 
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
@@ -30,7 +30,7 @@ def parse_line(line: bytes) -> Incoming:
     if not line.endswith(b"\n"):
         raise ProtocolViolation("a line cut short")
     try:
-        message = parse_reply(load_json(line, origin="line"), Incoming)
+        message = parse_reply(load_json(line, origin="line", max_values=MAX_LINE_VALUES), Incoming)
     except InvalidDocumentError as error:
         raise ProtocolViolation("; ".join(map(str, error.problems[:3]))) from None
     is_response = message.id is not None and message.method is None

@@ -27,7 +27,7 @@ from stemsep_envs.documents.protocol import (
 from stemsep_envs.errors import InterruptedRunError, ModelError, StemsepEnvError
 from stemsep_envs.host.processes import Command, Ending, how_it_ended, start
 from stemsep_envs.worker.failures import ended_error, late_error, replied_error, violation_error
-from stemsep_envs.worker.log import WorkerLog, clean
+from stemsep_envs.worker.log import WorkerLog
 from stemsep_envs.worker.messages import (
     ProtocolViolation,
     notification_line,
@@ -35,10 +35,10 @@ from stemsep_envs.worker.messages import (
     parse_reply,
     request_line,
 )
+from stemsep_envs.worker.requests import OnProgress, Request
 from stemsep_envs.worker.streams import EndOfReplies, LogLines, Overlong, Replies
 
 ResultT = TypeVar("ResultT", bound=BaseModel)
-OnProgress = Callable[[ProgressParams], None]
 
 _POLL_SECONDS = 0.1
 """How often a waiting session looks for a cancellation, a deadline, and whether the worker lives."""
@@ -49,7 +49,16 @@ _END_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Deadlines:
-    """How long a worker may take, in seconds. ``silence`` bounds the time between two signs of life in a request."""
+    """How long a worker may take, in seconds, whatever it says meanwhile.
+
+    Attributes:
+        start_seconds: From the first request to its answer.
+        load_seconds: For loading the model.
+        silence_seconds: Between two signs that a track gets on: progress that goes beyond what was reported before.
+        total_seconds: For one track. None: an hour, and 300 times the track's length.
+        cancel_seconds: For giving up a cancelled request, before the worker is ended.
+        shutdown_seconds: For ending by itself when asked to.
+    """
 
     start_seconds: float = 120.0
     load_seconds: float = 900.0
@@ -87,7 +96,7 @@ class WorkerSession:
         self._on_log = on_log
         self._explain_end = explain_end
         self._replies = Replies()
-        self._closed = False
+        self._closed = self._crashed = False
         self._child = start(command, on_stdout=self._replies.feed, on_stderr=LogLines(self.log).feed)
 
     def __enter__(self) -> WorkerSession:
@@ -106,13 +115,19 @@ class WorkerSession:
         """Whether requests can still be made."""
         return not self._closed and self._child.poll() is None
 
-    def initialize(self) -> InitializeResult:
-        """Open the conversation; raises as `separate` does."""
-        return self._call("initialize", InitializeParams(), InitializeResult, self._deadlines.start_seconds)
+    @property
+    def crashed(self) -> bool:
+        """Whether it ended by its own doing (died, broke the protocol), not by deadline, cancellation or caller."""
+        return self._crashed or (not self._closed and self._child.poll() is not None)
 
-    def load(self, params: LoadParams) -> LoadResult:
+    def initialize(self, *, cancelled: threading.Event | None = None) -> InitializeResult:
+        """Open the conversation; raises as `separate` does."""
+        seconds = self._deadlines.start_seconds
+        return self._call("initialize", InitializeParams(), InitializeResult, seconds, cancelled=cancelled)
+
+    def load(self, params: LoadParams, *, cancelled: threading.Event | None = None) -> LoadResult:
         """Load the session's model; raises as `separate` does."""
-        return self._call("load", params, LoadResult, self._deadlines.load_seconds)
+        return self._call("load", params, LoadResult, self._deadlines.load_seconds, cancelled=cancelled)
 
     def separate(
         self,
@@ -120,6 +135,7 @@ class WorkerSession:
         *,
         on_progress: OnProgress | None = None,
         cancelled: threading.Event | None = None,
+        total_seconds: float | None = None,
     ) -> SeparateResult:
         """Separate one track into the scratch folder that ``params`` names.
 
@@ -127,22 +143,24 @@ class WorkerSession:
             params: The request.
             on_progress: Called with each sign of progress.
             cancelled: Set it from another thread to have the track given up.
+            total_seconds: How long it may take where the session's deadlines leave that to the track.
 
         Raises:
             ModelError: The model's code or the worker failed. After a failed request the session is usable, after a
                 worker's death it is not.
             UsageError: The input is not readable audio, or an option does not fit it.
             LimitError: A deadline passed, or memory or disk ran out.
-            InterruptedRunError: It was cancelled, whether or not the worker was done by then.
+            InterruptedRunError: It was cancelled, whether or not the worker was done by then, or the session was closed
+                by another thread.
         """
         return self._call(
             "separate",
             params,
             SeparateResult,
-            self._deadlines.silence_seconds,
+            total_seconds if self._deadlines.total_seconds is None else self._deadlines.total_seconds,
+            silence_seconds=self._deadlines.silence_seconds,
             on_progress=on_progress,
             cancelled=cancelled,
-            total_seconds=self._deadlines.total_seconds,
         )
 
     def close(self, *, politely: bool = True) -> None:
@@ -164,23 +182,24 @@ class WorkerSession:
         method: str,
         params: BaseModel,
         result_model: type[ResultT],
-        silence_seconds: float,
+        total_seconds: float | None,
         *,
+        silence_seconds: float | None = None,
         on_progress: OnProgress | None = None,
         cancelled: threading.Event | None = None,
-        total_seconds: float | None = None,
     ) -> ResultT:
         if self._closed:
             raise ModelError("the worker has ended", hint="open a new session", code="worker_ended")
         if cancelled is not None and cancelled.is_set():
             raise InterruptedRunError("cancelled")
-        request = _Request(_new_id(), method, on_progress, cancelled, silence_seconds, total_seconds)
+        request = Request(_new_id(), method, on_progress, cancelled, total_seconds, silence_seconds)
         line = request_line(request.id, method, params)
         try:
             self._child.send(line)
             reply = self._reply_to(request)
             result = None if reply.error is not None else parse_reply(reply.result, result_model)
         except ProtocolViolation as violation:
+            self._crashed = True
             self.close(politely=False)
             raise violation_error(method, str(violation), self.log) from None
         except BaseException:  # an interruption, or a caller's function failed: the reply would meet the next request
@@ -194,7 +213,7 @@ class WorkerSession:
             raise TypeError("a reply without an error has a result")
         return result
 
-    def _reply_to(self, request: _Request) -> Incoming:
+    def _reply_to(self, request: Request) -> Incoming:
         """Take what the worker says until it answers.
 
         Raises:
@@ -212,7 +231,6 @@ class WorkerSession:
                 # A process it left behind may hold its side open: then no end of replies tells of its death.
                 seen_dead = self._child.poll() is not None
             else:
-                request.heard()
                 message = parse_line(received)
                 if message.method is None:
                     if message.id != request.id:
@@ -221,7 +239,7 @@ class WorkerSession:
                 self._notified(message, request)
             self._look_at_clock(request)
 
-    def _look_at_clock(self, request: _Request) -> None:
+    def _look_at_clock(self, request: Request) -> None:
         if request.is_cancelled and request.cancel_sent_at is None:
             request.cancel_sent_at = time.monotonic()
             self._child.send(notification_line("cancel", CancelParams(id=request.id)))
@@ -232,62 +250,33 @@ class WorkerSession:
                 raise InterruptedRunError("cancelled; the worker did not stop by itself and was ended")
             raise late_error(late, self.log)
 
-    def _notified(self, message: Incoming, request: _Request) -> None:
+    def _notified(self, message: Incoming, request: Request) -> None:
         if message.method == "progress":
             progress = parse_reply(message.params, ProgressParams)
-            if progress.id == request.id and request.on_progress is not None:
-                request.on_progress(progress)
+            if progress.id == request.id:
+                request.got_on(progress)
+                if request.on_progress is not None:
+                    request.on_progress(progress)
         elif message.method == "log":
             line = parse_reply(message.params, LogParams)
             self.log.add(f"{line.level}: {line.message}")
             if self._on_log is not None:
-                self._on_log(clean(line.level), clean(line.message))
+                self._on_log(line.level, line.message)
         # Other notifications come from a newer worker; there is nothing to do with them.
 
-    def _ended(self, request: _Request) -> StemsepEnvError:
+    def _ended(self, request: Request) -> StemsepEnvError:
+        if self._closed:
+            return InterruptedRunError("the session was closed before the request was done")
         status = self._child.wait(_END_SECONDS)
         if status is not None:
             self._child.drain(_END_SECONDS)  # its last words
         self.close(politely=False)
         if request.is_cancelled:
             return InterruptedRunError("cancelled; the worker ended")
+        self._crashed = True
         return ended_error(request.method, None if status is None else self._explain_end(status), self.log)
 
 
 def _new_id() -> int:
     """Return an id that a worker cannot know before it is asked, so that no reply can be there before its request."""
     return secrets.randbits(48)
-
-
-@dataclass
-class _Request:
-    """A request that waits for its answer, and its clock."""
-
-    id: int
-    method: str
-    on_progress: OnProgress | None
-    cancelled: threading.Event | None
-    silence_seconds: float
-    total_seconds: float | None
-
-    def __post_init__(self) -> None:
-        self.cancel_sent_at: float | None = None
-        self._began = self._heard_at = time.monotonic()
-
-    @property
-    def is_cancelled(self) -> bool:
-        return self.cancelled is not None and self.cancelled.is_set()
-
-    def heard(self) -> None:
-        self._heard_at = time.monotonic()
-
-    def late(self, cancel_seconds: float) -> str | None:
-        """Say which deadline has passed, in words; None when none has."""
-        now = time.monotonic()
-        if self.cancel_sent_at is not None and now - self.cancel_sent_at > cancel_seconds:
-            return "did not stop when it was cancelled"
-        if now - self._heard_at > self.silence_seconds:
-            return f"said nothing for {self.silence_seconds:g} s during {self.method}"
-        if self.total_seconds is not None and now - self._began > self.total_seconds:
-            return f"was not done with {self.method} within {self.total_seconds:g} s"
-        return None

@@ -12,11 +12,12 @@ import pytest
 from stemsep_envs.cli import app
 from stemsep_envs.commands import doctor
 from stemsep_envs.errors import InterruptedRunError, LimitError
+from stemsep_envs.host.signals import ENDING_SIGNALS
 
 
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    kept = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     yield
     for number, handler in kept.items():
         signal.signal(number, handler)
@@ -54,29 +55,45 @@ def test_every_way_to_fail(
     assert (json.loads(said.out)["error"]["code"], "Traceback" in said.err) == (name, False)
 
 
+def test_an_interruption_that_a_library_wraps_is_one_all_the_same(
+    handlers: list[object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As pydantic does where it comes while a schema is built."""
+
+    def examine() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as interruption:
+            raise ValueError("cannot build a validator") from interruption
+
+    monkeypatch.setattr(doctor, "examine_host", examine)
+    assert app.run_app(["doctor", "--json"]) == 130
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "interrupted"
+
+
 def test_done(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run_app(["registry", "list"]) == 0
     assert "dsp-hpss" in capsys.readouterr().out
 
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
 @pytest.fixture
 def handlers() -> Iterator[list[object]]:
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     yield list(before.values())
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-def test_further_signals_disturb_neither_the_cleaning_up_nor_the_end(handlers: list[object]) -> None:
+@pytest.mark.parametrize("first", ENDING_SIGNALS)
+def test_further_signals_disturb_neither_the_cleaning_up_nor_the_end(
+    handlers: list[object], first: signal.Signals
+) -> None:
     cleaned = []
 
     def interrupted_twice() -> None:
         with app._interruptible():
             try:
-                signal.raise_signal(signal.SIGTERM)
+                signal.raise_signal(first)
             finally:
                 signal.raise_signal(signal.SIGINT)
                 cleaned.append("up")
@@ -84,13 +101,13 @@ def test_further_signals_disturb_neither_the_cleaning_up_nor_the_end(handlers: l
     with pytest.raises(KeyboardInterrupt):
         interrupted_twice()
     assert cleaned
-    for number in SIGNALS:
+    for number in ENDING_SIGNALS:
         signal.raise_signal(number)
 
 
 def test_handlers_are_left_as_they_were(handlers: list[object]) -> None:
     app.run_app(["--version"])
-    assert [signal.getsignal(number) for number in SIGNALS] == handlers
+    assert [signal.getsignal(number) for number in ENDING_SIGNALS] == handlers
 
 
 def test_a_signal_that_was_ignored_stays_so() -> None:

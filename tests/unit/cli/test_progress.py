@@ -29,16 +29,16 @@ def finished(status: str, **changes: Any) -> Event:
     return Event(event="track_finished", track=track, place=PLACE)
 
 
-DONE = finished("done", timings=TIMINGS, warnings=(Finding(code="input_silent", message="it is\nsilent"),))
+DONE = finished("done", timings=TIMINGS, warnings=(Finding(code="input_silent\x1b", message="it is\nsilent"),))
 CLIPPED = finished("done", timings=TIMINGS, gain=0.5, gain_reason="clipping")
 SKIPPED = finished("skipped")
-FAILED = finished("failed", error=Finding(code="input_empty", message="no \x07bytes", hint="take\nanother"))
+FAILED = finished("failed", error=Finding(code="input_empty\x9b", message="no \x07bytes", hint="take\nanother"))
 
 LINES = [
-    (DONE, "[2/5] so\\x1bng.flac: 0 stems in 3.1 s\n    note: it is\\nsilent (input_silent)"),
+    (DONE, "[2/5] so\\x1bng.flac: 0 stems in 3.1 s\n    note: it is\\nsilent (input_silent\\x1b)"),
     (CLIPPED, r"[2/5] so\x1bng.flac: 0 stems in 3.1 s, gain 0.500 against clipping"),
     (SKIPPED, r"[2/5] so\x1bng.flac: already there, unchanged"),
-    (FAILED, "[2/5] so\\x1bng.flac: no \\x07bytes (input_empty)\n    take\n    another"),
+    (FAILED, "[2/5] so\\x1bng.flac: no \\x07bytes (input_empty\\x9b)\n    take\n    another"),
 ]
 
 
@@ -48,13 +48,13 @@ def test_how_a_track_ended(event: Event, line: str) -> None:
 
 
 def test_into_a_pipe_there_is_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
-    plain_line(Event(event="step", step="build", message="building"))
+    plain_line(Event(event="step", step="build", message="building\x1b"))
     plain_line(Event(event="progress", stage="separate", done_frames=1, total_frames=2, place=PLACE))
-    plain_line(Event(event="warning", finding=Finding(code="a", message="careful")))
+    plain_line(Event(event="warning", finding=Finding(code="a\x1b", message="careful")))
     plain_line(SKIPPED)
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.splitlines() == ["building ...", "warning: careful (a)", LINES[2][1]]
+    assert said.err.splitlines() == ["building\\x1b ...", "warning: careful (a\\x1b)", LINES[2][1]]
 
 
 def test_quiet_shows_warnings_and_errors(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,8 +78,8 @@ def test_the_bar() -> None:
     console = RichConsole(file=screen, force_terminal=True, width=80, color_system=None)
     with Progress(console=console, auto_refresh=False) as progress:
         show = BarDisplay(progress)
-        show(Event(event="step", step="build", message="building"))
-        assert [task.description for task in progress.tasks] == ["building"]
+        show(Event(event="step", step="build", message="building\x1b"))
+        assert [task.description for task in progress.tasks] == [r"building\x1b"]
         show(Event(event="track_started", place=PLACE))
         show(Event(event="progress", stage="separate", done_frames=3, total_frames=4, place=PLACE))
         (task,) = progress.tasks
@@ -87,4 +87,4 @@ def test_the_bar() -> None:
         show(FAILED)
         assert progress.tasks == []
         show(Event(event="finished", exit_code=2))
-    assert r"[2/5] so\x1bng.flac: no \x07bytes (input_empty)" in screen.getvalue()
+    assert r"[2/5] so\x1bng.flac: no \x07bytes (input_empty\x9b)" in screen.getvalue()

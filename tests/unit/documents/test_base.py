@@ -73,6 +73,8 @@ def test_every_problem_is_listed_with_its_path() -> None:
         (("tags", "a.b"), 'tags["a.b"]'),
         (("settings", "audio-separator"), "settings.audio-separator"),
         (("settings", "\ud800"), r'settings["\ud800"]'),
+        (("settings", "k" * 100), f"settings.{'k' * 100}"),
+        (("settings", "k" * 101), f'settings["{"k" * 56}...]'),
         (("meaning_by_runtime", "Msst", "[key]"), "meaning_by_runtime.Msst"),
     ],
 )
@@ -106,6 +108,29 @@ def test_a_document_of_another_shape_is_refused(text: str) -> None:
 )
 def test_what_json_allows_and_no_document_may_hold(data: bytes, words: str) -> None:
     assert problems(data) == [words]
+
+
+def test_one_repeated_key_among_very_many_is_found() -> None:
+    """Counted once for all keys: looked for key by key, this takes minutes."""
+    text = "{" + "".join(f'"k{number}": 1, ' for number in range(100_000)) + '"k7": 1}'
+    assert problems(text) == ["k7: appears more than once in its object"]
+
+
+def test_many_problems_below_a_long_key_are_told_in_short() -> None:
+    """Each is told with its path: were that as long as the key, they would fill the memory."""
+    text = f'{{"{"k" * 500_000}": [{", ".join(["NaN"] * 100_000)}]}}'
+    told = problems(text)
+    assert told[0] == f'["{"k" * 56}...][0]: NaN is not a finite number'
+    assert told[-1] == f"and {100_000 - MAX_PROBLEMS} more"
+    assert max(map(len, told)) < 200
+
+
+def test_how_much_a_document_holds_can_be_bounded() -> None:
+    text = '{"a": [{}, {"b": 1}], "c": {"d": NaN}}'
+    assert load_json(text.replace("NaN", "2"), origin="x", max_values=6)["c"] == {"d": 2}
+    with pytest.raises(InvalidDocumentError) as caught:
+        load_json(text, origin="x", max_values=5)
+    assert [str(problem) for problem in caught.value.problems] == ["more than 5 values"]
 
 
 def test_all_refused_values_are_listed_together() -> None:

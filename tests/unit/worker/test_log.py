@@ -4,42 +4,12 @@ from __future__ import annotations
 
 import threading
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stemsep_envs.documents.protocol import MAX_LINE_BYTES
-from stemsep_envs.worker.log import MAX_LINE_CHARS, MAX_LINES, TAIL_LINES, WorkerLog, clean
+from stemsep_envs.worker.log import MAX_LINE_CHARS, MAX_LINES, TAIL_LINES, WorkerLog
 from stemsep_envs.worker.streams import EndOfReplies, LogLines, Overlong, Replies
-
-
-@pytest.mark.parametrize(
-    ("text", "seen"),
-    [
-        ("plain ünïcode 🎸\n\ttab", "plain ünïcode 🎸\n\ttab"),
-        ("\x1b[1;31mred\x1b[0m", "red"),
-        ("\x1b[2J\x1b[H", ""),
-        ("\x1b]0;title\x07after", "after"),
-        ("\x1b]8;;https://x\x1b\\link\x1b]8;;\x1b\\", "link"),
-        ("\x1b]52;c;unterminated\nnext line", "\nnext line"),
-        ("\x1b\x1b[0m[31m", "[31m"),
-        ("\x1b", ""),
-        ("a\x08b\x07\x00\x9b31m", "ab31m"),
-        ("a\u202eb\u2066c\u200fd", "abcd"),
-        ("one\u2028two", "onetwo"),
-        ("half \ud800", "half "),
-    ],
-)
-def test_clean(text: str, seen: str) -> None:
-    assert clean(text) == seen
-
-
-@given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from("\x1b[]\\;m0\x07\x9b\r\n")), max_size=40))
-def test_nothing_that_steers_a_terminal_is_left(text: str) -> None:
-    left = clean(text)
-    assert not {char for char in left if ord(char) < 32 or 127 <= ord(char) < 160} - {"\n", "\t"}
-    assert clean(left) == left
-    left.encode()
 
 
 def test_the_log_keeps_the_end_to_a_bound() -> None:

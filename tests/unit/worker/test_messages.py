@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemsep_envs.documents.protocol import MAX_LINE_BYTES, CancelParams, LogParams
+from stemsep_envs.documents.protocol import MAX_LINE_BYTES, CancelParams, LoadResult, LogParams, WorkerWarning
 from stemsep_envs.worker.messages import (
     ProtocolViolation,
     notification_line,
@@ -61,6 +61,10 @@ def test_a_response_an_error_and_a_notification() -> None:
         b'{"jsonrpc":"2.0","jsonrpc":"2.0","id":1,"result":{}}\n',
         b'{"jsonrpc":"2.0","id":1,"result":' + b'{"a":' * 5000 + b"1" + b"}" * 5001 + b"\n",
         '{"jsonrpc":"2.0","id":1,"result":{}}\n'.encode("utf-16"),
+        line(id=1, result={f"k{number}": 1 for number in range(80_000)}),
+        line(id=1, result={f"k{number}": 1 for number in range(80_000)}).replace(b"k7777", b"k3333"),
+        line(id=1, result={"x": [[]] * 250_000}),
+        line(id=1, result={"k" * 500_000: [float("nan")] * 80_000}),
     ],
 )
 def test_everything_else_is_refused_in_few_words(data: bytes) -> None:
@@ -105,6 +109,38 @@ def test_params_are_strict() -> None:
     for params in wrong:
         with pytest.raises(ProtocolViolation):
             parse_reply(params, LogParams)
+
+
+STEER = "\x1b[31m\x9b\x7f\u202e\u2028"
+
+
+def test_what_a_worker_says_is_cleaned_as_it_is_read() -> None:
+    log = parse_reply({"level": f"in{STEER}fo\n", "message": f"a{STEER}\nb"}, LogParams)
+    assert (log.level, log.message) == ("info ", "a\nb")
+    loaded = parse_reply(
+        {
+            "stems": [f"vocals{STEER}"],
+            "sample_rate": None,
+            "channels": [2],
+            "settings": {f"a{STEER}": f"b{STEER}", "c": [{f"d{STEER}": STEER}, 1, None]},
+            "load_seconds": 0.0,
+        },
+        LoadResult,
+    )
+    assert loaded.stems == ["vocals"]
+    assert loaded.settings == {"a": "b", "c": [{"d": ""}, 1, None]}
+    error = parse_line(line(id=1, error={"code": 1, "message": STEER + "m", "data": {"kind": "k" + STEER}})).error
+    assert error is not None
+    assert (error.message, error.data.kind) == ("m", "k")
+    with pytest.raises(ProtocolViolation):
+        parse_reply({"level": STEER, "message": ""}, LogParams)  # nothing is left of it
+
+
+@pytest.mark.parametrize("code", ["", "a" * 65, "Input", "a-b", "a\n", "input_silent\x1b[2J", "é"])
+def test_a_warnings_code_is_a_plain_word(code: str) -> None:
+    assert parse_reply({"code": "input_silent", "message": ""}, WorkerWarning).code == "input_silent"
+    with pytest.raises(ProtocolViolation):
+        parse_reply({"code": code, "message": ""}, WorkerWarning)
 
 
 def test_our_own_lines_are_one_line_each() -> None:

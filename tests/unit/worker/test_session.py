@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -218,7 +219,7 @@ def test_a_violation_names_its_request(at: str) -> None:
 def test_silence_at_start() -> None:
     deadlines = Deadlines(start_seconds=0.3)
     with opened("silent", "start", deadlines=deadlines) as session:
-        with pytest.raises(LimitError, match=r"said nothing for 0\.3 s during initialize") as caught:
+        with pytest.raises(LimitError, match=r"was not done with initialize within 0\.3 s") as caught:
             session.initialize()
         assert caught.value.code == "deadline"
         assert_over(session)
@@ -226,7 +227,7 @@ def test_silence_at_start() -> None:
 
 def test_silence_while_loading() -> None:
     deadlines = Deadlines(start_seconds=60, load_seconds=0.3)
-    words = r"said nothing for 0\.3 s during load"
+    words = r"was not done with load within 0\.3 s"
     with opened("silent", "load", deadlines=deadlines) as session, pytest.raises(LimitError, match=words):
         session.load(LOAD)
 
@@ -251,10 +252,36 @@ def test_ignoring_sigterm_and_shutdown_does_not_help() -> None:
         pass  # `opened` sees that it is gone
 
 
+@pytest.mark.parametrize("at", ["initialize", "load"])
+def test_talk_does_not_hold_off_the_deadlines_of_start_and_load(at: str) -> None:
+    deadlines = Deadlines(**{f"{'start' if at == 'initialize' else 'load'}_seconds": 0.5})
+    with opened("talks", at, deadlines=deadlines) as session:
+        ask = session.initialize if at == "initialize" else lambda: session.load(LOAD)
+        with pytest.raises(LimitError, match=rf"was not done with {at} within 0\.5 s"):
+            ask()
+        assert not session.crashed
+
+
+@pytest.mark.parametrize("behaviour", ["talks", "new-stages"])
+def test_talk_is_no_sign_that_a_request_gets_on(behaviour: str) -> None:
+    with opened(behaviour, deadlines=BRISK) as session:
+        assert failed(session).message.startswith("the worker did not get on for 0.5 s during separate")
+        assert not session.crashed
+
+
+def test_a_track_may_have_a_deadline_of_its_own() -> None:
+    words = r"was not done with separate within 0\.5 s"
+    with opened("slow-progress") as session, pytest.raises(LimitError, match=words):
+        session.separate(separation(), total_seconds=0.5)
+    deadlines = Deadlines(start_seconds=60, load_seconds=60, silence_seconds=60, total_seconds=0.5)
+    with opened("slow-progress", deadlines=deadlines) as session, pytest.raises(LimitError, match=words):
+        session.separate(separation(), total_seconds=60)
+
+
 def test_signs_of_life_keep_a_request_alive_until_its_total_deadline() -> None:
-    deadlines = Deadlines(start_seconds=60, load_seconds=60, silence_seconds=30, total_seconds=1.0)
+    deadlines = Deadlines(start_seconds=60, load_seconds=60, silence_seconds=0.5, total_seconds=2.0)
     seen: list[ProgressParams] = []
-    words = "was not done with separate within 1 s"
+    words = "was not done with separate within 2 s"
     with opened("slow-progress", deadlines=deadlines) as session, pytest.raises(LimitError, match=words):
         session.separate(separation(), on_progress=seen.append)
     assert len(seen) > 1
@@ -305,6 +332,42 @@ def test_a_worker_that_ignores_a_cancellation_is_ended(behaviour: str) -> None:
         with pytest.raises(InterruptedRunError, match="did not stop by itself"):
             session.separate(separation(), cancelled=cancelled)
         assert_over(session)
+
+
+@pytest.mark.parametrize("at", ["initialize", "load"])
+def test_a_start_can_be_cancelled(at: str) -> None:
+    deadlines = Deadlines(start_seconds=60, load_seconds=60, cancel_seconds=0.2)
+    cancelled = threading.Event()
+    with opened("silent", at, deadlines=deadlines) as session:
+        cancel_soon(cancelled)
+        with pytest.raises(InterruptedRunError, match="did not stop by itself"):
+            session.initialize(cancelled=cancelled) if at == "initialize" else session.load(LOAD, cancelled=cancelled)
+        assert_over(session)
+        assert not session.crashed
+
+
+def test_closed_by_another_thread_a_request_is_interrupted() -> None:
+    with opened("silent") as session:
+        timer = threading.Timer(0.2, session.close, kwargs={"politely": False})
+        timer.start()
+        with pytest.raises(InterruptedRunError, match="closed"):
+            session.separate(separation())
+        timer.join()
+        assert not session.crashed
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "crashed"), [("exit-3", True), ("garbage", True), ("fails", False), ("polite", False)]
+)
+def test_whether_it_ended_by_its_own_doing(behaviour: str, crashed: bool) -> None:
+    with opened(behaviour) as session:
+        with suppress(StemsepEnvError):
+            session.separate(separation())
+        assert session.crashed is crashed
+    assert session.crashed is crashed
+    with opened("polite") as session:
+        os.kill(session.pid, signal.SIGKILL)
+        eventually(lambda: session.crashed)
 
 
 def test_cancelled_beforehand_nothing_is_asked() -> None:
@@ -471,7 +534,7 @@ def test_terminal_tricks_do_not_reach_the_terminal() -> None:
 def test_a_large_request_to_a_worker_that_does_not_read() -> None:
     with opened("stops-reading", "load", deadlines=BRISK) as session:
         session.load(LOAD)
-        with pytest.raises(LimitError, match="said nothing"):
+        with pytest.raises(LimitError, match="did not get on"):
             session.separate(separation(padding=10_000_000))
 
 
