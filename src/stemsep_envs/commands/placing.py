@@ -18,6 +18,7 @@ from stemsep_envs.commands.placement import (
     write_note,
 )
 from stemsep_envs.commands.scratch import hidden_dir
+from stemsep_envs.errors import UsageError
 from stemsep_envs.host.files import ensure_dir, explain, explained, publish
 from stemsep_envs.host.paths import Home
 from stemsep_envs.worker.ingest import Ingested
@@ -58,11 +59,27 @@ def _note(staged: Mapping[PurePosixPath, Ingested | None], output_dir: Path) -> 
     files = []
     for place, ingested in staged.items():
         final = output_dir / place
+        _refuse_links_of_others(place, output_dir)
         if final.is_dir() and not final.is_symlink():
             raise explain(IsADirectoryError(errno.EISDIR, "a folder"), final)
         sha256 = ingested.sha256 if ingested is not None else None
         files.append(PlacedFile(path=str(place), sha256=sha256, replaces=os.path.lexists(final)))
     return Note(record_was=digest_at(output_dir / files[0].path), files=tuple(files))
+
+
+def _refuse_links_of_others(place: PurePosixPath, output_dir: Path) -> None:
+    """Refuse to go through a link that another user made: it could lead wherever this one may write, and not that one.
+
+    Whoever may write the folder while this runs could still make one in time; but then nothing here is ours.
+    """
+    for inner in place.parents[:-1]:  # the output folder itself is the user's word
+        folder = output_dir / inner
+        if folder.is_symlink() and hasattr(os, "geteuid") and folder.lstat().st_uid not in {0, os.geteuid()}:
+            raise UsageError(
+                f"cannot write {output_dir / place}: {folder} is a link that another user made",
+                hint="remove it, or choose a folder that nobody else writes",
+                code="not_writable",
+            )
 
 
 def _place(staged: Mapping[PurePosixPath, Ingested | None], output_dir: Path, folder: Path) -> None:

@@ -207,3 +207,24 @@ def test_what_somebody_put_there_since_stays(out: Path) -> None:
     folder = left_by_another(out, "x.wav", sha256=hashlib.sha256(b"ours").hexdigest())
     assert clear_folder(out) == [folder]
     assert found(out) == {"x.wav": b"someone's"}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="makes a link of another user's")
+@pytest.mark.parametrize("inner", ["m", "m/song"])
+def test_root_goes_through_no_link_that_another_user_made(out: Path, inner: str) -> None:
+    elsewhere = out.parent / "elsewhere"
+    fill(elsewhere, {"run.json": b"precious", "song/run.json": b"precious"})
+    (out / inner).parent.mkdir(parents=True, exist_ok=True)
+    (out / inner).symlink_to(elsewhere)
+    os.lchown(out / inner, 61_000, 61_000)
+    before = found(elsewhere)
+    with pytest.raises(UsageError, match="a link that another user made"):
+        place(out)
+    assert found(elsewhere) == before
+
+
+def test_the_users_own_links_are_followed(out: Path) -> None:
+    (out.parent / "elsewhere").mkdir()
+    (out / "m").symlink_to(out.parent / "elsewhere")
+    place(out)
+    assert set(found(out.parent / "elsewhere")) == {"song/bass.wav", "song/drums.wav", "song/run.json"}
