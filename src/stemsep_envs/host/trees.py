@@ -18,7 +18,7 @@ _MOST_FOLDERS = 1_000_000
 _MOST_NAMES = 250_000
 """Read of a folder at once: some file systems list what is made meanwhile, without end."""
 
-_OF_DESCRIPTOR = "/proc/self/fd"
+_OF_DESCRIPTORS = Path("/proc/self/fd")
 """Where Linux lets a descriptor be named, so that what is changed is what was looked at."""
 
 _RACES = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
@@ -139,7 +139,7 @@ def _open_dir(name: str | Path, parent: int | None) -> int:
     if found is None:
         return os.open(name, flags | os.O_NOFOLLOW, dir_fd=parent)
     try:
-        return os.open(f"{_OF_DESCRIPTOR}/{found}", flags)
+        return os.open(_OF_DESCRIPTORS / str(found), flags)
     finally:
         os.close(found)
 
@@ -156,11 +156,11 @@ def _find_dir(name: str | Path, parent: int | None) -> int | None:
     Returns:
         A descriptor by which it can be named, whatever its name stands for meanwhile; None where there are none such.
     """
-    if sys.platform == "linux" and os.path.isdir(_OF_DESCRIPTOR):
+    if sys.platform == "linux" and _OF_DESCRIPTORS.is_dir():
         found = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
         if os.fstat(found).st_mode & stat.S_IRWXU != stat.S_IRWXU:
             with suppress(PermissionError):  # another user's; whether that matters shows when it is used
-                os.chmod(f"{_OF_DESCRIPTOR}/{found}", stat.S_IRWXU)
+                (_OF_DESCRIPTORS / str(found)).chmod(stat.S_IRWXU)
         return found
     facts = os.stat(name, dir_fd=parent, follow_symlinks=False)
     if stat.S_ISDIR(facts.st_mode) and facts.st_mode & stat.S_IRWXU != stat.S_IRWXU:

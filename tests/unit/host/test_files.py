@@ -453,7 +453,7 @@ def test_a_link_put_in_a_folders_place_meanwhile_leads_nowhere(
     for folder, mode in ((outside, 0o500), (tree / "locked", 0)):
         folder.chmod(mode)
     if found_by == "name":
-        monkeypatch.setattr(trees, "_OF_DESCRIPTOR", str(tmp_path / "no-such-folder"))
+        monkeypatch.setattr(trees, "_OF_DESCRIPTORS", tmp_path / "no-such-folder")
     real = os.chmod
 
     def exchange_first(name: str, mode: int, **where: Any) -> None:
