@@ -65,6 +65,7 @@ def app() -> None:
 def run_app(arguments: list[str]) -> int:
     """Run a command line; return its exit code."""
     _mend_streams()
+    _mend_signals()
     console = Console(json="--json" in arguments)
     try:
         with _interruptible():
@@ -124,6 +125,16 @@ def _interrupt(_: int, __: object) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _mend_signals() -> None:
+    """Undo what whoever started us may have handed down: children nobody is told of, signals that never arrive."""
+    if sys.platform == "win32":
+        return
+    with suppress(ValueError):  # not in the main thread: someone else handles signals
+        if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD})
 
 
 def _mend_streams() -> None:
