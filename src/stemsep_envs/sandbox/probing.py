@@ -201,10 +201,12 @@ def _words(happened: Mapping[str, bool]) -> str:
 
 
 _ROOT_REMEDY = """
-    this root may not become another user: give its container CAP_SETUID, CAP_SETGID and CAP_CHOWN, take all
-    capabilities from it, or start as an ordinary user"""
+    this root may not become another user: give its container CAP_SETUID, CAP_SETGID, CAP_CHOWN and CAP_KILL, take
+    all capabilities from it, or start as an ordinary user"""
 
 _REMEDIES = {
+    "CAP_KILL is missing": """
+        give the container CAP_KILL as well, take all capabilities from it, or start as an ordinary user""",
     "setting up uid map: Permission denied": """
         this system's AppArmor denies user namespaces to bubblewrap (Ubuntu 23.10 and later): load a profile for
         /usr/bin/bwrap that allows `userns` (docs/security.md has it)""",
