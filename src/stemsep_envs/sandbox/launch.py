@@ -17,6 +17,18 @@ _LAUNCHER = Path(launcher.__file__).with_name("__main__.py")
 
 _SIGXCPU, _SIGXFSZ = 24, 25  # not named on every platform
 
+SHARED_LIMITS: Mapping[str, int] = {
+    # Not 0: a machine's helper for core dumps is started all the same then, as root, and read what the worker left it.
+    # For 1 the kernel makes an exception, meant for that helper's own crashes; no core file is as small.
+    "core": 1,
+    "files": 4096,
+    "locked": 8 << 20,
+    "signals": 1024,
+    "queues": 0,
+}
+"""What every worker is held to, by the launcher's words: shares of what belongs to the user, or the machine, as a
+whole."""
+
 Option = tuple[str, ...]
 """A name of the launcher's table of options, and its values."""
 
@@ -56,7 +68,8 @@ def common_options(policy: Policy, groups: Groups, host_pid: int) -> list[Option
     options: list[Option] = [("parent", str(host_pid))]
     options += [("cgroup", str(folder)) for folder in groups.folders]
     options += output_options(policy)
-    return options + [("limit", word, str(value)) for word, value in resource_limits(policy, groups).items()]
+    limits = {**resource_limits(policy, groups), **SHARED_LIMITS}
+    return options + [("limit", word, str(value)) for word, value in limits.items()]
 
 
 def output_options(policy: Policy) -> list[Option]:
@@ -102,6 +115,8 @@ def end_in_words(command: Command, status: int) -> str:
     causes = {
         launcher.TOO_MUCH_OUTPUT: f"killed: it wrote more than its {_megabytes(_output_bytes(command))} of output",
         launcher.SETUP_FAILED: "not started: its confinement could not be put in place",
+        launcher.LAUNCHER_FAILED: "killed: the launcher that watched over it failed",
+        launcher.DISK_FULL: "killed: next to nothing was left of the disk that it writes on",
         launcher.HOST_GONE: "killed: the program that started it had ended",
         -_SIGXCPU: f"killed: it used more than its {limits.cpu_seconds} s of processor time",
         -_SIGXFSZ: f"killed: it wrote a file larger than {_megabytes(limits.file_bytes)}",

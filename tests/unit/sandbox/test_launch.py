@@ -12,6 +12,7 @@ from stemsep_envs.sandbox import launcher
 from stemsep_envs.sandbox.cgroups import Groups
 from stemsep_envs.sandbox.landlock import ruleset_options
 from stemsep_envs.sandbox.launch import (
+    SHARED_LIMITS,
     ConfinedCommand,
     common_options,
     end_in_words,
@@ -39,7 +40,9 @@ def test_the_command_line_is_read_as_it_was_made() -> None:
     assert command == ["python", "--parent", "--"]
     assert one(options, "parent") == "42"
     assert one(options, "uid") is None
-    assert dict(options["limit"]) == {"core": "0", "cpu": "3", "file": "2000", "memory": "1000"}
+    limits = {word: int(value) for word, value in options["limit"]}
+    assert limits == {**SHARED_LIMITS, "cpu": 3, "file": 2000, "memory": 1000}
+    assert limits["core"] == 1, "with 0 a crash starts the machine's helper for core dumps"
     assert options["output"] == [["/srv/work", "4000"]]
 
 
