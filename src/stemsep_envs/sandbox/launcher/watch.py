@@ -235,6 +235,7 @@ def leave(status: int, *, statuses_are_signals: bool) -> NoReturn:
     if not signal and statuses_are_signals and 128 < code < 128 + 65:
         signal = code - 128
     if signal:
+        kernel.leave_no_core()  # the crash was the worker's
         kernel.set_signal(signal, kernel.SIGNAL_DEFAULT)
         os.kill(os.getpid(), signal)
     os._exit(code)
