@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.errors import StemsepEnvError
-from stemsep_envs.host.files import ensure_dir, scratch_dir, write_atomic
+from stemsep_envs.host.files import ensure_dir, scratch_dir, sweep_scratch, write_atomic
 from stemsep_envs.host.processes import Command, Completed, run
 from stemsep_envs.sandbox.cgroups import Groups
 from stemsep_envs.sandbox.launch import SHARED_LIMITS, launch, output_options, unprivileged_uid
@@ -35,6 +35,7 @@ NAME: LevelName = "container"
 
 _IMAGE = "stemsep-env-empty:2"
 _PREFIX = "stemsep-env-worker-"
+_FILTER_PARENT, _FILTER_PREFIX = Path("/tmp"), "stemsep-env-filter-"  # noqa: S108 - a folder of our own is made in it
 _ENGINES = ("docker", "podman")
 _ENGINE_SECONDS = 60.0
 
@@ -96,7 +97,8 @@ class Container:
         _remove_abandoned(engine)
         uid, gid = _identity(policy)
         container = f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
-        with scratch_dir(Path("/tmp"), "stemsep-env-filter-") as folder:  # noqa: S108 - a folder of our own in it
+        sweep_scratch(_FILTER_PARENT, _FILTER_PREFIX)
+        with scratch_dir(_FILTER_PARENT, _FILTER_PREFIX) as folder:
             profile = folder / "seccomp.json"
             write_atomic(profile, json.dumps(seccomp_profile()).encode())
             words = arguments(policy, system, engine.name, container=container, profile=profile, user=f"{uid}:{gid}")

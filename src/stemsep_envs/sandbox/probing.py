@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stemsep_envs.errors import StemsepEnvError
-from stemsep_envs.host.files import ensure_dir, scratch_dir, write_atomic
+from stemsep_envs.host.files import ensure_dir, scratch_dir, sweep_scratch, write_atomic
 from stemsep_envs.host.processes import Child, Command, Completed, run, start
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.policy import Axis, AxisState, Level, Limits, Measurement, Policy
@@ -28,6 +28,8 @@ _PROBE_SECONDS = 20.0
 _MEMORY_BYTES = 128 << 20
 _PROCESSES = 24
 _SCRATCH_PARENT = Path("/tmp")  # noqa: S108 - a folder of our own is made in it; the canaries' neighbours don't matter
+
+_SCRATCH_PREFIX = "stemsep-env-probe-"
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def measure(level: Level) -> Measurement:
 
 @contextmanager
 def _canaries() -> Iterator[_Canaries]:
-    with scratch_dir(_SCRATCH_PARENT, "stemsep-env-probe-") as scratch, ExitStack() as stack:
+    sweep_scratch(_SCRATCH_PARENT, _SCRATCH_PREFIX)
+    with scratch_dir(_SCRATCH_PARENT, _SCRATCH_PREFIX) as scratch, ExitStack() as stack:
         # Open to every user, so that only the level can be what keeps the canary out, also where it stops being root.
         secret_dir, open_dir = ensure_dir(scratch / "secret"), ensure_dir(scratch / "open")
         for folder, mode in ((scratch, 0o755), (secret_dir, 0o755), (open_dir, 0o777)):

@@ -288,6 +288,20 @@ def test_a_scratch_folder_that_someone_removed_is_fine(tmp_path: Path) -> None:
         scratch.rmdir()
 
 
+@linux
+def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    kept = {f"s-{os.getpid()}-aa", f"s-{gone.pid}-new", f"t-{gone.pid}-aa", "s-x-aa", f"s-{gone.pid}-link"}
+    for name in (*kept - {f"s-{gone.pid}-link"}, f"s-{gone.pid}-aa"):
+        (tmp_path / name / "inner").mkdir(parents=True)
+        if not name.endswith("-new"):
+            os.utime(tmp_path / name, (1, 1))
+    (tmp_path / f"s-{gone.pid}-link").symlink_to(tmp_path / "s-x-aa")
+    files.sweep_scratch(tmp_path, "s-")
+    assert names_in(tmp_path) == kept
+
+
 def test_what_cannot_be_removed_does_not_hide_what_happened(caplog: pytest.LogCaptureFixture) -> None:
     def use(parent: Path) -> None:
         with files.scratch_dir(parent, "s-"):
