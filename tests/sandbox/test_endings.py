@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import select
 import shutil
 import signal
 import subprocess
@@ -16,10 +17,11 @@ from typing import Any
 
 import pytest
 from tests.sandbox.arena import Said, end_processes_with, gone_soon, processes_with
-from tests.sandbox.conftest import HERE, UNPRIVILEGED_UID, python_as
+from tests.sandbox.conftest import HERE, UNPRIVILEGED_UID, _available, python_as, require
 
 from stemsep_envs.host.files import scratch_dir
 from stemsep_envs.host.processes import Completed, run, start
+from stemsep_envs.sandbox import launcher
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.launch import end_in_words
 from stemsep_envs.sandbox.levels import level_named
@@ -251,13 +253,76 @@ os._exit(7)
     assert (done.status, done.stdout) == (7, "still here\n"), done.stderr
 
 
+FORGETFUL_FIRST_PROCESS = """
+import os, sys, time
+def call():
+    return open("/proc/1/syscall").read().split()
+while call()[0] != "61":  # waits for its children
+    time.sleep(0.01)
+forget = bytes.fromhex("b89d000000" "bf01000000" "31f6" "0f05")  # prctl(PR_SET_PDEATHSIG, 0)
+pause = bytes.fromhex("b822000000" "0f05" "ebf7")  # for ever
+with open("/proc/1/mem", "r+b", 0) as memory:
+    memory.seek(int(call()[-1], 16))
+    memory.write(forget + pause)
+if os.fork() == 0:
+    if os.fork() == 0:
+        time.sleep(0.1)
+        os._exit(0)  # an orphan that ends wakes it
+    os._exit(0)
+os.wait()
+while call()[0] != "34":
+    time.sleep(0.01)
+print("ready", flush=True)
+time.sleep(60)
+"""
+"""A worker that writes into its sandbox's first process, which then no longer wants to die with its parent."""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="its machine code is for x86-64")
+def test_a_first_process_that_the_worker_rewrote_ends_with_the_launcher(
+    user: str, stage: Path, work: Path, word: str
+) -> None:
+    missing = _available("namespaces")
+    require(missing is None, missing or "")
+    host = subprocess.Popen(
+        python_as(user, stage, HERE / "host.py", "namespaces", FORGETFUL_FIRST_PROCESS, word, str(work)),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert host.stdout is not None
+        if not select.select([host.stdout], [], [], 10)[0]:
+            pytest.skip("this kernel keeps a process's memory from its descendants")
+        os.kill(json.loads(host.stdout.readline())["pid"], signal.SIGKILL)
+        assert gone_soon(word)
+    finally:
+        host.kill()
+        host.wait()
+        if host.stdout is not None:
+            host.stdout.close()
+
+
+def test_a_launcher_that_does_not_hear_takes_all_with_it(any_level: LevelName, work: Path, word: str) -> None:
+    """Asked, and killed after a while: what left the worker's group has no parent then by which it could be found."""
+    code = HIDDEN_DAEMONS.replace("os._exit(7)", "time.sleep(60)")
+    with level_named(any_level).confine(worker(code, word), policy(work)) as command:
+        said = Said()
+        child = start(command, on_stdout=said)
+        assert said.line() == "ready\n"
+        os.kill(child.pid, signal.SIGSTOP)
+        child.kill_tree()
+        if any_level != "container":  # whose engine is asked when the block is left
+            assert gone_soon(word)
+    assert gone_soon(word)
+
+
 @pytest.mark.parametrize("status", [0, 1, 3, 119])
 def test_the_exit_status_is_the_workers(any_level: LevelName, work: Path, status: int) -> None:
     done, _ = finished(any_level, work, f"raise SystemExit({status})")
     assert done.status == status, done.stderr
 
 
-@pytest.mark.parametrize("status", [122, 123])
+@pytest.mark.parametrize("status", launcher.OWN_STATUSES)
 def test_a_worker_cannot_forge_the_launchers_statuses(any_level: LevelName, work: Path, status: int) -> None:
     done, _ = finished(any_level, work, f"raise SystemExit({status})")
     assert done.status == 1
@@ -327,7 +392,13 @@ def test_root_is_not_root_inside(level: LevelName, user: str, stage: Path, work:
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="takes root, and setpriv")
 @pytest.mark.parametrize(
     ("taken", "landlock", "remedy"),
-    [("all", True, ""), ("sys_admin", True, ""), ("chown", False, "CAP_CHOWN"), ("setuid", False, "ordinary user")],
+    [
+        ("all", True, ""),
+        ("sys_admin", True, ""),
+        ("chown", False, "CAP_CHOWN"),
+        ("setuid", False, "ordinary user"),
+        ("kill", False, "CAP_KILL"),
+    ],
 )
 def test_a_root_with_fewer_rights_gets_what_it_can_have(taken: str, landlock: bool, remedy: str) -> None:
     """As in containers: it may not mount, and perhaps not become another user. It is told, and never crashes."""
@@ -340,6 +411,6 @@ def test_a_root_with_fewer_rights_gets_what_it_can_have(taken: str, landlock: bo
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
     namespaces, found = json.loads(said)
     assert namespaces[0] is False
-    assert "landlock level" in namespaces[1]
+    assert ("CAP_KILL" if taken == "kill" else "landlock level") in namespaces[1]
     assert found[0] is landlock
     assert remedy in (found[1] or "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -66,6 +67,7 @@ def app() -> None:
 def run_app(arguments: list[str]) -> int:
     """Run a command line; return its exit code."""
     mend_streams()
+    _mend_signals()
     console = Console(json="--json" in arguments)
     try:
         with _interruptible():
@@ -129,3 +131,13 @@ def _interrupt(_: int, __: object) -> None:
         signal.signal(number, signal.SIG_IGN)
     _interrupted.set()
     raise KeyboardInterrupt
+
+
+def _mend_signals() -> None:
+    """Undo what whoever started us may have handed down: children nobody is told of, signals that never arrive."""
+    if sys.platform == "win32":
+        return
+    with suppress(ValueError):  # not in the main thread: someone else handles signals
+        if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {*ENDING_SIGNALS, signal.SIGCHLD})

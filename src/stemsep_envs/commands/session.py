@@ -54,6 +54,7 @@ from stemsep_envs.environments.ensure import Environment
 from stemsep_envs.environments.linking import make_private
 from stemsep_envs.errors import InterruptedRunError, LimitError, ModelError, StemsepEnvError, UsageError
 from stemsep_envs.host.files import ensure_dir, make_owned_dir, remove_tree
+from stemsep_envs.host.installation import parts_of, readable_for
 from stemsep_envs.host.processes import Ending
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.launch import end_in_words, is_over_limit
@@ -272,7 +273,7 @@ class Session:
         policy = Policy(
             readable=(
                 environment.dir,
-                Path(environment.receipt.base_interpreter.path).parents[1],
+                *readable_for(Path(environment.receipt.base_interpreter.path)),
                 *_adopted_dirs(environment),
                 WORKER_DIR,
                 plan.runtime.dir,
@@ -460,4 +461,4 @@ def _make_safe(plan: Plan, environment: Environment) -> None:
 def _adopted_dirs(environment: Environment) -> tuple[Path, ...]:
     """Return what a worker reads of an interpreter that was adopted: its distributions, and libraries beside them."""
     adopted = environment.receipt.adopted
-    return (Path(adopted.prefix), *map(Path, adopted.site_dirs)) if adopted is not None else ()
+    return (*parts_of(Path(adopted.prefix)), *map(Path, adopted.site_dirs)) if adopted is not None else ()

@@ -23,6 +23,7 @@ from stemsep_envs.environments.confining import Confine
 from stemsep_envs.errors import BuildError, InvalidDocumentError
 from stemsep_envs.host import files
 from stemsep_envs.host.files import scratch_dir
+from stemsep_envs.host.installation import readable_for
 from stemsep_envs.host.interpreters import Interpreter
 from stemsep_envs.host.processes import Command, Completed, run, words_for_status
 
@@ -177,9 +178,8 @@ def import_confined(
         argv = (str(python), "-I", "-B", "-c", _IMPORTS, *imports)
     else:
         argv = (str(python), "-I", "-c", _BYTECODE_BESIDE + _IMPORTS, *beside, *imports)
-    links = (python.readlink(),) if python.is_symlink() else ()  # its target may be a link too, elsewhere
-    bases = dict.fromkeys(path.parents[1] for path in (python.resolve(), *links) if path.is_absolute())
-    with confine(argv, env=_environment(scratch), readable=(*readable, *bases), writable=scratch) as command:
+    every = (*readable, *readable_for(python))
+    with confine(argv, env=_environment(scratch), readable=every, writable=scratch) as command:
         shown = import_command(python, imports, scratch, bytecode=beside is not None)
         return _answer_of(run(command, timeout_seconds=_IMPORT_SECONDS), imports, shown, what)
 

@@ -41,6 +41,7 @@ __all__ = [
     "remove_tree",
     "scratch_dir",
     "sha256_of",
+    "sweep_scratch",
     "touch",
     "write_atomic",
 ]
@@ -242,6 +243,21 @@ def scratch_dir(parent: Path, prefix: str, *, keep: Callable[[Path], bool] | Non
                 remove_tree(folder)
         except OSError as error:  # what happened in the block matters more
             _log.warning("cannot remove %s: %s", folder, error.strerror or error)
+
+
+def sweep_scratch(parent: Path, prefix: str) -> None:
+    """Remove what `scratch_dir` left under ``parent`` where its process was killed; nothing of another user's.
+
+    Only what is an hour old: where processes have other numbers (a container), that one is not seen means little.
+    """
+    for folder in parent.glob(f"{prefix}*-*"):
+        pid = folder.name.removeprefix(prefix).split("-", 1)[0]
+        with suppress(OSError):
+            facts = folder.lstat()
+            is_ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid()
+            is_old = time.time() - facts.st_mtime > _ABANDONED_SECONDS
+            if is_ours and is_old and pid.isdigit() and not Path("/proc", pid).exists():
+                remove_tree(folder)
 
 
 def blocks_of(stream: BufferedIOBase) -> Iterator[memoryview]:

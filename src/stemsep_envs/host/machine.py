@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ _SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows"}
 _PROCESSORS = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "arm64"}
 
 
-_MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-"""Of a container, as it sees itself; elsewhere the first is not there and the second says "as good as unlimited"."""
+_CONTROL_GROUPS = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,39 @@ def this_machine() -> Machine:
 
 
 def memory_bytes() -> int | None:
-    """Return how much memory this process may count on: the machine's, or what its container is limited to."""
+    """Return how much memory this process may count on: the machine's, or the least limit of the groups it is in.
+
+    Such a group is a container, as it sees itself, or a service, with all that these are in.
+    """
     try:
         sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     except (AttributeError, ValueError, OSError):
         return None
-    for limit in _MEMORY_LIMITS:
+    for limit in _memory_limits():
         with suppress(OSError, ValueError):  # no such version of control groups, or "max"
             sizes.append(int(limit.read_text(encoding="ascii")))
     return min(sizes)
+
+
+def _memory_limits() -> Iterator[Path]:
+    """Yield the files with the limits of the control groups that this process is in, of both versions.
+
+    The outermost of a whole machine has none, or one that is as good as unlimited.
+    """
+    lines = ["0::/", "0:memory:/"]
+    with suppress(OSError, ValueError):
+        lines += _OWN_GROUPS.read_text(encoding="utf-8").splitlines()
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        mounted, name = (
+            (_CONTROL_GROUPS / "memory", "memory.limit_in_bytes") if controllers else (_CONTROL_GROUPS, "memory.max")
+        )
+        folder = mounted / path.lstrip("/")
+        if ".." in folder.parts:  # outside of what this container sees
+            continue
+        yield from (outer / name for outer in (folder, *folder.parents) if outer.is_relative_to(mounted))
 
 
 def platform_named(system: str, processor: str) -> Platform | None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 
 from stemsep_envs.errors import LimitError, StemsepEnvError
+from stemsep_envs.host.family import hold_descendants
 from stemsep_envs.host.hiding import hide_secrets
 from stemsep_envs.host.pipes import Reader, Sink, Stop, Writer
 from stemsep_envs.host.signals import ENDING_SIGNALS
@@ -148,11 +149,18 @@ class Child:
         if process.stdin is None or process.stdout is None or process.stderr is None:
             raise TypeError("a child is started with pipes")
         self._stop = Stop()
-        self._input = Writer(process.stdin, self._stop)
-        self._readers = (
-            Reader(process.stdout, on_stdout, self._stop),
-            Reader(process.stderr, on_stderr, self._stop),
-        )
+        readers: list[Reader] = []
+        try:
+            for stream, sink in ((process.stdout, on_stdout), (process.stderr, on_stderr)):
+                readers.append(Reader(stream, sink, self._stop))
+            self._input = Writer(process.stdin, self._stop)
+        except BaseException:  # no more threads
+            self._stop.set()
+            for reader in readers:
+                reader.join(_LAST_WORDS_SECONDS)
+            self._stop.close()
+            raise
+        self._readers = readers
 
     @property
     def pid(self) -> int:
@@ -197,17 +205,28 @@ class Child:
         return not any(reader.is_alive() for reader in self._readers)
 
     def kill_tree(self) -> None:
-        """Kill the process and its process group, collect it, and let go of its pipes. Harmless when it is gone."""
+        """Kill the process and all that descends from it, collect it, let go of its pipes. Harmless when it is gone.
+
+        One that was asked and ended by itself has ended its descendants, or left them on purpose.
+        """
         try:
             if self.poll() is None:
                 self._ask_to_end()
-                kill_group(self.pid)
-                with suppress(OSError):
-                    self._process.kill()
-                self.wait(None)
+                self._kill()
                 self.drain(_LAST_WORDS_SECONDS)  # when both pipes end, whoever dies with it is gone too
         finally:
             self._let_go()
+
+    def _kill(self) -> None:
+        descendants = [] if self.poll() is not None else hold_descendants(self.pid)
+        kill_group(self.pid)
+        with suppress(OSError):
+            self._process.kill()
+        self.wait(None)
+        for descriptor in descendants:  # those that left the group: with their parents gone, nobody else finds them
+            with suppress(OSError):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            os.close(descriptor)
 
     def _ask_to_end(self) -> None:
         seconds = self.command.asked_seconds
@@ -235,8 +254,10 @@ def start(command: Command, *, on_stdout: Sink | None = None, on_stderr: Sink | 
         on_stderr: Likewise.
 
     Raises:
-        StemsepEnvError: The program is not there or cannot be run.
+        StemsepEnvError: The program is not there or cannot be run, this process may have no more threads, or it ignores
+            how its children end.
     """
+    _refuse_without_children(command)
     child = None
     try:
         with _signals_wait():
@@ -251,7 +272,11 @@ def start(command: Command, *, on_stdout: Sink | None = None, on_stderr: Sink | 
                 close_fds=True,
                 start_new_session=sys.platform != "win32",
             )
-            child = Child(command, process, on_stdout=on_stdout or _drop, on_stderr=on_stderr or _drop)
+            try:
+                child = Child(command, process, on_stdout=on_stdout or _drop, on_stderr=on_stderr or _drop)
+            except BaseException:
+                _abandon(process)
+                raise
     except OSError as error:
         what = f"{command.argv[0]} in {command.cwd}" if str(error.filename) == str(command.cwd) else command.argv[0]
         raise StemsepEnvError(
@@ -259,11 +284,37 @@ def start(command: Command, *, on_stdout: Sink | None = None, on_stderr: Sink | 
             hint=f"to repeat it: {command.shown()}",
             code="cannot_start",
         ) from error
+    except RuntimeError as error:  # what Python says where a thread cannot be started
+        raise StemsepEnvError(
+            f"cannot start {command.argv[0]}: {error}",
+            hint="end other programs, or raise the limit on processes and threads (ulimit -u, or the container's)",
+            code="cannot_start",
+        ) from error
     except BaseException:  # an interrupt that was held back
         if child is not None:
             child.kill_tree()
         raise
     return child
+
+
+def _refuse_without_children(command: Command) -> None:
+    if sys.platform != "win32" and signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        raise StemsepEnvError(
+            f"cannot start {command.argv[0]}: this program ignores SIGCHLD, so nobody would learn how it ended",
+            hint="call signal.signal(signal.SIGCHLD, signal.SIG_DFL) first",
+            code="cannot_start",
+        )
+
+
+def _abandon(process: subprocess.Popen[bytes]) -> None:
+    """End a process that cannot be talked to."""
+    kill_group(process.pid)
+    with suppress(OSError):
+        process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
 
 
 @contextmanager

@@ -10,9 +10,17 @@ import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 _MOST_RACES = 100
+_MOST_FOLDERS = 1_000_000
+_MOST_NAMES = 250_000
+"""Read of a folder at once: some file systems list what is made meanwhile, without end."""
+
+_OF_DESCRIPTORS = Path("/proc/self/fd")
+"""Where Linux lets a descriptor be named, so that what is changed is what was looked at."""
+
 _RACES = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
 """What the system says where someone still makes files, or put something else in a folder's place."""
 
@@ -26,10 +34,11 @@ def remove_file(path: Path) -> None:
 def remove_tree(path: Path) -> None:
     """Remove a folder and all in it, also what is marked read-only and however deep; one that is not there is fine.
 
-    Links are removed, never followed, and nothing outside of the folder changes. What else vanishes meanwhile is fine.
+    Links are removed, never followed, and nothing outside of the folder changes, whatever is put in whose place
+    meanwhile. What else vanishes meanwhile is fine.
 
     Raises:
-        OSError: Something in it cannot be removed.
+        OSError: Something in it cannot be removed, or someone fills it as fast as it is emptied.
     """
     if path.is_symlink() or not path.is_dir():
         remove_file(path)
@@ -45,6 +54,13 @@ class _Patience:
 
     def __init__(self) -> None:
         self._left = _MOST_RACES
+        self._folders = _MOST_FOLDERS
+
+    def count_folder(self) -> None:
+        """Count a folder: one that is dug deeper as fast as it is taken down has no end either."""
+        self._folders -= 1
+        if self._folders < 0:
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
 
     def lose(self, races: int, error: OSError | None = None) -> None:
         self._left -= races
@@ -74,6 +90,7 @@ def _empty(top: int, patience: _Patience) -> None:
     while folders:
         moved: set[str] = set()
         for folder in folders:
+            patience.count_folder()
             try:
                 moved |= _dissolve(folder, top)
             except FileNotFoundError:
@@ -103,7 +120,7 @@ def _dissolve(folder: str, top: int) -> set[str]:
 def _remove_files(folder: int) -> list[str]:
     """Remove what is not a folder from an open folder; return the names of its folders."""
     with os.scandir(folder) as entries:
-        kinds = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+        kinds = {entry.name: entry.is_dir(follow_symlinks=False) for entry in islice(entries, _MOST_NAMES)}
     for name, is_dir in kinds.items():
         if not is_dir:
             try:
@@ -117,15 +134,39 @@ def _remove_files(folder: int) -> list[str]:
 
 def _open_dir(name: str | Path, parent: int | None) -> int:
     """Open a folder, not through a link, to be read and written whatever its mode was."""
-    _make_writable(name, parent)
-    return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    flags = os.O_RDONLY | os.O_DIRECTORY
+    found = _find_dir(name, parent)
+    if found is None:
+        return os.open(name, flags | os.O_NOFOLLOW, dir_fd=parent)
+    try:
+        return os.open(_OF_DESCRIPTORS / str(found), flags)
+    finally:
+        os.close(found)
 
 
 def _make_writable(name: str | Path, parent: int | None) -> None:
+    found = _find_dir(name, parent)
+    if found is not None:
+        os.close(found)
+
+
+def _find_dir(name: str | Path, parent: int | None) -> int | None:
+    """Find a folder, not through a link, and make it writable.
+
+    Returns:
+        A descriptor by which it can be named, whatever its name stands for meanwhile; None where there are none such.
+    """
+    if sys.platform == "linux" and _OF_DESCRIPTORS.is_dir():
+        found = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+        if os.fstat(found).st_mode & stat.S_IRWXU != stat.S_IRWXU:
+            with suppress(PermissionError):  # another user's; whether that matters shows when it is used
+                (_OF_DESCRIPTORS / str(found)).chmod(stat.S_IRWXU)
+        return found
     facts = os.stat(name, dir_fd=parent, follow_symlinks=False)
     if stat.S_ISDIR(facts.st_mode) and facts.st_mode & stat.S_IRWXU != stat.S_IRWXU:
-        with suppress(PermissionError):  # another user's; whether that matters shows when it is used
-            os.chmod(name, stat.S_IRWXU, dir_fd=parent)
+        with suppress(PermissionError, NotImplementedError, ValueError):  # a system that can't leave links alone
+            os.chmod(name, stat.S_IRWXU, dir_fd=parent, follow_symlinks=False)
+    return None
 
 
 def _remove_tree_on_windows(path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 import secrets
 import stat
@@ -17,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stemsep_envs.host.files import copy_hashed, explained, remove_tree
+
+_log = logging.getLogger(__name__)
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _OPEN_FLAGS = os.O_RDONLY | _NO_LINKS | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -68,7 +71,10 @@ def take(
             moved.replace(destination)
         return found
     finally:
-        remove_tree(moved)
+        try:
+            remove_tree(moved)
+        except OSError as error:  # a folder that its maker fills as fast as it is emptied; why it is not taken matters
+            _log.warning("cannot remove %s: %s", moved, error.strerror or error)
 
 
 def leads_out(folder: Path, root: Path) -> bool:

@@ -40,14 +40,22 @@ class Groups:
     events: Path | None = None
 
     def killed_for_memory(self) -> bool:
-        """Say whether the kernel killed a process of the worker because it was over its memory limit."""
+        """Say whether the kernel killed a process of the worker because memory ran out."""
+        return self._count("oom_kill", unknown=0) > 0
+
+    def reached_own_limit(self) -> bool:
+        """Say whether it was their own limit: not that of a group they are in, nor the machine's end."""
+        return self._count("oom", unknown=1) > 0
+
+    def _count(self, event: str, *, unknown: int) -> int:
+        """Return how often something happened; version 1 does not count everything."""
         if self.events is None:
-            return False
+            return unknown
         try:
-            lines = self.events.read_text(encoding="ascii").splitlines()
-        except OSError:
-            return False
-        return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)
+            counts = dict(line.split() for line in self.events.read_text(encoding="ascii").splitlines())
+            return int(counts.get(event, unknown))
+        except (OSError, ValueError):
+            return unknown
 
 
 @contextmanager
@@ -61,7 +69,7 @@ def groups_for(limits: Limits) -> Iterator[Groups]:
 
 
 def _create(limits: Limits) -> Groups:
-    name = f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+    name = f"{_PREFIX}{os.getpid()}-{_process_numbers()}-{secrets.token_hex(4)}"
     settings = {
         "memory": _memory_settings(limits.memory_bytes),
         "pids": {} if limits.processes is None else {"pids.max": str(limits.processes)},
@@ -154,10 +162,19 @@ def _write(path: Path, value: str) -> None:
 
 
 def _sweep(parent: Path) -> None:
-    """Remove the empty groups of hosts that were killed."""
+    """End what is left in the groups of hosts that were killed, and remove them."""
+    abandoned = []
     with suppress(OSError):
-        for folder in parent.glob(f"{_PREFIX}*-*"):
-            host = folder.name.removeprefix(_PREFIX).split("-", 1)[0]
-            if host.isdigit() and not Path(f"/proc/{host}").exists():
-                with suppress(OSError):
-                    folder.rmdir()
+        for folder in parent.glob(f"{_PREFIX}*-*-*"):
+            host, numbers, _ = folder.name.removeprefix(_PREFIX).split("-", 2)
+            if numbers == _process_numbers() and host.isdigit() and not Path(f"/proc/{host}").exists():
+                abandoned.append(str(folder))
+    end_groups(abandoned)
+
+
+def _process_numbers() -> str:
+    """Return a word for the process namespace: the number of a process elsewhere says nothing of whether it lives."""
+    try:
+        return str(Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:
+        return "0"

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.errors import StemsepEnvError
-from stemsep_envs.host.files import ensure_dir, scratch_dir, write_atomic
+from stemsep_envs.host.files import ensure_dir, scratch_dir, sweep_scratch, write_atomic
 from stemsep_envs.host.processes import Command, Completed, run
 from stemsep_envs.sandbox.cgroups import Groups
-from stemsep_envs.sandbox.launch import launch, output_options, unprivileged_uid
+from stemsep_envs.sandbox.launch import SHARED_LIMITS, launch, output_options, unprivileged_uid
 from stemsep_envs.sandbox.launcher.root import own
 from stemsep_envs.sandbox.launcher.seccomp import rules
 from stemsep_envs.sandbox.namespaces import policy_mounts
@@ -35,8 +35,12 @@ NAME: LevelName = "container"
 
 _IMAGE = "stemsep-env-empty:2"
 _PREFIX = "stemsep-env-worker-"
+_FILTER_PARENT, _FILTER_PREFIX = Path("/tmp"), "stemsep-env-filter-"  # noqa: S108 - a folder of our own is made in it
 _ENGINES = ("docker", "podman")
 _ENGINE_SECONDS = 60.0
+
+_ULIMITS = {"core": "core", "files": "nofile", "locked": "memlock", "signals": "sigpending", "queues": "msgqueue"}
+"""The engines' names of the limits that every worker is held to."""
 
 _SBIN = Path("/sbin")
 """Not shown: docker puts its init there, and no worker needs what a system administrator runs."""
@@ -93,7 +97,8 @@ class Container:
         _remove_abandoned(engine)
         uid, gid = _identity(policy)
         container = f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
-        with scratch_dir(Path("/tmp"), "stemsep-env-filter-") as folder:  # noqa: S108 - a folder of our own in it
+        sweep_scratch(_FILTER_PARENT, _FILTER_PREFIX)
+        with scratch_dir(_FILTER_PARENT, _FILTER_PREFIX) as folder:
             profile = folder / "seccomp.json"
             write_atomic(profile, json.dumps(seccomp_profile()).encode())
             words = arguments(policy, system, engine.name, container=container, profile=profile, user=f"{uid}:{gid}")
@@ -145,8 +150,10 @@ def arguments(
         *("--security-opt", "no-new-privileges", "--security-opt", f"seccomp={profile}"),
         *("--security-opt", "label=disable"),  # SELinux would want the system's own folders labelled anew
         *("--tmpfs", f"/tmp:rw,nosuid,nodev,size={limits.tmpfs_bytes},mode=1777"),  # noqa: S108 - the container's
-        *("--shm-size", str(limits.tmpfs_bytes), "--ulimit", "core=0:0", "--workdir", str(policy.writable_dir)),
+        *("--shm-size", str(limits.tmpfs_bytes), "--workdir", str(policy.writable_dir)),
     ]
+    for word, name in _ULIMITS.items():
+        words += ["--ulimit", f"{name}={SHARED_LIMITS[word]}:{SHARED_LIMITS[word]}"]
     if engine == "podman" and os.geteuid() != 0:
         words += ["--userns", "keep-id"]
     if limits.memory_bytes is not None:

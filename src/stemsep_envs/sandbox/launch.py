@@ -17,6 +17,18 @@ _LAUNCHER = Path(launcher.__file__).with_name("__main__.py")
 
 _SIGXCPU, _SIGXFSZ = 24, 25  # not named on every platform
 
+SHARED_LIMITS: Mapping[str, int] = {
+    # Not 0: a machine's helper for core dumps is started all the same then, as root, and read what the worker left it.
+    # For 1 the kernel makes an exception, meant for that helper's own crashes; no core file is as small.
+    "core": 1,
+    "files": 4096,
+    "locked": 8 << 20,
+    "signals": 1024,
+    "queues": 0,
+}
+"""What every worker is held to, by the launcher's words: shares of what belongs to the user, or the machine, as a
+whole."""
+
 Option = tuple[str, ...]
 """A name of the launcher's table of options, and its values."""
 
@@ -56,7 +68,8 @@ def common_options(policy: Policy, groups: Groups, host_pid: int) -> list[Option
     options: list[Option] = [("parent", str(host_pid))]
     options += [("cgroup", str(folder)) for folder in groups.folders]
     options += output_options(policy)
-    return options + [("limit", word, str(value)) for word, value in resource_limits(policy, groups).items()]
+    limits = {**resource_limits(policy, groups), **SHARED_LIMITS}
+    return options + [("limit", word, str(value)) for word, value in limits.items()]
 
 
 def output_options(policy: Policy) -> list[Option]:
@@ -98,14 +111,20 @@ def end_in_words(command: Command, status: int) -> str:
         return words_for_status(status)
     limits = command.limits
     if status != 0 and command.groups.killed_for_memory():
+        if not command.groups.reached_own_limit():
+            return "killed: memory ran out, not its own share but the machine's, or that of a container or service"
         return f"killed: it used more than its {_megabytes(limits.memory_bytes)} of memory"
     causes = {
         launcher.TOO_MUCH_OUTPUT: f"killed: it wrote more than its {_megabytes(_output_bytes(command))} of output",
         launcher.SETUP_FAILED: "not started: its confinement could not be put in place",
+        launcher.LAUNCHER_FAILED: "killed: the launcher that watched over it failed",
+        launcher.DISK_FULL: "killed: next to nothing was left of the disk that it writes on",
         launcher.HOST_GONE: "killed: the program that started it had ended",
-        -_SIGXCPU: f"killed: it used more than its {limits.cpu_seconds} s of processor time",
-        -_SIGXFSZ: f"killed: it wrote a file larger than {_megabytes(limits.file_bytes)}",
     }
+    if limits.cpu_seconds is not None:
+        causes[-_SIGXCPU] = f"killed: it used more than its {limits.cpu_seconds} s of processor time"
+    if limits.file_bytes is not None:
+        causes[-_SIGXFSZ] = f"killed: it wrote a file larger than {_megabytes(limits.file_bytes)}"
     return causes.get(status) or words_for_status(status)
 
 
@@ -115,11 +134,15 @@ def _output_bytes(command: ConfinedCommand) -> int | None:
 
 def is_over_limit(command: Command, status: int) -> bool:
     """Say whether a limit (memory, output, processor time, size of a file) ended a worker."""
-    if how_it_ended(status).over_limit:
+    if not isinstance(command, ConfinedCommand):
+        return how_it_ended(status).over_limit
+    if status in {launcher.TOO_MUCH_OUTPUT, launcher.DISK_FULL}:
         return True
-    if not isinstance(command, ConfinedCommand) or status == 0:
-        return False
-    return status == launcher.TOO_MUCH_OUTPUT or command.groups.killed_for_memory()
+    set_here = {_SIGXCPU: command.limits.cpu_seconds, _SIGXFSZ: command.limits.file_bytes}
+    number = -status if status < 0 else status - 128
+    if number in set_here:
+        return set_here[number] is not None  # else the worker only says so
+    return how_it_ended(status).over_limit or (status != 0 and command.groups.killed_for_memory())
 
 
 def _megabytes(count: int | None) -> str:

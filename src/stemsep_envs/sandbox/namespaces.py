@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from stemsep_envs.errors import UsageError
 from stemsep_envs.host.files import ensure_dir
@@ -34,8 +35,16 @@ NAME: LevelName = "namespaces"
 OWN_FOLDERS = (Path("/proc"), Path("/dev"))
 """Made by bubblewrap; nothing of the host's is shown there but device nodes of accelerators."""
 
-_LIMIT_PROCESSES = 'ulimit -p "$0" 2>/dev/null || ulimit -u "$0" || exit 126; exec "$@"'
-"""Run inside, where the count begins at none; outside, all of the user's tasks count. Shells differ in the letter."""
+_LIMIT_PROCESSES = """
+for letter in u p; do
+    least=$(ulimit -H -$letter 2>/dev/null) || continue
+    [ "$least" != unlimited ] && [ "$least" -le "$0" ] && exec "$@"
+    ulimit -$letter "$0" && exec "$@"
+done
+exit 126
+"""
+"""Run inside, where the count begins at none; outside, all of the user's tasks count. Shells differ in the letter (in
+bash ``-p`` is something else), and say no to a limit above the one that holds already."""
 
 
 class Namespaces:
@@ -62,13 +71,15 @@ class Namespaces:
         with groups_for(policy.limits) as groups:
             options = common_options(policy, groups, os.getpid())
             mounts = policy_mounts(policy, find_system())
+            links = links_among(mounts)
+            mounts = tuple(mount for mount in mounts if mount[1] not in links)
             if os.geteuid() == 0:
                 options += root_options(mounts, policy, unprivileged_uid())
                 source = staged_source(mounts)
             else:
                 source = str
             options += [("seccomp", "namespaces"), ("bwrap-program", program)]
-            options += [("bwrap", word) for word in arguments(policy, mounts, find_system(), source)]
+            options += [("bwrap", word) for word in arguments(policy, mounts, find_system(), source, links)]
             processes = process_limit(policy, groups)
             if processes is not None:
                 argv = ("/bin/sh", "-c", _LIMIT_PROCESSES, str(processes), *argv)
@@ -110,6 +121,19 @@ def policy_mounts(policy: Policy, system: System) -> tuple[Mount, ...]:
     return tuple(mounts)
 
 
+def links_among(mounts: Sequence[Mount]) -> Mapping[Path, Path]:
+    """Return the links among what is shown, with where they lead: an interpreter finds its library by being one.
+
+    What lies in a folder that is shown as well is shown with it.
+    """
+    shown = {target for _, target, _ in mounts}
+    return {
+        target: origin
+        for origin, target, writable in mounts
+        if not writable and target.is_symlink() and shown.isdisjoint(target.parents)
+    }
+
+
 def root_options(mounts: Sequence[Mount], policy: Policy, uid: int) -> list[Option]:
     """Return what the launcher must do first when root starts it."""
     readable = dict.fromkeys(source for source, _, writable in mounts if not writable)
@@ -129,7 +153,11 @@ def staged_source(mounts: Sequence[Mount]) -> Callable[[Path], str]:
 
 
 def arguments(
-    policy: Policy, mounts: Sequence[Mount], system: System, source: Callable[[Path], str]
+    policy: Policy,
+    mounts: Sequence[Mount],
+    system: System,
+    source: Callable[[Path], str],
+    links: Mapping[Path, Path] = MappingProxyType({}),
 ) -> tuple[str, ...]:
     """Return bubblewrap's arguments.
 
@@ -138,6 +166,7 @@ def arguments(
         mounts: The policy's paths, from `policy_mounts`.
         system: What of the machine it sees besides.
         source: Where to find the source of a mount.
+        links: Links to make, each with where it leads.
     """
     bounded = ("--size", str(policy.limits.tmpfs_bytes), "--tmpfs")
     words = [
@@ -154,6 +183,7 @@ def arguments(
         words += [word for path in system.gpu_readable for word in ("--ro-bind", str(path), str(path))]
     for origin, target, writable in mounts:
         words += ["--bind" if writable else "--ro-bind", source(origin), str(target)]
+    words += [word for link, origin in links.items() for word in ("--symlink", str(origin), str(link))]
     # Bubblewrap's own root and /dev are in memory without a bound.
     words += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(policy.writable_dir), "--clearenv"]
     return (*words, *(word for name, value in policy.env.items() for word in ("--setenv", name, value)))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stemsep_envs.errors import StemsepEnvError
-from stemsep_envs.host.files import ensure_dir, scratch_dir, write_atomic
+from stemsep_envs.host.files import ensure_dir, scratch_dir, sweep_scratch, write_atomic
 from stemsep_envs.host.processes import Child, Command, Completed, run, start
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.policy import Axis, AxisState, Level, Limits, Measurement, Policy
@@ -28,6 +28,8 @@ _PROBE_SECONDS = 20.0
 _MEMORY_BYTES = 128 << 20
 _PROCESSES = 24
 _SCRATCH_PARENT = Path("/tmp")  # noqa: S108 - a folder of our own is made in it; the canaries' neighbours don't matter
+
+_SCRATCH_PREFIX = "stemsep-env-probe-"
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def measure(level: Level) -> Measurement:
 
 @contextmanager
 def _canaries() -> Iterator[_Canaries]:
-    with scratch_dir(_SCRATCH_PARENT, "stemsep-env-probe-") as scratch, ExitStack() as stack:
+    sweep_scratch(_SCRATCH_PARENT, _SCRATCH_PREFIX)
+    with scratch_dir(_SCRATCH_PARENT, _SCRATCH_PREFIX) as scratch, ExitStack() as stack:
         # Open to every user, so that only the level can be what keeps the canary out, also where it stops being root.
         secret_dir, open_dir = ensure_dir(scratch / "secret"), ensure_dir(scratch / "open")
         for folder, mode in ((scratch, 0o755), (secret_dir, 0o755), (open_dir, 0o777)):
@@ -201,10 +204,12 @@ def _words(happened: Mapping[str, bool]) -> str:
 
 
 _ROOT_REMEDY = """
-    this root may not become another user: give its container CAP_SETUID, CAP_SETGID and CAP_CHOWN, take all
-    capabilities from it, or start as an ordinary user"""
+    this root may not become another user: give its container CAP_SETUID, CAP_SETGID, CAP_CHOWN and CAP_KILL, take
+    all capabilities from it, or start as an ordinary user"""
 
 _REMEDIES = {
+    "CAP_KILL is missing": """
+        give the container CAP_KILL as well, take all capabilities from it, or start as an ordinary user""",
     "setting up uid map: Permission denied": """
         this system's AppArmor denies user namespaces to bubblewrap (Ubuntu 23.10 and later): load a profile for
         /usr/bin/bwrap that allows `userns` (docs/security.md has it)""",

@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from stemsep_envs.host.installation import readable_for
+
 _FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store")
 _FILES = (
     "/etc/ld.so.cache",
@@ -59,5 +61,5 @@ def find_system() -> System:
 
 def interpreter_dirs() -> tuple[Path, ...]:
     """Return what must be readable to run this program's own interpreter."""
-    executable = Path(sys.executable)
-    return tuple(dict.fromkeys((executable.parent.parent, Path(sys.base_prefix), Path(sys.base_exec_prefix))))
+    prefixes = dict.fromkeys(map(Path, (sys.prefix, sys.base_prefix, sys.base_exec_prefix)))
+    return readable_for(Path(sys.executable), *prefixes)

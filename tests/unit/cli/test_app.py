@@ -133,3 +133,15 @@ def test_modules_of_the_commands_are_loaded_when_they_are_used() -> None:
     loaded = set(done.stdout.split())
     assert not loaded & {"stemsep_envs.cli.run", "stemsep_envs.commands.run", "pydantic", "rich"}
     assert Path(app.__file__).is_file()
+
+
+def test_children_and_signals_are_heard_of_whatever_was_handed_down() -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+    try:
+        app._mend_signals()
+        assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {*ENDING_SIGNALS} == set()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)

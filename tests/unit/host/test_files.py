@@ -14,13 +14,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unprivileged import unprivileged
 
 from stemsep_envs.errors import LimitError, UsageError
-from stemsep_envs.host import files
+from stemsep_envs.host import files, trees
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -119,7 +121,7 @@ def test_a_folder_that_may_be_written_to_and_not_read() -> None:
 
 WRITES_FOR_EVER = """
 import os, pathlib, sys
-from stemsep_envs.host import files
+from stemsep_envs.host import files, trees
 path, size, parent = pathlib.Path(sys.argv[1]), int(sys.argv[2]), os.getppid()
 print("ready", flush=True)
 while os.getppid() == parent:
@@ -284,6 +286,20 @@ def test_a_scratch_folder_is_private_and_goes_whatever_happens(tmp_path: Path) -
 def test_a_scratch_folder_that_someone_removed_is_fine(tmp_path: Path) -> None:
     with files.scratch_dir(tmp_path, "s-") as scratch:
         scratch.rmdir()
+
+
+@linux
+def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    kept = {f"s-{os.getpid()}-aa", f"s-{gone.pid}-new", f"t-{gone.pid}-aa", "s-x-aa", f"s-{gone.pid}-link"}
+    for name in (*kept - {f"s-{gone.pid}-link"}, f"s-{gone.pid}-aa"):
+        (tmp_path / name / "inner").mkdir(parents=True)
+        if not name.endswith("-new"):
+            os.utime(tmp_path / name, (1, 1))
+    (tmp_path / f"s-{gone.pid}-link").symlink_to(tmp_path / "s-x-aa")
+    files.sweep_scratch(tmp_path, "s-")
+    assert names_in(tmp_path) == kept
 
 
 def test_what_cannot_be_removed_does_not_hide_what_happened(caplog: pytest.LogCaptureFixture) -> None:
@@ -510,6 +526,65 @@ def test_removing_a_tree_that_grows_meanwhile_ends(tmp_path: Path) -> None:
         child.kill()
     assert set(refusals) <= {errno.ENOTEMPTY, errno.EISDIR}
     files.remove_tree(tree)
+    assert names_in(tmp_path) == set()
+
+
+@pytest.mark.parametrize("found_by", ["descriptor", "name"])
+def test_a_link_put_in_a_folders_place_meanwhile_leads_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found_by: str
+) -> None:
+    """Exchanged in the moment between the look at the folder's mode and its change."""
+    outside, tree = tmp_path / "outside", tmp_path / "tree"
+    (tree / "locked").mkdir(parents=True)
+    outside.mkdir()
+    for folder, mode in ((outside, 0o500), (tree / "locked", 0)):
+        folder.chmod(mode)
+    if found_by == "name":
+        monkeypatch.setattr(trees, "_OF_DESCRIPTORS", tmp_path / "no-such-folder")
+    real = os.chmod
+
+    def exchange_first(name: str, mode: int, **where: Any) -> None:
+        if not (tree / "locked").is_symlink():
+            (tree / "locked").rename(tree / "moved")
+            (tree / "locked").symlink_to(outside)
+        real(name, mode, **where)
+
+    monkeypatch.setattr(os, "chmod", exchange_first)
+    with suppress(OSError):
+        files.remove_tree(tree)
+    assert outside.stat().st_mode & 0o777 == 0o500
+    monkeypatch.undo()
+    files.remove_tree(tree)
+    assert names_in(tmp_path) == {"outside"}
+
+
+def test_a_tree_that_is_dug_deeper_meanwhile_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = tmp_path / "tree"
+    (tree / "a").mkdir(parents=True)
+    monkeypatch.setattr(trees, "_MOST_FOLDERS", 50)
+    real = os.rename
+
+    def dig_first(old: str, new: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        deepest = os.open(old, os.O_RDONLY, dir_fd=src_dir_fd)
+        os.mkdir("deeper", dir_fd=deepest)
+        os.close(deepest)
+        real(old, new, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    (tree / "a" / "b").mkdir()
+    monkeypatch.setattr(os, "rename", dig_first)
+    with pytest.raises(OSError, match="not empty"):
+        files.remove_tree(tree)
+    monkeypatch.undo()
+    files.remove_tree(tree)
+    assert names_in(tmp_path) == set()
+
+
+def test_a_folder_is_emptied_though_it_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trees, "_MOST_NAMES", 3)
+    for number in range(40):
+        (tmp_path / "tree" / "inner" / str(number)).mkdir(parents=True)
+        (tmp_path / "tree" / f"file-{number}").touch()
+    files.remove_tree(tmp_path / "tree")
     assert names_in(tmp_path) == set()
 
 

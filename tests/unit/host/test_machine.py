@@ -36,9 +36,16 @@ def test_this_machine_is_one_of_them() -> None:
         assert machine.glibc >= (2, 17)
 
 
-def test_memory_is_what_a_container_is_limited_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    limits = (tmp_path / "memory.max", tmp_path / "memory.limit_in_bytes")
-    monkeypatch.setattr(machine_module, "_MEMORY_LIMITS", limits)
+@pytest.fixture
+def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(machine_module, "_CONTROL_GROUPS", tmp_path)
+    monkeypatch.setattr(machine_module, "_OWN_GROUPS", tmp_path / "own")
+    (tmp_path / "memory").mkdir()
+    return tmp_path
+
+
+def test_memory_is_what_a_container_is_limited_to(groups: Path) -> None:
+    limits = (groups / "memory.max", groups / "memory" / "memory.limit_in_bytes")
     whole = memory_bytes()
     assert whole is not None
     limits[0].write_text("max\n")
@@ -46,3 +53,26 @@ def test_memory_is_what_a_container_is_limited_to(tmp_path: Path, monkeypatch: p
     assert memory_bytes() == whole
     limits[0].write_text("1000000\n")
     assert memory_bytes() == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("own", "mounted", "name"),
+    [
+        ("0::/service/inner/leaf\n", ".", "memory.max"),
+        ("3:cpu:/other\n2:memory,pids:/service/inner/leaf\n0::/\n", "memory", "memory.limit_in_bytes"),
+    ],
+)
+def test_memory_is_the_least_that_any_outer_group_is_limited_to(
+    groups: Path, own: str, mounted: str, name: str
+) -> None:
+    (groups / "own").write_text(own)
+    leaf = groups / mounted / "service" / "inner" / "leaf"
+    leaf.mkdir(parents=True)
+    for folder, limit in ((leaf, 3_000_000), (leaf.parent, 2_000_000), (leaf.parents[1], 5_000_000)):
+        (folder / name).write_text(f"{limit}\n")
+    assert memory_bytes() == 2_000_000
+
+
+def test_groups_outside_of_what_a_container_sees_are_not_asked(groups: Path) -> None:
+    (groups / "own").write_text("0::/../../host\n")
+    assert memory_bytes() is not None

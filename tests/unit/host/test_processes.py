@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
+import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -209,6 +212,63 @@ def test_what_cannot_be_started_is_told(argv: str, cwd: str, words: str) -> None
     assert caught.value.message.startswith(words)
     assert caught.value.code == "cannot_start"
     assert open_descriptors() == before
+
+
+@posix
+@pytest.mark.parametrize("threads_to_be_had", [0, 1, 2])
+def test_a_process_whose_streams_cannot_be_served_is_ended(
+    monkeypatch: pytest.MonkeyPatch, threads_to_be_had: int
+) -> None:
+    real_start, real_popen = threading.Thread.start, subprocess.Popen
+    started: list[subprocess.Popen[bytes]] = []
+    left = [None] * threads_to_be_had
+
+    def start_some(thread: threading.Thread) -> None:
+        if not left:
+            raise RuntimeError("can't start new thread")
+        left.pop()
+        real_start(thread)
+
+    def noted(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(real_popen(*arguments, **options))
+        return started[-1]
+
+    before = open_descriptors()
+    monkeypatch.setattr(threading.Thread, "start", start_some)
+    monkeypatch.setattr(subprocess, "Popen", noted)
+    with pytest.raises(StemsepEnvError, match="can't start new thread") as caught:
+        start(python("import time; time.sleep(60)"))
+    assert caught.value.code == "cannot_start"
+    assert "ulimit -u" in (caught.value.hint or "")
+    assert [process.returncode for process in started] == [-signal.SIGKILL]
+    assert open_descriptors() == before
+    assert not threads()
+
+
+@posix
+def test_without_word_of_its_children_nothing_is_started() -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with pytest.raises(StemsepEnvError, match="ignores SIGCHLD"):
+            run(python("raise SystemExit(3)"), timeout_seconds=60)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+@posix
+def test_what_left_the_group_ends_with_its_parent(tmp_path: Path) -> None:
+    code = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    print(os.getpid(), flush=True)
+time.sleep(100)
+"""
+    heard: queue.Queue[bytes] = queue.Queue()
+    child = start(python(code), on_stdout=heard.put)
+    daemon = int(heard.get(timeout=60))
+    child.kill_tree()
+    assert_gone(daemon)
 
 
 # --- start

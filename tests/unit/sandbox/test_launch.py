@@ -12,9 +12,11 @@ from stemsep_envs.sandbox import launcher
 from stemsep_envs.sandbox.cgroups import Groups
 from stemsep_envs.sandbox.landlock import ruleset_options
 from stemsep_envs.sandbox.launch import (
+    SHARED_LIMITS,
     ConfinedCommand,
     common_options,
     end_in_words,
+    is_over_limit,
     launch,
     process_limit,
     resource_limits,
@@ -39,7 +41,9 @@ def test_the_command_line_is_read_as_it_was_made() -> None:
     assert command == ["python", "--parent", "--"]
     assert one(options, "parent") == "42"
     assert one(options, "uid") is None
-    assert dict(options["limit"]) == {"core": "0", "cpu": "3", "file": "2000", "memory": "1000"}
+    limits = {word: int(value) for word, value in options["limit"]}
+    assert limits == {**SHARED_LIMITS, "cpu": 3, "file": 2000, "memory": 1000}
+    assert limits["core"] == 1, "with 0 a crash starts the machine's helper for core dumps"
     assert options["output"] == [["/srv/work", "4000"]]
 
 
@@ -99,10 +103,31 @@ def test_the_kernels_count_tells_of_memory(tmp_path: Path) -> None:
     )
     events.write_text("low 0\noom 1\noom_kill 1\n")
     assert end_in_words(command, -9) == "killed: it used more than its 5 MB of memory"
+    events.write_text("low 0\noom 0\noom_kill 1\n")
+    assert "not its own share" in end_in_words(command, -9)
+    events.write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
+    assert end_in_words(command, -9) == "killed: it used more than its 5 MB of memory"
     events.write_text("low 0\noom_kill 0\n")
     assert "SIGKILL" in end_in_words(command, -9)
     events.unlink()
     assert "SIGKILL" in end_in_words(command, -9)
+
+
+@pytest.mark.parametrize("status", [-24, -25, 152, 153])
+def test_a_limit_that_was_not_set_ended_nobody(status: int) -> None:
+    command = ConfinedCommand(("x",), {}, Path("/"), limits=Limits())
+    assert "None" not in end_in_words(command, status)
+    assert not is_over_limit(command, status)
+    limited = ConfinedCommand(("x",), {}, Path("/"), limits=POLICY.limits)
+    assert is_over_limit(limited, status)
+
+
+def test_a_full_disk_is_a_limit() -> None:
+    command = ConfinedCommand(("x",), {}, Path("/"), limits=Limits())
+    assert "disk" in end_in_words(command, launcher.DISK_FULL)
+    assert is_over_limit(command, launcher.DISK_FULL)
+    assert not is_over_limit(command, launcher.LAUNCHER_FAILED)
+    assert is_over_limit(Command(("x",), {}, Path("/")), -9)
 
 
 def test_an_unconfined_command_ends_in_plain_words() -> None:

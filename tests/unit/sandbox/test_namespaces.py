@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import resource
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.unprivileged import unprivileged
 
 from stemsep_envs.errors import UsageError
-from stemsep_envs.sandbox.namespaces import arguments, policy_mounts, root_options, staged_source
+from stemsep_envs.sandbox.namespaces import (
+    _LIMIT_PROCESSES,
+    arguments,
+    links_among,
+    policy_mounts,
+    root_options,
+    staged_source,
+)
 from stemsep_envs.sandbox.policy import Limits, Policy
 from stemsep_envs.sandbox.system import System
 
@@ -97,3 +109,45 @@ def test_root_finds_its_paths_on_the_stage() -> None:
         ("stage-read", "/srv/weights.ckpt"),
         ("stage-write", "/srv/work"),
     ]
+
+
+def test_a_link_to_an_interpreter_stays_a_link(tmp_path: Path) -> None:
+    """As a file it would look for its library beside itself."""
+    real, link = tmp_path / "python" / "bin" / "python3", tmp_path / "bin" / "python3"
+    for file in (real, link):
+        file.parent.mkdir(parents=True)
+    real.touch()
+    link.symlink_to(real)
+    policy = replace(POLICY, readable=(link, tmp_path / "python"))
+    mounts = policy_mounts(policy, SYSTEM)
+    links = links_among(mounts)
+    assert links == {link: real}
+    rest = [mount for mount in mounts if mount[1] not in links]
+    text = " ".join(arguments(policy, rest, SYSTEM, str, links))
+    assert f"--symlink {real} {link}" in text
+    assert f"--ro-bind {tmp_path / 'python'} {tmp_path / 'python'}" in text
+    inside = replace(POLICY, readable=(link, tmp_path))
+    assert links_among(policy_mounts(inside, SYSTEM)) == {}
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "dash"])
+@pytest.mark.parametrize(("held_to", "limited_to"), [(None, 500), (300, 300), (700, 500)])
+def test_the_number_of_processes_is_the_least_of_two(shell: str, held_to: int | None, limited_to: int) -> None:
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"no {shell} here")
+
+    def hold() -> None:
+        if held_to is not None:
+            resource.setrlimit(resource.RLIMIT_NPROC, (held_to, held_to))
+
+    ask = "import resource; print(resource.getrlimit(resource.RLIMIT_NPROC)[0])"
+    with unprivileged():
+        done = subprocess.run(
+            [program, "-c", _LIMIT_PROCESSES, "500", sys.executable, "-I", "-S", "-c", ask],
+            capture_output=True,
+            text=True,
+            preexec_fn=hold,
+            check=False,
+        )
+    assert (done.stdout, done.stderr) == (f"{limited_to}\n", "")

@@ -181,6 +181,59 @@ def test_other_processes_are_not_touched_without_namespaces(machine: str) -> Non
 
 @both
 @every_profile
+def test_attributes_of_what_was_opened_to_read_stay(profile: str, machine: str) -> None:
+    for request in (0x40086602, 0x40046602, 0x401C5820, 0x40087602, 0x40086604, 0x40806685):
+        assert call(profile, machine, "ioctl", 3, request) == errno.EPERM
+        assert call(profile, machine, "ioctl", 3, (1 << 32) | request) == errno.EPERM
+    assert call(profile, machine, "ioctl", 3, 0x80086601) == 0  # reading them
+
+
+@both
+@every_profile
+def test_nobody_else_is_made_to_wait_or_told_on(profile: str, machine: str) -> None:
+    for command in (1024, 1026):  # F_SETLEASE, F_NOTIFY
+        assert call(profile, machine, "fcntl", 3, command) == errno.EPERM
+    for command in (1, 2, 4, 6, 1030):
+        assert call(profile, machine, "fcntl", 3, command) == 0
+    for name in ("io_setup", "inotify_init", "inotify_init1"):
+        assert call(profile, machine, name) in {errno.EPERM, None}
+
+
+@both
+@every_profile
+def test_a_process_stays_tied_to_its_parent_and_to_be_seen(profile: str, machine: str) -> None:
+    for signal in (0, 15, 17, (1 << 32) | 9 ^ 9):
+        assert call(profile, machine, "prctl", 1, signal) == -1
+    assert call(profile, machine, "prctl", 1, 9) == 0
+    assert call(profile, machine, "prctl", 4, 0) == -1
+    assert call(profile, machine, "prctl", 15, 1) == 0  # a thread's name
+
+
+@both
+@every_profile
+def test_the_limit_of_core_dumps_stays(profile: str, machine: str) -> None:
+    assert call(profile, machine, "setrlimit", 4) == errno.EPERM
+    assert call(profile, machine, "prlimit64", 0, 4) == errno.EPERM
+    assert call(profile, machine, "setrlimit", 7) == 0
+    assert call(profile, machine, "prlimit64", 0, 7) == 0
+
+
+@both
+def test_what_landlock_does_not_govern_is_hidden_without_namespaces(machine: str) -> None:
+    for name in ("getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr"):
+        assert call("landlock", machine, name) == errno.ENOTSUP
+        assert call("namespaces", machine, name) == 0
+    for name in ("getxattrat", "listxattrat"):
+        assert call("landlock", machine, name) == errno.ENOTSUP
+    for name in ("statmount", "listmount"):
+        assert call("landlock", machine, name) == errno.EPERM
+    for request in (0x8910, 0x8912, 0x8927):  # SIOCGIFNAME, SIOCGIFCONF, SIOCGIFHWADDR
+        assert call("landlock", machine, "ioctl", 3, request) == errno.EPERM
+    assert call("landlock", machine, "ioctl", 3, 0x541B) == 0  # FIONREAD
+
+
+@both
+@every_profile
 def test_calls_that_nobody_knew_do_not_exist(profile: str, machine: str) -> None:
     _, architecture = ARCHITECTURES[machine]
     for number in (HIGHEST_KNOWN + 1, 512, 0x40000000, 0xFFFFFFFF):

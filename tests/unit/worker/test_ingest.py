@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import socket
@@ -139,6 +140,19 @@ def test_refuses_everything_else(track: Path, make: Callable[[Path, Path], None]
     assert caught.value.code == "output_refused"
     assert names(track.parents[1] / "taken") == set()
     assert (outside / "0.wav").read_bytes() == b"precious"
+
+
+def test_a_refused_folder_that_its_maker_keeps_filling_is_refused_in_words(
+    track: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def never_empty(path: Path) -> None:
+        raise OSError(errno.ENOTEMPTY, "Directory not empty", str(path))
+
+    (track / "0.wav").mkdir()
+    monkeypatch.setattr(module, "remove_tree", never_empty)
+    with pytest.raises(ModelError, match="not a regular file"):
+        take(track, confined=True)
+    assert "cannot remove" in caplog.text
 
 
 def test_a_refused_file_leaves_no_descriptor_open(track: Path) -> None:

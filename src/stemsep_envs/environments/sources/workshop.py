@@ -21,6 +21,7 @@ from stemsep_envs.environments.confining import Confine
 from stemsep_envs.environments.locking import resolve_once
 from stemsep_envs.environments.reporting import Report
 from stemsep_envs.host import files
+from stemsep_envs.host.installation import readable_for
 from stemsep_envs.host.interpreters import Interpreter
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home
@@ -52,7 +53,7 @@ class Workshop:
     @property
     def bases(self) -> tuple[Path, ...]:
         """What must be readable for the interpreter to run."""
-        return tuple(dict.fromkeys((self.interpreter.path.parents[1], self.interpreter.base_prefix)))
+        return readable_for(self.interpreter.path, self.interpreter.base_prefix)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,12 @@ It runs as ``python -I -S …/launcher/__main__.py``, with an empty environment 
 to the parts that import fast: a user waits for it). Its command line is the whole description of the confinement,
 made by the pure functions of the levels; it decides nothing itself.
 
-Its exit status is the worker's, or it dies by the signal that the worker died by. Three statuses are its own.
+Its exit status is the worker's, or it dies by the signal that the worker died by. A few statuses are its own; a worker
+that ends with one of those is told of as one that ended with 1.
 """
+
+DISK_FULL = 120
+"""Next to nothing is left of the disk that the worker writes on, whoever wrote there; the worker was killed."""
 
 SETUP_FAILED = 121
 """The confinement could not be put in place; the worker was not started."""
@@ -15,3 +19,8 @@ TOO_MUCH_OUTPUT = 122
 
 HOST_GONE = 123
 """The process that started the launcher ended; the worker was killed."""
+
+LAUNCHER_FAILED = 124
+"""The launcher met with something that should not happen; the worker was killed."""
+
+OWN_STATUSES = (DISK_FULL, SETUP_FAILED, TOO_MUCH_OUTPUT, HOST_GONE, LAUNCHER_FAILED)

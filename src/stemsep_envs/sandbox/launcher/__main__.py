@@ -10,6 +10,7 @@ if not __package__:  # run by path; appended, so that nothing there stands befor
 
 from stemsep_envs.sandbox.launcher import (
     HOST_GONE,
+    LAUNCHER_FAILED,
     SETUP_FAILED,
     groups,
     kernel,
@@ -34,18 +35,28 @@ def main(arguments: list[str]) -> NoReturn:
     host_fd = kernel.pidfd_open(host)
     if os.getppid() != host:  # it ended before it could be watched
         os._exit(HOST_GONE)
-    guardian, worker = watch.start(lambda: _become_worker(options, command))
     output = [(folder, int(most), one(options, "output-now")) for folder, most in options["output"]]
-    status = watch.wait(worker, host_fd, output[0] if output else None)
-    watch.end(guardian)
-    session = one(options, "session")
-    if session:
-        end_strays(session)
-    if status == HOST_GONE << 8:  # else the host reads what the groups counted, and removes them
-        groups.end_groups(each(options, "cgroup"))
-    watch.run_afterwards(each(options, "afterwards"), dict(options["env"]))
-    told_as_shells_do = bool(options["bwrap-program"] or options["shell-statuses"])
-    watch.leave(status, statuses_are_signals=told_as_shells_do)
+    worker = watch.start(lambda: _become_worker(options, command))
+    status = LAUNCHER_FAILED << 8
+    try:
+        status = watch.wait(worker, host_fd, output[0] if output else None)
+    finally:  # whatever happens here, nothing of the worker stays
+        _end(options, worker, status)
+
+
+def _end(options: Options, worker: watch.Worker, status: int) -> NoReturn:
+    """End all that is left of a worker, then this process as the worker ended."""
+    try:
+        watch.end(worker.guardian)
+        session = one(options, "session")
+        if session:
+            end_strays(session)
+        if status == HOST_GONE << 8:  # else the host reads what the groups counted, and removes them
+            groups.end_groups(each(options, "cgroup"))
+        watch.run_afterwards(each(options, "afterwards"), dict(options["env"]))
+    finally:
+        told_as_shells_do = bool(options["bwrap-program"] or options["shell-statuses"])
+        watch.leave(status, statuses_are_signals=told_as_shells_do)
 
 
 def _become_worker(options: Options, command: list[str]) -> NoReturn:
@@ -77,6 +88,9 @@ def _stop_being_root(options: Options, uid: int) -> None:
     writable = one(options, "stage-write")
     if writable is not None:
         root.stage(each(options, "stage-read"), writable, uid)
+    if not root.may_end_others():
+        raise OSError("root may not end what runs as another user: CAP_KILL is missing")
+    if writable is not None:
         root.drop(uid)
     else:
         root.drop(uid, [path for word, path in options["allow"] if word != "gpu" and os.path.exists(path)])

@@ -22,7 +22,7 @@ _OPEN_TREE_CLONE, _MOVE_FROM_FD = 1, 4
 _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 _ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV, _ATTR_IDMAP = 0x1, 0x2, 0x4, 0x100000
 
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36
 _PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_SET_KEEPCAPS = 1, 22, 38, 47, 8
 _PR_CAPBSET_DROP, _CAP_AMBIENT_RAISE = 24, 2
 _CAPABILITY_VERSION = 0x20080522
@@ -75,6 +75,11 @@ def die_with_parent() -> None:
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent ends."""
     _prctl("prctl(CHILD_SUBREAPER)", _PR_SET_CHILD_SUBREAPER, 1)
+
+
+def leave_no_core() -> None:
+    """Let no core dump be made of this process, whatever it dies of; until it executes a program."""
+    _prctl("prctl(DUMPABLE)", _PR_SET_DUMPABLE, 0)
 
 
 def no_new_privileges() -> None:

@@ -16,6 +16,10 @@ RESOURCES = {
     "memory": resource.RLIMIT_AS,
     "data": resource.RLIMIT_DATA,
     "processes": resource.RLIMIT_NPROC,
+    "files": resource.RLIMIT_NOFILE,
+    "locked": resource.RLIMIT_MEMLOCK,
+    "signals": 11,  # RLIMIT_SIGPENDING and RLIMIT_MSGQUEUE have no names in Python
+    "queues": 12,
 }
 """The words of the launcher's options."""
 

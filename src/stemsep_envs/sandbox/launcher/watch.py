@@ -8,34 +8,65 @@ levels no process of the worker can leave the group, or all are in a process nam
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # without the enumerations that make `signal` slow
+import mmap
 import os
 import select
 
-from stemsep_envs.sandbox.launcher import HOST_GONE, SETUP_FAILED, TOO_MUCH_OUTPUT, kernel
+from stemsep_envs.host.family import children_of
+from stemsep_envs.sandbox.launcher import (
+    DISK_FULL,
+    HOST_GONE,
+    OWN_STATUSES,
+    SETUP_FAILED,
+    TOO_MUCH_OUTPUT,
+    kernel,
+    outputs,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
-_SIGHUP, _SIGINT, _SIGKILL, _SIGPIPE, _SIGTERM, _SIGXFSZ = 1, 2, 9, 13, 15, 25
+_SIGHUP, _SIGINT, _SIGKILL, _SIGPIPE, _SIGTERM, _SIGCHLD, _SIGXFSZ = 1, 2, 9, 13, 15, 17, 25
 _LOOK_SECONDS = 0.5
 """How often the outputs are measured, and orphans collected."""
 
 _DYING_SECONDS = 0.002
 """How long the dying are given before the living are looked for again."""
 
-_MOST_FILES = 100_000
-"""A worker that makes more files than this has written too much, whatever their size."""
+_MOST_ORPHANS = 1000
+"""Collected at once: a worker can make them as fast as they are collected."""
 
 
-def start(become_worker: Callable[[], NoReturn]) -> tuple[int, int]:
-    """Start the guardian and, in its process group, the worker; return the process ids of both.
+class Worker:
+    """A worker that was started.
+
+    Attributes:
+        pid: Its process id.
+        guardian: The process id of its guardian, which is also the id of their process group.
+    """
+
+    def __init__(self, pid: int, guardian: int, unconfined: mmap.mmap) -> None:
+        self.pid, self.guardian = pid, guardian
+        self._unconfined = unconfined
+
+    def reported(self, status: int) -> int:
+        """Return its own wait status; one of the launcher's exit statuses in it would be a lie."""
+        if status & 0x7F or status >> 8 not in OWN_STATUSES:
+            return status
+        return status if status >> 8 == SETUP_FAILED and self._unconfined[0] else 1 << 8
+
+
+def start(become_worker: Callable[[], NoReturn]) -> Worker:
+    """Start the guardian and, in its process group, the worker.
 
     Args:
         become_worker: Confines the calling process and executes the worker's program.
     """
     kernel.adopt_orphans()
+    _be_told_of_children()
+    unconfined = mmap.mmap(-1, 1)  # shared, until the worker's program is executed
     lifeline_read, lifeline_write = os.pipe()  # its write end closes when this process ends, however it ends
     guardian = os.fork()
     if guardian == 0:
@@ -59,6 +90,7 @@ def start(become_worker: Callable[[], NoReturn]) -> tuple[int, int]:
             os.close(lifeline_write)
             become_worker()
         except BaseException as error:  # noqa: BLE001 - whatever it is, nothing unconfined may run on
+            unconfined[0] = 1
             os.write(2, f"stemsep-env: cannot confine the worker: {error}\n".encode(errors="replace"))
         finally:
             os._exit(SETUP_FAILED)
@@ -69,7 +101,13 @@ def start(become_worker: Callable[[], NoReturn]) -> tuple[int, int]:
     os.close(lifeline_read)
     _ignore_polite_signals()
     _let_go_of_pipes()
-    return guardian, worker
+    return Worker(worker, guardian, unconfined)
+
+
+def _be_told_of_children() -> None:
+    """Undo what a host may hand down: with SIGCHLD ignored, the kernel forgets how a child ended."""
+    kernel.set_signal(_SIGCHLD, kernel.SIGNAL_DEFAULT)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
 def _ignore_polite_signals() -> None:
@@ -85,30 +123,38 @@ def _let_go_of_pipes() -> None:
     os.close(null)
 
 
-def wait(worker: int, host_fd: int, output: tuple[str, int, str | None] | None) -> int:
+def wait(worker: Worker, host_fd: int, output: tuple[str, int, str | None] | None) -> int:
     """Wait until the worker ends, the host is gone or the outputs grow too large.
 
     Args:
-        worker: The worker's process id.
+        worker: The worker.
         host_fd: The host's process descriptor.
         output: The folder whose size is bounded, its bound in bytes, and a file with the bound of the moment.
 
     Returns:
         The worker's wait status, or one that says why it is to be killed.
     """
-    worker_fd = kernel.pidfd_open(worker)
+    worker_fd = kernel.pidfd_open(worker.pid)
     asked_fd = _on_being_asked()
+    watched = (worker_fd, host_fd, asked_fd)
+    disk = outputs.Disk(output[0]) if output else None
     while True:
-        ready, _, _ = select.select((worker_fd, host_fd, asked_fd), (), (), _LOOK_SECONDS)
+        ready, _, _ = select.select(watched, (), (), _LOOK_SECONDS)
         if worker_fd in ready:
-            return _as_reported(os.waitpid(worker, 0)[1])
+            return worker.reported(os.waitpid(worker.pid, 0)[1])
         if host_fd in ready:
             return HOST_GONE << 8
         if asked_fd in ready:
             return _SIGKILL
-        _collect_orphans(worker)
-        if output and _holds_more(output[0], _most_now(output[1], output[2])):
+        _collect_orphans(worker.pid)
+        if disk and disk.is_full():
+            return DISK_FULL << 8
+        if output and outputs.holds_more(output[0], _most_now(output[1], output[2]), lambda: _is_ready(watched)):
             return TOO_MUCH_OUTPUT << 8
+
+
+def _is_ready(descriptors: tuple[int, ...]) -> bool:
+    return bool(select.select(descriptors, (), (), 0)[0])
 
 
 def _on_being_asked() -> int:
@@ -123,7 +169,7 @@ def _on_being_asked() -> int:
 
 def _collect_orphans(worker: int) -> None:
     """Collect what ended and was left to this process, so that it does not count as a process any more."""
-    while True:
+    for _ in range(_MOST_ORPHANS):
         ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if ended is None or ended.si_pid == worker:
             return
@@ -138,20 +184,6 @@ def _most_now(most_bytes: int, file: str | None) -> int:
             return int(stream.read(32))
     except (OSError, ValueError):
         return most_bytes
-
-
-def _holds_more(folder: str, most_bytes: int) -> bool:
-    total = count = 0
-    for _, _, names, descriptor in os.fwalk(folder, follow_symlinks=False):
-        for name in names:
-            try:
-                total += os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_blocks * 512
-            except OSError:
-                continue  # removed meanwhile
-        count += len(names) + 1
-        if total > most_bytes or count > _MOST_FILES:
-            return True
-    return False
 
 
 def end(guardian: int) -> None:
@@ -170,21 +202,12 @@ def end(guardian: int) -> None:
                 pass
         except ChildProcessError:
             return
-        for child in _children():
+        for child in children_of(os.getpid()):
             try:
                 os.kill(child, _SIGKILL)
             except OSError:
                 pass  # it ended meanwhile
         select.select((), (), (), _DYING_SECONDS)
-
-
-def _children() -> list[int]:
-    """Return the processes whose parent this is; none where the kernel does not list them."""
-    try:
-        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as stream:
-            return [int(word) for word in stream.read().split()]
-    except (OSError, ValueError):
-        return []
 
 
 def run_afterwards(command: list[str], env: dict[str, str]) -> None:
@@ -212,11 +235,7 @@ def leave(status: int, *, statuses_are_signals: bool) -> NoReturn:
     if not signal and statuses_are_signals and 128 < code < 128 + 65:
         signal = code - 128
     if signal:
+        kernel.leave_no_core()  # the crash was the worker's
         kernel.set_signal(signal, kernel.SIGNAL_DEFAULT)
         os.kill(os.getpid(), signal)
     os._exit(code)
-
-
-def _as_reported(status: int) -> int:
-    """Return the worker's own wait status; one of the launcher's exit statuses in it would be a lie."""
-    return 1 << 8 if status & 0x7F == 0 and status >> 8 in (TOO_MUCH_OUTPUT, HOST_GONE) else status

@@ -1,0 +1,63 @@
+"""The launcher itself, started as the levels start it, when something in it goes wrong."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.sandbox.arena import end_processes_with, gone_soon
+
+from stemsep_envs.sandbox import launcher
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is Linux's")
+
+BROKEN = """
+import sys
+from stemsep_envs.sandbox.launcher import __main__ as launcher, watch
+def wait(*_):
+    raise {problem}
+watch.wait = wait
+launcher.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("problem", ["RecursionError", "OSError(24, 'Too many open files')", "KeyboardInterrupt"])
+def test_whatever_goes_wrong_nothing_of_the_worker_stays(problem: str) -> None:
+    word = secrets.token_hex(16)
+    worker = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)", word]
+    code = BROKEN.format(problem=problem)
+    options = ["--parent", str(os.getpid()), "--chdir", "/"]
+    try:
+        done = subprocess.run([sys.executable, "-c", code, *options, "--", *worker], check=False, timeout=60)
+        assert done.returncode == launcher.LAUNCHER_FAILED
+        assert gone_soon(word)
+    finally:
+        end_processes_with(word)
+
+
+def test_a_host_that_ignores_its_children_or_blocks_signals_does_no_harm(tmp_path: Path) -> None:
+    """What it was told to do with signals is handed down to all that it starts."""
+
+    def as_some_hosts_are() -> None:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+    code = "import signal; print(signal.getsignal(17) == signal.SIG_DFL, signal.pthread_sigmask(0, ()))"
+    code += "; raise SystemExit(7)"
+    worker = [sys.executable, "-I", "-S", "-c", code]
+    program = Path(launcher.__file__).with_name("__main__.py")
+    options = ["--parent", str(os.getpid()), "--chdir", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(program), *options, "--", *worker],
+        check=False,
+        capture_output=True,
+        text=True,
+        preexec_fn=as_some_hosts_are,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (7, "True set()\n"), done.stderr
