@@ -202,6 +202,40 @@ def test_a_track_is_given_up_from_another_thread_and_the_session_goes_on(write: 
     assert not (out / "again" / "dsp-hpss").exists()
 
 
+def test_a_restart_is_given_up_when_its_track_is(write: Write, out: Path) -> None:
+    short, cancelled, steps = write("short.wav", seconds=0.1), threading.Event(), list[str | None]()
+
+    def told(event: Event) -> None:
+        steps.append(event.step)
+        if steps.count("start") == 2:
+            cancelled.set()
+
+    with open_session("dsp-hpss", on_event=told) as session:
+        session._loaded._worker.close(politely=False)  # as a cancellation that was not heeded ends it
+        with pytest.raises(InterruptedRunError):
+            session.separate(short, out, cancelled=cancelled)
+        assert steps.count("start") == 2
+        assert steps.count("load") == 1, "it was loaded for a track that nobody waits for"
+        steps.clear()
+        cancelled.clear()
+        assert session.separate(short, out).status == "done"
+
+
+def test_one_session_and_several_threads(write: Write, out: Path) -> None:
+    long, short = write("long.wav", seconds=60), write("short.wav", seconds=0.1)
+    with ThreadPoolExecutor(1) as other:
+        begun = threading.Event()
+        with open_session("dsp-hpss") as session:
+            first = other.submit(session.separate, long, out, on_progress=lambda _: begun.set())
+            assert begun.wait(60)
+            with pytest.raises(UsageError) as refused:
+                session.separate(short, out)
+            assert refused.value.code == "session_busy"
+        with pytest.raises(InterruptedRunError, match="closed"):
+            first.result()
+    assert not out.exists() or files_below(out) == []
+
+
 def test_an_exception_of_the_callers(write: Write, out: Path) -> None:
     long, short = write("long.wav", seconds=30), write("short.wav", seconds=0.1)
 

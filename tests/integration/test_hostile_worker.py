@@ -157,3 +157,9 @@ def test_an_error_steers_no_terminal_either(hostile: Hostile, song: Path, style:
         done = hostile(separate=ends)("run", "dsp-hpss", song, "-o", "out", *style)
         assert done.code == 1, done
         assert not STEERING.search(done.out + done.err)
+
+
+@pytest.mark.parametrize("most", [150, 60])
+def test_few_files_may_be_open(cli: Cli, song: Path, most: int) -> None:
+    limited = Cli(cli.cwd, cli.environ, ("sh", "-c", f'ulimit -n {most}; exec "$@"', "sh", *cli.prefix))
+    assert limited("run", "dsp-hpss", song, "-o", "out", "--json").track()["status"] == "done"

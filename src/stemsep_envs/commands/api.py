@@ -187,10 +187,10 @@ class Session:
 
         Raises:
             UsageError: The input is not readable audio or does not fit the model; stems are there already; the session
-                is closed.
+                is closed, or at a track of another thread's.
             ModelError: The model's code failed or its worker died. The session stays usable.
             LimitError: A deadline passed, or memory or disk ran out.
-            InterruptedRunError: It was cancelled.
+            InterruptedRunError: It was cancelled, or another thread left the session's block.
         """
         source = Path(os.path.abspath(input))  # noqa: PTH100 - keeps links as they were named
         if source.is_dir():

@@ -36,6 +36,7 @@ from stemsep_envs.commands.track_facts import (
     track_timings,
     worker_warnings,
 )
+from stemsep_envs.commands.turns import Turns
 from stemsep_envs.documents.events import Event
 from stemsep_envs.documents.protocol import (
     LoadedArtifact,
@@ -72,7 +73,7 @@ _TRIES = 3
 
 
 class Session:
-    """A loaded model. Made by `open_session`; not to be shared between threads.
+    """A loaded model. Made by `open_session`; separates one track at a time, whichever thread asks.
 
     Attributes:
         plan: What was planned for the model.
@@ -94,7 +95,7 @@ class Session:
         self._tracks = 0
         self._crashes = 0
         self._shrunk: dict[str, ResolvedSetting] = {}
-        self._closed = False
+        self._turns = Turns()
         self._resources = ExitStack()
         self._start()
 
@@ -128,18 +129,17 @@ class Session:
 
         Raises:
             ModelError: The model's code failed or its worker died.
-            UsageError: The input is not readable audio or does not fit the model.
+            UsageError: The input is not readable audio or does not fit the model, or the session is at another track.
             LimitError: A deadline passed, or memory or disk ran out.
-            InterruptedRunError: It was cancelled.
+            InterruptedRunError: It was cancelled, or the session was closed by another thread.
         """
-        if self._closed:
-            raise UsageError("the session is closed", hint="open a new one", code="worker_ended")
-        while True:
-            try:
-                return self._separate(source, names, output, record, on_progress, cancelled)
-            except LimitError as error:
-                if error.code not in OUT_OF_MEMORY_CODES or not self._shrink(error, cancelled):
-                    raise
+        with self._turns.taken():
+            while True:
+                try:
+                    return self._separate(source, names, output, record, on_progress, cancelled)
+                except LimitError as error:
+                    if error.code not in OUT_OF_MEMORY_CODES or not self._shrink(error, cancelled):
+                        raise
 
     def _separate(
         self,
@@ -243,8 +243,11 @@ class Session:
         return (Finding(code="retried_smaller", message=f"memory ran out; it was done {self._retry_words()}"),)
 
     def close(self, *, politely: bool = True) -> None:
-        """End the worker and everything it started; nothing can be separated any more."""
-        self._closed = True
+        """End the worker and everything it started; nothing can be separated any more.
+
+        A track that another thread is at is interrupted, and its end waited for.
+        """
+        self._turns.close(interrupt=lambda: self._worker.close(politely=False))
         self._worker.close(politely=politely)
         self._resources.close()
         self._hashing.shutdown(cancel_futures=True)  # the scratch folder, where it works, goes next
@@ -267,6 +270,8 @@ class Session:
         return self.plan.level.name != "hygiene"
 
     def _start(self, cancelled: threading.Event | None = None) -> None:
+        if self._turns.closed:
+            raise InterruptedRunError("the session was closed")
         plan, environment = self.plan, self.environment
         self._scratch.renew_work()
         self._on_event(Event(event="step", step="start", message=f"starting {plan.runtime.recipe.id}"))

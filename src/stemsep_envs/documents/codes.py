@@ -159,6 +159,7 @@ CODES: dict[str, Code] = {
     "worker_died": Code("The worker ended without an answer; how it ended and its last words are given."),
     "worker_killed": Code("The worker was killed, most often because memory ran out."),
     "worker_ended": Code("A request was made of a session whose worker had ended."),
+    "session_busy": Code("A session was asked for a track while it is at another; each thread needs one of its own."),
     "protocol_violation": Code("The worker said something that is not the protocol, and was ended."),
     "crash_loop": Code("The worker died several times in a row and is not started again."),
     "out_of_memory": Code("The model ran out of memory."),

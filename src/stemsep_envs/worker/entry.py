@@ -21,15 +21,21 @@ try:
 except ImportError:
     import msvcrt  # Windows
 
-# Far above the descriptors that engines expect to find free, or close in a sweep over the low ones.
-_LOWEST_PRIVATE_DESCRIPTOR = 200
+# Far above the descriptors that engines expect to find free, or close in a sweep over the low ones; lower ones where
+# the limit on open files (`ulimit -n`) forbids that.
+_LOWEST_PRIVATE_DESCRIPTORS = (200, 50, 10)
 
 
 def _keep(descriptor: int) -> int:
     """A private, non-inheritable duplicate of `descriptor`."""
     if sys.platform == "win32":
         return os.dup(descriptor)
-    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _LOWEST_PRIVATE_DESCRIPTOR)
+    for lowest in _LOWEST_PRIVATE_DESCRIPTORS:
+        try:
+            return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, lowest)
+        except OSError:
+            continue
+    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
 
 
 def take_protocol_descriptors() -> tuple[int, int]:

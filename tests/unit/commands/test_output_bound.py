@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from stemsep_envs.commands.output_bound import FLOOR_BYTES, idle_bound, set_bound, track_bound
+from stemsep_envs.commands.output_bound import FLOOR_BYTES, idle_bound, set_bound, track_bound, track_seconds
 
 
 def bound(source: Path, stems: int = 4, sample_rate: int | None = 44_100) -> int:
@@ -52,3 +52,14 @@ def test_what_cannot_be_read_is_the_workers_to_say(tmp_path: Path) -> None:
 def test_the_launcher_reads_a_number(tmp_path: Path) -> None:
     set_bound(tmp_path / "bound", 12)
     assert (tmp_path / "bound").read_text("ascii") == "12"
+
+
+def test_a_track_may_take_far_longer_than_it_is_long_and_not_for_ever(tmp_path: Path) -> None:
+    assert track_seconds(tmp_path / "missing.wav") == 3600
+    for suffix in ("wav", "mp3"):
+        source = tmp_path / f"song.{suffix}"
+        soundfile.write(source, np.zeros((44_100 * 20, 2)), 44_100)
+        assert 3600 + 300 * 20 <= track_seconds(source) < 3600 + 300 * 200
+    data = source.with_suffix(".wav").read_bytes()
+    source.with_suffix(".wav").write_bytes(data.replace(b"data" + data[40:44], b"data" + b"\xf0\xff\xff\xff"))
+    assert track_seconds(source.with_suffix(".wav")) < 1e6
