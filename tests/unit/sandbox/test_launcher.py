@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import secrets
 import signal
 import subprocess
@@ -61,3 +62,25 @@ def test_a_host_that_ignores_its_children_or_blocks_signals_does_no_harm(tmp_pat
         timeout=60,
     )
     assert (done.returncode, done.stdout) == (7, "True set()\n"), done.stderr
+
+
+def test_a_launcher_that_ends_by_its_workers_signal_leaves_no_core(tmp_path: Path) -> None:
+    """It has the host's limits, and the memory that would be written is the host's."""
+
+    def how_it_died(command: list[str]) -> int:
+        child = subprocess.Popen(command, cwd=tmp_path, preexec_fn=allow_cores, stderr=subprocess.DEVNULL)
+        ended = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        child.wait(60)
+        assert ended is not None
+        return ended.si_code
+
+    def allow_cores() -> None:
+        hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+        resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+
+    dies = [sys.executable, "-I", "-S", "-c", "import os; os.abort()"]
+    if how_it_died(dies) != os.CLD_DUMPED:
+        pytest.skip("no core dumps are made here at all")
+    program = Path(launcher.__file__).with_name("__main__.py")
+    options = ["--parent", str(os.getpid()), "--chdir", "/", "--limit", "core", "1"]
+    assert how_it_died([sys.executable, "-I", "-S", str(program), *options, "--", *dies]) == os.CLD_KILLED
