@@ -319,7 +319,12 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("fill_deep_folder", "memory", "the same below a thousand folders", _filled),
     Attack("fill_moving_folder", "memory", "the same in a folder that is renamed all the time", _filled),
     Attack(
-        "fill_removed_files", "memory", "the same in removed files that stay open", _filled, ("namespaces", "landlock")
+        "fill_removed_files",
+        "memory",
+        "the same in removed files that stay open",
+        _filled,
+        ("namespaces",),
+        "held where its descriptors can be seen",
     ),
     Attack(
         "large_file",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import secrets
 import signal
 import subprocess
@@ -68,15 +67,12 @@ def test_a_launcher_that_ends_by_its_workers_signal_leaves_no_core(tmp_path: Pat
     """It has the host's limits, and the memory that would be written is the host's."""
 
     def how_it_died(command: list[str]) -> int:
-        child = subprocess.Popen(command, cwd=tmp_path, preexec_fn=allow_cores, stderr=subprocess.DEVNULL)
+        cores_allowed = ["/bin/sh", "-c", 'ulimit -c "$(ulimit -H -c)"; exec "$@"', "sh", *command]
+        child = subprocess.Popen(cores_allowed, cwd=tmp_path, stderr=subprocess.DEVNULL)
         ended = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         child.wait(60)
         assert ended is not None
         return ended.si_code
-
-    def allow_cores() -> None:
-        hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
-        resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
 
     dies = [sys.executable, "-I", "-S", "-c", "import os; os.abort()"]
     if how_it_died(dies) != os.CLD_DUMPED:
