@@ -80,3 +80,13 @@ def test_a_launcher_that_ends_by_its_workers_signal_leaves_no_core(tmp_path: Pat
     program = Path(launcher.__file__).with_name("__main__.py")
     options = ["--parent", str(os.getpid()), "--chdir", "/", "--limit", "core", "1"]
     assert how_it_died([sys.executable, "-I", "-S", str(program), *options, "--", *dies]) == os.CLD_KILLED
+
+
+def test_a_low_limit_on_open_files_is_no_reason_to_end_a_worker(tmp_path: Path) -> None:
+    tmp_path.joinpath(*["deeper"] * 30).mkdir(parents=True)
+    program = Path(launcher.__file__).with_name("__main__.py")
+    options = ["--parent", str(os.getpid()), "--chdir", "/", "--output", str(tmp_path), "1000000000"]
+    worker = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(1.2)"]
+    few_files = ["/bin/sh", "-c", 'ulimit -S -n 20; exec "$@"', "sh"]
+    command = [*few_files, sys.executable, "-I", "-S", str(program), *options, "--", *worker]
+    assert subprocess.run(command, check=False, timeout=60).returncode == 0
