@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
+import socket
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -102,6 +105,21 @@ def _set_id_file(arena: Arena, fight: Fight) -> bool:
     return made.exists() and bool(made.stat().st_mode & 0o6000)
 
 
+def _flagged(arena: Arena, fight: Fight) -> bool:
+    """The file system's own flags of the file (FS_IOC_GETFLAGS) say that it is not to be backed up."""
+    with arena.path("package").open() as stream:
+        flags = fcntl.ioctl(stream, 0x80086601, struct.pack("l", 0))
+    return bool(struct.unpack("l", flags)[0] & 0x40)
+
+
+def _named_interfaces(arena: Arena, fight: Fight) -> bool:
+    return any(repr(name) in fight.stdout for _, name in socket.if_nameindex() if name != "lo")
+
+
+def _filled(arena: Arena, fight: Fight) -> bool:
+    return fight.status == 0 and "filled" in fight.stdout
+
+
 def _typed(arena: Arena, fight: Fight) -> bool:
     return bool(select.select([arena.terminal], [], [], 0)[0]) and bool(os.read(arena.terminal, 4096))
 
@@ -136,6 +154,13 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("read_by_handle", "files_read", "open a private file by its handle", _told, only_root=True),
     Attack("read_shared_memory", "files_read", "read a shared-memory segment of the user", _told),
     Attack(
+        "read_attribute",
+        "files_read",
+        "read an extended attribute of a private file",
+        _told,
+        may_lack="a file system without extended attributes",
+    ),
+    Attack(
         "read_disk", "files_read", "open a disk's device", _says("opened a disk"), only_root=True, may_lack="no disk"
     ),
     # files written
@@ -163,6 +188,20 @@ ATTACKS: tuple[Attack, ...] = (
         "reopen a readable descriptor for writing",
         _package_changed,
     ),
+    Attack(
+        "write_through_linked_descriptor",
+        "files_written",
+        "name what was opened to read anew, and write that",
+        _package_changed,
+    ),
+    Attack(
+        "flag_package",
+        "files_written",
+        "change the flags of a file that was opened to read",
+        _flagged,
+        may_lack="a file system without flags",
+    ),
+    Attack("lease_input", "files_written", "make all who open the input file wait", _says("leased")),
     Attack(
         "chmod_key",
         "files_written",
@@ -202,11 +241,19 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("unix_abstract", "network", "connect to an abstract unix socket", _reached("unix_abstract")),
     Attack("serve", "network", "serve a port to this machine", _says("answered: b'from inside'")),
     Attack("netlink", "network", "speak to the kernel's network configuration", _says("netlink")),
+    Attack(
+        "interfaces",
+        "network",
+        "list the machine's interfaces from a pair",
+        _named_interfaces,
+        may_lack="none but the loopback",
+    ),
     Attack("vsock", "network", "make a socket to the hypervisor", _says("vsock"), may_lack="a kernel without vsock"),
     Attack("packet", "network", "make a raw socket", _says("raw"), only_root=True),
     # processes
     Attack("kill_sentinel", "processes", "kill a process of the user", _sentinel_ended),
     Attack("kill_through_pidfd", "processes", "the same through a process descriptor", _sentinel_ended),
+    Attack("kill_through_descriptor", "processes", "the same by a pipe that signals", _sentinel_ended),
     Attack("trace_sentinel", "processes", "trace a process of the user", _says("traced"), may_lack="yama"),
     Attack("steal_descriptor", "processes", "take a descriptor from a process", _says("took"), may_lack="yama"),
     Attack(
@@ -245,6 +292,9 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("user_namespace_by_clone3", "system_calls", "the same by clone3", _says("made"), may_lack="forbidden"),
     Attack("mount", "system_calls", "mount in namespaces of its own", _says("mounted"), may_lack="forbidden"),
     Attack("io_uring", "system_calls", "make an io_uring", _says("made a ring"), may_lack="forbidden"),
+    Attack("async_io", "system_calls", "make a context for asynchronous I/O", _says("made a context")),
+    Attack("watch_itself", "system_calls", "make a watch, of which a user has few", _says("made a watch")),
+    Attack("core_dump", "system_calls", "let a crash start the machine's helper", _says("changed the limit")),
     Attack("bpf", "system_calls", "make a BPF map", _says("made a map"), only_root=True),
     Attack("keys", "system_calls", "keep a key in the kernel", _says("made key")),
     Attack("userfaultfd", "system_calls", "make a userfaultfd", _says("made a userfaultfd"), may_lack="forbidden"),
@@ -264,6 +314,17 @@ ATTACKS: tuple[Attack, ...] = (
         "memory",
         "write more output than it may",
         lambda arena, fight: fight.status == 0 and _output_bytes(arena) > MOST_OUTPUT,
+    ),
+    Attack("fill_closed_folder", "memory", "the same in a folder closed to its owner", _filled),
+    Attack("fill_deep_folder", "memory", "the same below a thousand folders", _filled),
+    Attack("fill_moving_folder", "memory", "the same in a folder that is renamed all the time", _filled),
+    Attack(
+        "fill_removed_files",
+        "memory",
+        "the same in removed files that stay open",
+        _filled,
+        ("namespaces",),
+        "held where its descriptors can be seen",
     ),
     Attack(
         "large_file",

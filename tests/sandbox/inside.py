@@ -136,6 +136,10 @@ def read_shared_memory(at: Places) -> object:
     return ctypes.string_at(address, 64)
 
 
+def read_attribute(at: Places) -> object:
+    return os.getxattr(at["ssh_key"], "user.word")
+
+
 def read_disk(at: Places) -> object:
     for device in (*Path("/dev").glob("vd*"), *Path("/dev").glob("sd*"), *Path("/dev").glob("nvme*n*")):
         try:
@@ -224,6 +228,26 @@ def write_through_reopened_descriptor(at: Places) -> object:
 
 def write_input(at: Places) -> object:
     return Path(at["input"]).write_text("made inside")
+
+
+def write_through_linked_descriptor(at: Places) -> object:
+    """What was opened to read gets a name in a folder that may be written."""
+    descriptor = os.open(at["package"], os.O_RDONLY)
+    link = Path(at["work"]) / "linked.py"
+    if int(_libc.linkat(-100, f"/proc/self/fd/{descriptor}".encode(), -100, str(link).encode(), 0x400)) < 0:
+        raise OSError(ctypes.get_errno(), "linkat")
+    return link.write_text("made inside")
+
+
+def flag_package(at: Places) -> None:
+    descriptor = os.open(at["package"], os.O_RDONLY)
+    fcntl.ioctl(descriptor, 0x40086602, struct.pack("l", 0x40))  # FS_IOC_SETFLAGS, no dump
+
+
+def lease_input(at: Places) -> object:
+    """Whoever opens it from then on waits until the lease is given back."""
+    fcntl.fcntl(os.open(at["input"], os.O_RDONLY), fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    return "leased"
 
 
 def leave_set_id_chmod(at: Places) -> None:
@@ -319,6 +343,13 @@ def netlink(at: Places) -> object:
     return f"netlink {names}"
 
 
+def interfaces(at: Places) -> object:
+    pair, _ = socket.socketpair()
+    names = ctypes.create_string_buffer(4096)
+    answer = fcntl.ioctl(pair, 0x8912, struct.pack("iP", 4096, ctypes.addressof(names)))  # SIOCGIFCONF
+    return [names.raw[at : at + 16].rstrip(b"\0").decode() for at in range(0, struct.unpack_from("i", answer)[0], 40)]
+
+
 def vsock(at: Places) -> object:
     socket.socket(40, socket.SOCK_STREAM)
     return "made a vsock socket"
@@ -338,6 +369,16 @@ def kill_sentinel(at: Places) -> None:
 
 def kill_through_pidfd(at: Places) -> None:
     signal.pidfd_send_signal(os.pidfd_open(int(at["sentinel"])), signal.SIGKILL)
+
+
+def kill_through_descriptor(at: Places) -> None:
+    """A pipe that has something to read sends a signal to whom it belongs."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(reading, fcntl.F_SETOWN, int(at["sentinel"]))
+    fcntl.fcntl(reading, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(reading, fcntl.F_SETFL, fcntl.fcntl(reading, fcntl.F_GETFL) | os.O_ASYNC)
+    os.write(writing, b"x")
+    time.sleep(0.1)
 
 
 def trace_sentinel(at: Places) -> object:
@@ -460,6 +501,61 @@ def fill_outputs(at: Places) -> object:
     return "filled"
 
 
+def _fill_folder(folder: int, at: Places) -> object:
+    size = int(at["most_file"]) // 2
+    for number in range(2 + 2 * int(at["most_output"]) // size):
+        with open(os.open(f"fill-{number}", os.O_CREAT | os.O_WRONLY, dir_fd=folder), "wb") as stream:
+            stream.write(b"x" * size)
+    time.sleep(2)
+    return "filled"
+
+
+def fill_closed_folder(at: Places) -> object:
+    """Nobody but root could list it."""
+    closed = Path(at["work"]) / "closed"
+    closed.mkdir(mode=0o300)
+    return _fill_folder(os.open(closed, os.O_PATH | os.O_DIRECTORY), at)
+
+
+def fill_deep_folder(at: Places) -> object:
+    """Deeper than the stack of whoever looks."""
+    folder = os.open(at["work"], os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=folder)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = deeper
+    return _fill_folder(folder, at)
+
+
+def fill_moving_folder(at: Places) -> object:
+    """It has another name whenever it is looked for."""
+    name, count = str(Path(at["work"]) / "0"), 0
+    os.mkdir(name)
+    folder = os.open(name, os.O_RDONLY)
+    parent = os.getpid()
+    if os.fork() == 0:
+        while os.getppid() == parent:
+            count += 1
+            moved = str(Path(at["work"]) / str(count))
+            os.rename(name, moved)
+            name = moved
+        os._exit(0)
+    return _fill_folder(folder, at)
+
+
+def fill_removed_files(at: Places) -> object:
+    """Without names, and open."""
+    size, kept = int(at["most_file"]) // 2, []
+    for number in range(2 + 2 * int(at["most_output"]) // size):
+        path = Path(at["work"]) / f"fill-{number}"
+        kept.append(path.open("wb", buffering=0))
+        kept[-1].write(b"x" * size)
+        path.unlink()
+    time.sleep(2)
+    return "filled"
+
+
 def large_file(at: Places) -> object:
     with (Path(at["work"]) / "large").open("wb") as stream:
         stream.truncate(2 * int(at["most_file"]))
@@ -532,6 +628,23 @@ def user_namespace_by_clone3(at: Places) -> object:
 def io_uring(at: Places) -> object:
     syscall(425, 1, ctypes.create_string_buffer(120))
     return "made a ring"
+
+
+def async_io(at: Places) -> object:
+    context = ctypes.c_ulong(0)
+    syscall(206 if _X86 else 0, 64, ctypes.byref(context))
+    return "made a context"
+
+
+def watch_itself(at: Places) -> object:
+    if int(_libc.inotify_init1(os.O_CLOEXEC)) < 0:
+        raise OSError(ctypes.get_errno(), "inotify")
+    return "made a watch"
+
+
+def core_dump(at: Places) -> object:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    return "changed the limit"
 
 
 def bpf(at: Places) -> object:

@@ -39,6 +39,8 @@ def test_nothing_is_given_that_the_policy_does_not_name() -> None:
         "--pids-limit 7",
         "--ulimit fsize=2000:2000",
         "--ulimit cpu=3:3",
+        "--ulimit core=1:1",
+        "--ulimit nofile=4096:4096",
         "size=5000",
         "--mount type=bind,source=/usr,target=/usr,readonly",
         "--mount type=bind,source=/srv/env,target=/srv/env,readonly",

@@ -61,3 +61,32 @@ def test_a_host_that_ignores_its_children_or_blocks_signals_does_no_harm(tmp_pat
         timeout=60,
     )
     assert (done.returncode, done.stdout) == (7, "True set()\n"), done.stderr
+
+
+def test_a_launcher_that_ends_by_its_workers_signal_leaves_no_core(tmp_path: Path) -> None:
+    """It has the host's limits, and the memory that would be written is the host's."""
+
+    def how_it_died(command: list[str]) -> int:
+        cores_allowed = ["/bin/sh", "-c", 'ulimit -c "$(ulimit -H -c)"; exec "$@"', "sh", *command]
+        child = subprocess.Popen(cores_allowed, cwd=tmp_path, stderr=subprocess.DEVNULL)
+        ended = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        child.wait(60)
+        assert ended is not None
+        return ended.si_code
+
+    dies = [sys.executable, "-I", "-S", "-c", "import os; os.abort()"]
+    if how_it_died(dies) != os.CLD_DUMPED:
+        pytest.skip("no core dumps are made here at all")
+    program = Path(launcher.__file__).with_name("__main__.py")
+    options = ["--parent", str(os.getpid()), "--chdir", "/", "--limit", "core", "1"]
+    assert how_it_died([sys.executable, "-I", "-S", str(program), *options, "--", *dies]) == os.CLD_KILLED
+
+
+def test_a_low_limit_on_open_files_is_no_reason_to_end_a_worker(tmp_path: Path) -> None:
+    tmp_path.joinpath(*["deeper"] * 30).mkdir(parents=True)
+    program = Path(launcher.__file__).with_name("__main__.py")
+    options = ["--parent", str(os.getpid()), "--chdir", "/", "--output", str(tmp_path), "1000000000"]
+    worker = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(1.2)"]
+    few_files = ["/bin/sh", "-c", 'ulimit -S -n 20; exec "$@"', "sh"]
+    command = [*few_files, sys.executable, "-I", "-S", str(program), *options, "--", *worker]
+    assert subprocess.run(command, check=False, timeout=60).returncode == 0

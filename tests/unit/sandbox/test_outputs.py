@@ -116,7 +116,7 @@ def test_what_vanishes_now_and_then_is_fine(tmp_path: Path) -> None:
 
 
 def test_a_tree_without_bottom_is_too_much(tmp_path: Path) -> None:
-    with deep_tree(tmp_path, 3000) as tree:
+    with deep_tree(tmp_path, 1200) as tree:
         assert holds_more(tree, 1 << 40)
 
 
@@ -165,7 +165,7 @@ def test_a_disk_is_full_before_nothing_is_left(tmp_path: Path, monkeypatch: pyte
 
 def test_a_tree_without_bottom_changes_its_owner(tmp_path: Path) -> None:
     owner = 61_000 if os.geteuid() == 0 else os.getuid()
-    with deep_tree(tmp_path, 3000) as tree:
+    with deep_tree(tmp_path, 1200) as tree:
         (tree / "link").symlink_to(tmp_path / "outside")
         (tmp_path / "outside").touch()
         for number in range(3):
@@ -176,7 +176,7 @@ def test_a_tree_without_bottom_changes_its_owner(tmp_path: Path) -> None:
         }
         assert (tmp_path / "outside").stat().st_uid == os.getuid()
         current = os.open(tree, os.O_RDONLY)
-        for _ in range(3000):
+        for _ in range(1200):
             below = os.open("deeper", os.O_RDONLY, dir_fd=current)
             os.close(current)
             current = below

@@ -35,6 +35,7 @@ def main(arguments: list[str]) -> NoReturn:
     host_fd = kernel.pidfd_open(host)
     if os.getppid() != host:  # it ended before it could be watched
         os._exit(HOST_GONE)
+    limits.open_what_may_be()
     output = [(folder, int(most), one(options, "output-now")) for folder, most in options["output"]]
     worker = watch.start(lambda: _become_worker(options, command))
     status = LAUNCHER_FAILED << 8

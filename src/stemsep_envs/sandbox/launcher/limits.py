@@ -34,6 +34,12 @@ def set_limits(limits: Iterable[tuple[str, int]], uid: int) -> None:
         resource.setrlimit(number, (lowered, lowered))
 
 
+def open_what_may_be() -> None:
+    """Raise this process's own limit on open files to the most there is: each nested folder that it looks at is one."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _tasks_of(uid: int) -> int:
     """Return how many tasks a user has: the kernel counts them all against the limit, not only the worker's."""
     total = 0
