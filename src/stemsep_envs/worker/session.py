@@ -62,7 +62,7 @@ class Deadlines:
 
     start_seconds: float = 120.0
     load_seconds: float = 900.0
-    silence_seconds: float = 900.0
+    silence_seconds: float = 3600.0
     total_seconds: float | None = None
     cancel_seconds: float = 5.0
     shutdown_seconds: float = 5.0
