@@ -31,6 +31,18 @@ def is_hub_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}
 
 
+def is_below(address: Address, folder: Path) -> bool:
+    """Say whether a file address names a file in a folder or below it, links followed."""
+    try:
+        return (
+            Path(address.path.lstrip("/") if os.name == "nt" else address.path)
+            .resolve()
+            .is_relative_to(folder.resolve())
+        )
+    except (OSError, RuntimeError, ValueError):  # links in circles, names that are none
+        return False
+
+
 def local_path(address: Address, home: Home) -> Path:
     """Return the file of this machine that an address names.
 
