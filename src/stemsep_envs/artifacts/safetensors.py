@@ -208,18 +208,19 @@ class _Nodes:
                 self._parts[index] = 1 + sum(self._parts.get(member, 1) for member in node[1])
             if node[0] in ("set", "frozenset"):
                 self._keys += node[1]
-        for key in self._keys:
-            self._check_key(key)
+        self._check_keys()
 
-    def _check_key(self, index: int) -> None:
-        """Hold a key of a dict, or a member of a set, to be one that Python can hash, and soon."""
-        _hold(self._parts.get(index, 1) <= MAX_KEY_PARTS, "a key of too many parts")
-        pending = [index]
+    def _check_keys(self) -> None:
+        """Hold keys of dicts, and members of sets, to be such as Python can hash, and soon."""
+        _hold(all(self._parts.get(key, 1) <= MAX_KEY_PARTS for key in self._keys), "a key of too many parts")
+        pending, seen = list(set(self._keys)), set(self._keys)
         while pending:
             node = self._nodes[pending.pop()]
             _hold(node[0] not in _UNHASHABLE, "a key that is a container")
             if node[0] in ("tuple", "frozenset"):
-                pending += node[1]
+                members = set(node[1]) - seen
+                seen |= members
+                pending += members
 
     def reference(self, value: Any) -> None:
         """Hold a value to be the number of a node."""
