@@ -18,6 +18,7 @@ from typing import IO
 
 from stemsep_envs.host.archives import UNREADABLE, OversizeError, Tar, opened_tar, opened_zip, packing_problem
 from stemsep_envs.host.files import copy_hashed
+from stemsep_envs.host.reading import Readable
 
 _ENCRYPTED = 0x1
 _UNIX = 3
@@ -46,7 +47,7 @@ def take_member(
     Raises:
         UnpackError: It is no archive, is damaged, has no such member or a member that is no plain file or too large.
         LimitError: The disk is full.
-        OSError: The archive cannot be read.
+        OSError, UnreadableError: The archive cannot be read.
     """
     with ExitStack() as opened:
         with _readable():
@@ -137,10 +138,10 @@ def _some(names: Iterator[str]) -> str:
 
 
 class _Guarded(io.BufferedIOBase):
-    """A stream whose own errors are told from those of the disk that it is copied to."""
+    """A member's stream, whose damage is told from faults of the disk that it is copied to."""
 
     def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
+        self._stream = Readable(stream)
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         with _readable():
