@@ -34,11 +34,7 @@ def is_hub_offline() -> bool:
 def is_below(address: Address, folder: Path) -> bool:
     """Say whether a file address names a file in a folder or below it, links followed."""
     try:
-        return (
-            Path(address.path.lstrip("/") if os.name == "nt" else address.path)
-            .resolve()
-            .is_relative_to(folder.resolve())
-        )
+        return _file_path(address).resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError, ValueError):  # links in circles, names that are none
         return False
 
@@ -50,8 +46,7 @@ def local_path(address: Address, home: Home) -> Path:
         UsageError: It leads out of the model store.
     """
     if address.scheme == "file":
-        path = address.path.lstrip("/") if os.name == "nt" else address.path
-        return Path(path)
+        return _file_path(address)
     store = home.root / "models"
     path_there = store / address.path
     resolved = path_there.resolve()
@@ -62,3 +57,7 @@ def local_path(address: Address, home: Home) -> Path:
             code="artifact_missing",
         )
     return resolved
+
+
+def _file_path(address: Address) -> Path:
+    return Path(address.path.lstrip("/") if os.name == "nt" else address.path)
