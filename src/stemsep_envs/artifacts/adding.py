@@ -16,6 +16,7 @@ from stemsep_envs.errors import MismatchError, StemsepEnvError, UsageError
 from stemsep_envs.host.downloads import refuse_page
 from stemsep_envs.host.files import copy_hashed, open_plain, remove_file
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.reading import Readable, UnreadableError
 from stemsep_envs.host.web import WebError
 
 
@@ -84,15 +85,17 @@ def _copied(source: Path, staged: Path, on_block: Callable[[int], None]) -> tupl
     except OSError as error:
         raise UsageError(f"cannot read {source}: {error.strerror}", hint="name the file itself") from None
     with stream:
-        facts = os.fstat(stream.fileno())
+        facts, readable = os.fstat(stream.fileno()), Readable(stream)
         try:
-            refuse_page(stream.read(512))
+            refuse_page(readable.read(512))
+            if facts.st_size == 0:
+                raise UsageError(f"{source} is empty", hint="download it again", code="not_the_file")
+            stream.seek(0)
+            return copy_hashed(readable, staged, max_bytes=facts.st_size, on_block=on_block)
         except WebError as error:
             raise _page(source, error) from None
-        if facts.st_size == 0:
-            raise UsageError(f"{source} is empty", hint="download it again", code="not_the_file")
-        stream.seek(0)
-        return copy_hashed(stream, staged, max_bytes=facts.st_size, on_block=on_block)
+        except UnreadableError as error:
+            raise UsageError(f"cannot read {source}: {error}", hint="name a whole file on a disk that works") from None
 
 
 def _page(source: Path, error: WebError) -> StemsepEnvError:

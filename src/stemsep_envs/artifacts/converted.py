@@ -10,21 +10,23 @@ import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stemsep_envs.artifacts.safetensors import BrokenOutputError, Facts, check_converted
 from stemsep_envs.documents.base import parse_json
-from stemsep_envs.documents.checkpoint import CheckpointReport, InertName, is_dangerous
+from stemsep_envs.documents.checkpoint import CheckpointReport, InertName
+from stemsep_envs.documents.checkpoint_names import judge
 from stemsep_envs.errors import MismatchError, ModelError, StemsepEnvError
 from stemsep_envs.host.files import blocks_of, ensure_dir, explained, publish, remove_tree, write_atomic
 from stemsep_envs.host.locks import hold
 from stemsep_envs.host.paths import Home
 
-CONVERTER_VERSION = "1"
-"""Changed with every change of the converted form; what an older version made is then made anew."""
+CONVERTER_VERSION = "2"
+"""Changed with every change of the converted form or of its report; what an older version made is then made anew."""
 
 _CHECKPOINT_NAME = "checkpoint.safetensors"
 _REPORT_NAME = "report.json"
@@ -165,19 +167,11 @@ def _digest(path: Path) -> str:
 
 def _report(sha256: str, input_bytes: int, sandbox: str, made: _Made) -> CheckpointReport:
     facts = made.facts
-    inert = [
-        InertName(
-            name=_printable(found["name"]),
-            named=found["named"],
-            called=found["called"],
-            dangerous=is_dangerous(found["name"]),
-        )
-        for found in facts.report["inert"]
-    ]
-    inert.sort(key=lambda found: (not found.dangerous, found.name))
+    inert, names_left_out = _judged(facts.report["inert"])
     left_out = [_printable(words)[:500] for words in facts.report["left_out"]]
-    if len(inert) > _MAX_REPORTED_NAMES:
-        left_out.append(f"{len(inert) - _MAX_REPORTED_NAMES} further names")
+    if names_left_out:
+        words = "further names, none of them known to be dangerous; do not trust a checkpoint that names so many"
+        left_out.append(f"{names_left_out} {words}")
     return CheckpointReport(
         input_sha256=sha256,
         input_bytes=input_bytes,
@@ -191,9 +185,26 @@ def _report(sha256: str, input_bytes: int, sandbox: str, made: _Made) -> Checkpo
         dtypes=facts.dtypes,
         arrays=facts.arrays,
         values=facts.values,
-        inert=tuple(inert[:_MAX_REPORTED_NAMES]),
+        inert=tuple(inert),
         left_out=tuple(left_out),
     )
+
+
+def _judged(names: Sequence[Mapping[str, Any]]) -> tuple[list[InertName], int]:
+    """Return names as they are reported, the worst first, and how many are not: never one that is dangerous."""
+    judged = [
+        InertName(
+            name=_printable(found["name"]),
+            named=found["named"],
+            called=found["called"],
+            dangerous=judge(found["name"]) == "dangerous",
+            harmless=judge(found["name"]) == "harmless",
+        )
+        for found in names
+    ]
+    judged.sort(key=lambda found: (not found.dangerous, found.harmless, found.name))
+    kept = max(_MAX_REPORTED_NAMES, sum(found.dangerous for found in judged))
+    return judged[:kept], max(0, len(judged) - kept)
 
 
 def _printable(text: str) -> str:

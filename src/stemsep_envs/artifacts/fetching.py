@@ -25,12 +25,15 @@ from stemsep_envs.host.downloads import Downloaded, Expected, WrongContentError,
 from stemsep_envs.host.files import copy_hashed, ensure_dir, open_plain
 from stemsep_envs.host.parts import discard
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.reading import Readable, UnreadableError
 from stemsep_envs.host.transfers import Patience, Transfer, transfer_all
 from stemsep_envs.host.unpacking import UnpackError, take_member
 from stemsep_envs.host.web import WebError
 
 _LOCK_LOOK_SECONDS = 0.2
 _KEY_CHARACTERS = 32
+_MOST_ARCHIVE_BYTES = 16 << 30
+"""Of an archive that one file is taken from: nobody states its size."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ def _from_archive(
     shown = shown_address(address)
     packed = part.with_name(f"{part.stem}-archive.part")
     if address.is_remote:
-        fetch_into(packed, source_of(address), Expected(), transfer, patience)
+        fetch_into(packed, source_of(address), Expected(most_bytes=_MOST_ARCHIVE_BYTES), transfer, patience)
         archive = packed
     else:
         archive = local_path(address, home)
@@ -155,8 +158,9 @@ def _from_archive(
     except UnpackError as error:
         discard(packed)
         raise WebError("not_the_file", f"gives an archive that {error}") from None
-    except OSError as error:
-        raise WebError("download_missing", f"cannot be read: {error.strerror}") from None
+    except (OSError, UnreadableError) as error:
+        words = error.strerror if isinstance(error, OSError) else error
+        raise WebError("download_missing", f"cannot be read: {words}") from None
     discard(packed)
     if expected.sha256 not in {None, sha256} or (expected.sha256 is None and expected.size_bytes not in {None, size}):
         discard(part)
@@ -179,13 +183,18 @@ def _copy(part: Path, path: Path, shown: str, expected: Expected, transfer: Tran
     except OSError as error:
         raise WebError("download_missing", f"cannot be read: {error.strerror}") from None
     with stream:
-        facts = os.fstat(stream.fileno())
+        facts, readable = os.fstat(stream.fileno()), Readable(stream)
         if expected.sha256 is None and expected.size_bytes not in {None, facts.st_size}:
             raise WrongContentError(f"it has {facts.st_size} bytes", begun_anew=True)
-        refuse_page(stream.read(512))
-        stream.seek(0)
         transfer.begin(done_bytes=0, total_bytes=facts.st_size)
-        sha256, size = copy_hashed(stream, part, max_bytes=facts.st_size, on_block=lambda size: _count(transfer, size))
+        try:
+            refuse_page(readable.read(512))
+            stream.seek(0)
+            sha256, size = copy_hashed(
+                readable, part, max_bytes=facts.st_size, on_block=lambda size: _count(transfer, size)
+            )
+        except UnreadableError as error:
+            raise WebError("download_missing", f"cannot be read: {error}") from None
     if expected.sha256 not in {None, sha256}:
         discard(part)
         raise WrongContentError(f"its sha256 is {sha256}", begun_anew=True)

@@ -31,6 +31,14 @@ def is_hub_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}
 
 
+def is_below(address: Address, folder: Path) -> bool:
+    """Say whether a file address names a file in a folder or below it, links followed."""
+    try:
+        return _file_path(address).resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # links in circles, names that are none
+        return False
+
+
 def local_path(address: Address, home: Home) -> Path:
     """Return the file of this machine that an address names.
 
@@ -38,8 +46,7 @@ def local_path(address: Address, home: Home) -> Path:
         UsageError: It leads out of the model store.
     """
     if address.scheme == "file":
-        path = address.path.lstrip("/") if os.name == "nt" else address.path
-        return Path(path)
+        return _file_path(address)
     store = home.root / "models"
     path_there = store / address.path
     resolved = path_there.resolve()
@@ -50,3 +57,7 @@ def local_path(address: Address, home: Home) -> Path:
             code="artifact_missing",
         )
     return resolved
+
+
+def _file_path(address: Address) -> Path:
+    return Path(address.path.lstrip("/") if os.name == "nt" else address.path)

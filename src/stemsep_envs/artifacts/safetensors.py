@@ -15,7 +15,11 @@ from typing import Any, BinaryIO
 from stemsep_envs.documents.strict_json import load_json
 from stemsep_envs.errors import InvalidDocumentError
 
-MAX_HEADER_BYTES = 200 << 20
+MAX_HEADER_BYTES = 16 << 20
+"""Of a safetensors file that this process parses. That of a checkpoint with ten thousand tensors has 3 MiB."""
+
+MAX_NAMES = 10_000
+MAX_NOTES = 100
 TREE_KEY = "stemsep.tree"
 REPORT_KEY = "stemsep.report"
 TREE_VERSION = 1
@@ -23,6 +27,9 @@ TREE_VERSION = 1
 _MAX_NODES = 2_000_000
 _MAX_DIMENSIONS = 65
 _MAX_NAME_CHARACTERS = 600
+_MAX_NOTE_CHARACTERS = 4000
+MAX_KEY_PARTS = 1000
+_MAX_DEVICES = 128
 _MAX_ELEMENTS = 1 << 50
 
 _ENTRY_ITEM_BYTES = {
@@ -67,6 +74,7 @@ _TORCH_ITEM_BYTES = {
 }
 _BACKWARD = ("tuple", "frozenset", "complex")
 """Kinds that are made with their members, which therefore come before them where they are of such a kind too."""
+_UNHASHABLE = ("list", "set", "dict", "ordered", "array")
 
 
 class BrokenOutputError(ValueError):
@@ -182,6 +190,8 @@ class _Nodes:
         self.dtypes: Counter[str] = Counter()
         self.parameters = 0
         self._nodes = nodes
+        self._keys: list[int] = []
+        self._parts: dict[int, int] = {}
         self._entries = entries
 
     def check(self) -> None:
@@ -194,6 +204,23 @@ class _Nodes:
             if node[0] in _BACKWARD:
                 self._check_backward(index, node[1] if node[0] != "complex" else node[1:])
             check(self, node)
+            if node[0] in ("tuple", "frozenset"):
+                self._parts[index] = 1 + sum(self._parts.get(member, 1) for member in node[1])
+            if node[0] in ("set", "frozenset"):
+                self._keys += node[1]
+        self._check_keys()
+
+    def _check_keys(self) -> None:
+        """Hold keys of dicts, and members of sets, to be such as Python can hash, and soon."""
+        _hold(all(self._parts.get(key, 1) <= MAX_KEY_PARTS for key in self._keys), "a key of too many parts")
+        pending, seen = list(set(self._keys)), set(self._keys)
+        while pending:
+            node = self._nodes[pending.pop()]
+            _hold(node[0] not in _UNHASHABLE, "a key that is a container")
+            if node[0] in ("tuple", "frozenset"):
+                members = set(node[1]) - seen
+                seen |= members
+                pending += members
 
     def reference(self, value: Any) -> None:
         """Hold a value to be the number of a node."""
@@ -216,6 +243,7 @@ class _Nodes:
         """Hold a value to be references to keys and values in turn."""
         self.references(values)
         _hold(len(values) % 2 == 0, "a key without a value")
+        self._keys += values[::2]
 
     def tensor(self, node: list[Any]) -> None:
         """Hold a tensor to lie within its entry."""
@@ -298,7 +326,7 @@ def _ordered(nodes: _Nodes, node: list[Any]) -> None:
 
 def _device(_: _Nodes, node: list[Any]) -> None:
     _hold(len(node) == 3 and isinstance(node[1], str) and len(node[1]) <= 20, "a device without a name")
-    _hold(node[2] is None or type(node[2]) is int, "a device with no number")
+    _hold(node[2] is None or (type(node[2]) is int and 0 <= node[2] < _MAX_DEVICES), "a device with no number")
 
 
 _CHECKS: Mapping[str, Callable[[_Nodes, list[Any]], None]] = {
@@ -316,7 +344,7 @@ _CHECKS: Mapping[str, Callable[[_Nodes, list[Any]], None]] = {
     "dict": lambda nodes, node: nodes.pairs(node[1]),
     "ordered": _ordered,
     "size": lambda _, node: _hold(bool(_counts(node[1])) or node[1] == [], "a size of another form"),
-    "dtype": lambda _, node: _hold(node[1] in _TORCH_ITEM_BYTES, "an unknown type"),
+    "dtype": lambda _, node: _hold(isinstance(node[1], str) and node[1] in _TORCH_ITEM_BYTES, "an unknown type"),
     "device": _device,
     "tensor": _Nodes.tensor,
     "array": _Nodes.array,
@@ -327,11 +355,13 @@ _CHECKS: Mapping[str, Callable[[_Nodes, list[Any]], None]] = {
 def _checked_report(report: Mapping[str, Any]) -> Mapping[str, Any]:
     names = report.get("inert")
     _hold(isinstance(report.get("format"), str) and len(report["format"]) <= 20, "a report of another form")
-    _hold(isinstance(names, list), "a report of another form")
+    _hold(isinstance(names, list) and len(names) <= MAX_NAMES, "a report of another form")
     for found in names or []:
         _hold(isinstance(found, dict) and set(found) == {"name", "named", "called"}, "a report of another form")
         _hold(isinstance(found["name"], str) and len(found["name"]) <= _MAX_NAME_CHARACTERS, "a report of another form")
         _counts([found["named"], found["called"]])
     left_out = report.get("left_out")
-    _hold(isinstance(left_out, list) and all(isinstance(words, str) for words in left_out), "a report of another form")
+    _hold(isinstance(left_out, list) and len(left_out) <= MAX_NOTES, "a report of another form")
+    for words in left_out or []:
+        _hold(isinstance(words, str) and len(words) <= _MAX_NOTE_CHARACTERS, "a report of another form")
     return report

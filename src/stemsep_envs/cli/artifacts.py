@@ -175,11 +175,14 @@ def _tell_checkpoint(console: Console, item: InspectedCheckpoint) -> None:
     console.line(f"  safetensors {human_bytes(report.output_bytes)}, converted at level {report.sandbox}")
     for found in report.inert:
         times = f"called {found.called} times" if found.called else f"named {found.named} times"
-        console.line(f"  {'DANGEROUS' if found.dangerous else 'inert    '}  {found.name} ({times})")
+        kind = "DANGEROUS" if found.dangerous else "harmless " if found.harmless else "unknown  "
+        console.line(f"  {kind}  {found.name} ({times})")
     for words in report.left_out:
         console.line(f"  left out   {words}")
     if report.dangerous:
-        console.note("a checkpoint of data has no use for those names; nothing of it was run")
+        console.note("a checkpoint of data has no use for the dangerous names; nothing of it was run")
+    elif report.unknown:
+        console.note("what the unknown names would do is not known; nothing of it was run")
 
 
 @command.command("gc")

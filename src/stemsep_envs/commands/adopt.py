@@ -10,7 +10,7 @@ from stemsep_envs.commands.artifact_answers import answer_artifacts
 from stemsep_envs.commands.confinement import BuildConfinement
 from stemsep_envs.commands.engine import PlannedEngine, planned_engine
 from stemsep_envs.commands.lock_questions import Asked, Question, find_questions
-from stemsep_envs.commands.registry import catalogue_at
+from stemsep_envs.commands.registry import catalogue_at, files_dir
 from stemsep_envs.documents.adopt_report import AdoptReport
 from stemsep_envs.documents.target import Target, parse_target
 from stemsep_envs.environments import store
@@ -86,7 +86,8 @@ def adopt_interpreter(options: AdoptOptions) -> AdoptReport:
 
 def _engine(question: Question, options: AdoptOptions, home: Home) -> PlannedEngine | None:
     """Return the engine that the interpreter is adopted for, which must be known."""
-    answers = answer_artifacts(catalogue_at(options.registry_path).get(options.model_id), home)
+    entry = catalogue_at(options.registry_path).get(options.model_id)
+    answers = answer_artifacts(entry, home, files_below=files_dir(options.registry_path))
     engine = planned_engine(question.runtime, question.variant, checks.model_files(answers))
     if engine is not None and (engine.problems or engine.digest is None):
         words = f"the engine of {options.model_id} is not known before its files are here"

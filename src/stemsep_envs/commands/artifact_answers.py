@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stemsep_envs.artifacts.blobs import BlobState, blob_path, blob_state
-from stemsep_envs.artifacts.places import is_hub_secure, local_path, shown_address
+from stemsep_envs.artifacts.places import is_below, is_hub_secure, local_path, shown_address
 from stemsep_envs.artifacts.policy import (
     UNKNOWN_HASH_CHOICES,
     UNKNOWN_HASH_VARIABLE,
@@ -78,9 +78,21 @@ def unknown_hash_policy(asked: UnknownHash | None) -> UnknownHash:
 
 
 def answer_artifacts(
-    entry: ModelEntry, home: Home, *, offline: bool = False, policy: UnknownHash = "secure"
+    entry: ModelEntry,
+    home: Home,
+    *,
+    files_below: Path | None,
+    offline: bool = False,
+    policy: UnknownHash = "secure",
 ) -> ArtifactAnswers:
     """Answer for each file of a model. Nothing is fetched; files that changed since they were verified are read.
+
+    Args:
+        entry: The model.
+        home: Where files are kept.
+        files_below: The folder whose files the entry may name by address alone; None where it may name any.
+        offline: Whether nothing is fetched.
+        policy: What is done about unknown hashes.
 
     Raises:
         MismatchError: The index of addresses is damaged.
@@ -88,7 +100,7 @@ def answer_artifacts(
     statuses, answers = [], []
     for wanted in wanted_files(entry):
         known = what_is_known(home, wanted)
-        answer = _answer(wanted, known, home, offline=offline, policy=policy)
+        answer = _answer(wanted, known, home, files_below=files_below, offline=offline, policy=policy)
         answers.append(answer)
         statuses.append(
             ArtifactStatus(
@@ -112,7 +124,9 @@ def answer_artifacts(
     )
 
 
-def _answer(wanted: Wanted, known: Known, home: Home, *, offline: bool, policy: UnknownHash) -> _Answer:
+def _answer(
+    wanted: Wanted, known: Known, home: Home, *, files_below: Path | None, offline: bool, policy: UnknownHash
+) -> _Answer:
     path = f"artifacts.{wanted.name}"
     state: BlobState = "absent" if known.sha256 is None else blob_state(home, known.sha256)
     warnings = []
@@ -124,7 +138,11 @@ def _answer(wanted: Wanted, known: Known, home: Home, *, offline: bool, policy: 
     if state == "damaged":
         words = f"the {wanted.filename} that is here is not what its name says"
         warnings.append(Reason("artifact_damaged", words, hint="`artifacts verify` sets such files aside", path=path))
-    usable = usable_addresses(wanted.addresses, policy, hash_known=known.sha256 is not None, secure_hub=is_hub_secure())
+    hash_known = known.sha256 is not None
+    allowed = tuple(a for a in wanted.addresses if hash_known or not _is_outside(a, files_below))
+    if wanted.addresses and not allowed:
+        return _outside(wanted, files_below, warnings)
+    usable = usable_addresses(allowed, policy, hash_known=hash_known, secure_hub=is_hub_secure())
     reachable = tuple(address for address in usable.addresses if _is_reachable(address, home, offline=offline))
     if not reachable:
         return _missing(wanted, usable.refused, warnings, offline=offline)
@@ -169,7 +187,7 @@ def _here(wanted: Wanted, known: Known, home: Home, warnings: list[Reason]) -> _
 def _missing(wanted: Wanted, refused: str, warnings: list[Reason], *, offline: bool) -> _Answer:
     """Answer for a file that is not to be had: say which of the possible causes it is, and what to do."""
     path = f"artifacts.{wanted.name}"
-    by_hand = f"stemsep-env artifacts add --model {wanted.model_id} --name {shlex.quote(wanted.name)} FILE"
+    by_hand = _by_hand(wanted)
     if refused and not offline:
         words = f"{wanted.filename}: {refused}"
         hint = f"--unknown-hash first-use trusts what comes first; or put it in: {by_hand}"
@@ -189,6 +207,25 @@ def _missing(wanted: Wanted, refused: str, warnings: list[Reason], *, offline: b
         words = f"{wanted.filename} is not here, and not at {shown_address(wanted.addresses[0])}"
         reason = Reason("artifact_missing", words, f"put it in: {by_hand}", path)
     return _Answer("missing", reason.message, [reason], warnings)
+
+
+def _is_outside(address: Address, files_below: Path | None) -> bool:
+    return address.scheme == "file" and files_below is not None and not is_below(address, files_below)
+
+
+def _outside(wanted: Wanted, files_below: Path | None, warnings: list[Reason]) -> _Answer:
+    """Answer for a file of this machine that the registry has no business with: a worker could read it then."""
+    words = (
+        f"{wanted.filename} is to be {wanted.addresses[0].path}, a file of this machine outside of the registry's "
+        f"folder {files_below}, and the registry does not state its sha256"
+    )
+    hint = f"if you want the model to have that file: {_by_hand(wanted)}; or state its sha256"
+    reason = Reason("artifact_outside", words, hint, f"artifacts.{wanted.name}")
+    return _Answer("missing", reason.message, [reason], warnings)
+
+
+def _by_hand(wanted: Wanted) -> str:
+    return f"stemsep-env artifacts add --model {wanted.model_id} --name {shlex.quote(wanted.name)} FILE"
 
 
 def _is_reachable(address: Address, home: Home, *, offline: bool) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from stemsep_envs.artifacts.converted import Converted, ensure_converted
@@ -137,21 +137,39 @@ def _run(level: Level, checkpoint: Path, size: int, name: str, folder: Path) -> 
             return output
         said = _refusal(done.stdout)
         if said is not None:
-            raise ModelError(
-                f"{name} cannot be converted: {said}",
-                hint="a version of it in safetensors form needs no conversion",
-                code="checkpoint_refused",
-            )
+            raise said.error(name, bound)
         words = f"converting {name} failed: {end_in_words(command, done.status)}"
         if is_over_limit(command, done.status):
             raise LimitError(words, hint="no checkpoint of that size needs so much; it may attack its readers")
         raise ModelError(words, hint=done.stderr.strip()[-500:] or None, code="conversion_broken")
 
 
-def _refusal(stdout: str) -> str | None:
+@dataclass(frozen=True)
+class _Refusal:
+    """What the converter says instead of converting: why, and whether it only had no room to write."""
+
+    words: str
+    no_room: bool
+
+    def error(self, name: str, bound: int) -> ModelError | LimitError:
+        """Return the error for a checkpoint that may not take more than so many bytes of disk."""
+        if self.no_room:
+            return LimitError(
+                f"converting {name} ran out of room: {self.words}",
+                hint=f"its converted form takes about as much disk as it does; more than {bound} bytes are not given",
+                code="no_space",
+            )
+        return ModelError(
+            f"{name} cannot be converted: {self.words}",
+            hint="a version of it in safetensors form needs no conversion",
+            code="checkpoint_refused",
+        )
+
+
+def _refusal(stdout: str) -> _Refusal | None:
     try:
-        said = json.loads(stdout)["message"]
+        said = json.loads(stdout)
+        text, no_room = str(said["message"])[:1000], said["no_room"] is True
     except (ValueError, KeyError, TypeError):
         return None
-    text = str(said)[:1000]
-    return text if text.isprintable() else ascii(text)[1:-1]
+    return _Refusal(text if text.isprintable() else ascii(text)[1:-1], no_room)

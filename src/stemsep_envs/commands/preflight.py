@@ -16,7 +16,7 @@ from stemsep_envs.commands.artifact_answers import ArtifactAnswers, answer_artif
 from stemsep_envs.commands.confinement import Confinement, choose_confinement, default_limits
 from stemsep_envs.commands.engine import PlannedEngine, planned_engine
 from stemsep_envs.commands.plan import Plan, PlannedArtifact, PlanOptions, Preflight
-from stemsep_envs.commands.registry import catalogue_at
+from stemsep_envs.commands.registry import catalogue_at, files_dir
 from stemsep_envs.documents.canonical import digest_of
 from stemsep_envs.documents.preflight import (
     EnvironmentAnswer,
@@ -153,7 +153,8 @@ def _accelerators(question: _Question) -> Accelerators:
 def _answer(question: _Question, requirements: Requirements, target: Target, memory_gb: float | None) -> _Answers:
     home, entry, options, recipe = question.home, question.entry, question.options, question.runtime.recipe
     policy = unknown_hash_policy(options.unknown_hash)
-    artifacts = answer_artifacts(entry, home, offline=options.offline, policy=policy)
+    below = files_dir(options.registry_path)
+    artifacts = answer_artifacts(entry, home, files_below=below, offline=options.offline, policy=policy)
     engine = planned_engine(question.runtime, entry.runtime.variant, checks.model_files(artifacts))
     environment = plan_environment(
         requirements,

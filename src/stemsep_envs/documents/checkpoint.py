@@ -8,126 +8,6 @@ from typing import Literal
 from stemsep_envs.documents.base import Document
 from stemsep_envs.documents.canonical import Sha256
 
-_DANGEROUS_MODULES = frozenset(
-    [
-        "_io",
-        "_posixsubprocess",
-        "_winapi",
-        "aiohttp",
-        "asyncio",
-        "bdb",
-        "builtins",
-        "cProfile",
-        "cgi",
-        "code",
-        "codeop",
-        "commands",
-        "concurrent",
-        "ctypes",
-        "distutils",
-        "doctest",
-        "fcntl",
-        "ftplib",
-        "http",
-        "httplib",
-        "idlelib",
-        "imp",
-        "importlib",
-        "inspect",
-        "io",
-        "joblib",
-        "marshal",
-        "mmap",
-        "multiprocessing",
-        "nt",
-        "nturl2path",
-        "operator",
-        "os",
-        "pdb",
-        "pickle",
-        "pip",
-        "pkgutil",
-        "platform",
-        "popen2",
-        "posix",
-        "profile",
-        "pty",
-        "pydoc",
-        "requests",
-        "resource",
-        "runpy",
-        "setuptools",
-        "shelve",
-        "shutil",
-        "signal",
-        "smtplib",
-        "socket",
-        "sqlite3",
-        "ssl",
-        "subprocess",
-        "sys",
-        "tempfile",
-        "test",
-        "threading",
-        "timeit",
-        "trace",
-        "types",
-        "urllib",
-        "urllib2",
-        "venv",
-        "webbrowser",
-        "zipimport",
-    ]
-)
-"""Standard modules, and a few others, that reach files, processes, the network or other code by being called."""
-
-_HARMLESS_BUILTINS = frozenset(
-    f"builtins.{name}"
-    for name in [
-        "bool",
-        "bytearray",
-        "bytes",
-        "complex",
-        "dict",
-        "float",
-        "frozenset",
-        "int",
-        "list",
-        "object",
-        "range",
-        "set",
-        "slice",
-        "str",
-        "tuple",
-        "type",
-    ]
-)
-_DANGEROUS_NAMES = frozenset(
-    {
-        "numpy.f2py",
-        "numpy.load",
-        "numpy.testing",
-        "torch.hub",
-        "torch.jit",
-        "torch.load",
-        "torch.ops",
-        "torch.serialization.load",
-        "torch.utils.cpp_extension",
-        "torch.utils._config_module",
-        "torch._dynamo",
-        "torch._inductor",
-    }
-)
-
-
-def is_dangerous(name: str) -> bool:
-    """Say whether calling what a checkpoint names ("module.qualname") could reach beyond it."""
-    parts = name.split(".")
-    if name in _HARMLESS_BUILTINS:
-        return False
-    prefixes = {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
-    return parts[0] in _DANGEROUS_MODULES or bool(prefixes & _DANGEROUS_NAMES)
-
 
 class InertName(Document):
     """A class or function in a checkpoint that is not data, and was not imported or called."""
@@ -139,6 +19,8 @@ class InertName(Document):
     """How often it was to be called."""
     dangerous: bool
     """Whether calling it could reach files, processes, the network or other code."""
+    harmless: bool
+    """Whether checkpoints of data name it, and calling it reaches nothing. What is neither is code of others."""
 
 
 class CheckpointReport(Document):
@@ -165,6 +47,7 @@ class CheckpointReport(Document):
     values: int
     """Everything else that was kept: numbers, texts, containers."""
     inert: tuple[InertName, ...]
+    """The dangerous ones first, all of them."""
     left_out: tuple[str, ...]
     """What was not kept, in words."""
 
@@ -172,6 +55,11 @@ class CheckpointReport(Document):
     def dangerous(self) -> tuple[str, ...]:
         """Names that a checkpoint of data has no use for."""
         return tuple(found.name for found in self.inert if found.dangerous)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Names of code of which nothing is known."""
+        return tuple(found.name for found in self.inert if not found.dangerous and not found.harmless)
 
 
 class InspectedCheckpoint(Document):

@@ -52,6 +52,9 @@ CODES: dict[str, Code] = {
     "artifact_missing": Code("A weight or config of the model is not on this machine."),
     "artifact_is_page": Code("The registry's link for a file of the model names a web page."),
     "artifact_unknown_hash": Code("Nobody knows the hash of a file, and the policy does not let it be fetched so."),
+    "artifact_outside": Code(
+        "A registry that did not come with the program names a file of this machine, outside its folder and by no hash."
+    ),
     "artifact_first_use": Code(
         "Nobody knows the hash of a file: what its host gives first is trusted, and held to from then on.", "warning"
     ),

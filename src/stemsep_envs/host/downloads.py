@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 import shutil
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import BinaryIO
 
 from stemsep_envs.errors import LimitError
 from stemsep_envs.host.files import ensure_dir, explained
+from stemsep_envs.host.inflating import Plain, Unpacked
 from stemsep_envs.host.parts import PartState, begun, discard, make_sure, note
 from stemsep_envs.host.transfers import Patience, Transfer
 from stemsep_envs.host.web import Reply, WebError, WebRequest, opened
@@ -34,7 +34,8 @@ _BLOCK_BYTES = 1 << 18
 _SNIFFED_BYTES = 512
 _PAGE_BEGINNINGS = (b"<!doctype html", b"<html", b"<head", b"<body")
 _POINTER_BEGINNINGS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
-_CONTENT_RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+|\*)", re.IGNORECASE)
+_CONTENT_RANGE = re.compile(r"bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.IGNORECASE | re.ASCII)
+_MOST_DIGITS = 18
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ENCODINGS = {"gzip", "x-gzip", "deflate"}
 
@@ -56,10 +57,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Expected:
-    """What is known of a file beforehand."""
+    """What is known of a file beforehand: hash, size, and how much is taken of it where nobody knows its size."""
 
     sha256: str | None = None
     size_bytes: int | None = None
+    most_bytes: int = LARGEST_BYTES
 
 
 @dataclass(frozen=True)
@@ -218,7 +220,7 @@ def _refuse_unfit(reply: Reply, total: int | None, expected: Expected, announced
 def allowance(expected: Expected) -> int:
     """Return the most bytes that are taken. Where the hash is known, the size may be a little off: the hash decides."""
     if expected.size_bytes is None:
-        return LARGEST_BYTES
+        return expected.most_bytes
     if expected.sha256 is None:
         return expected.size_bytes
     return expected.size_bytes + max(expected.size_bytes // 4, 1 << 20)
@@ -236,7 +238,11 @@ def _sizes(reply: Reply, state: PartState) -> int | None:
     if _encoding(reply) is not None or reply.headers.get("transfer-encoding"):
         return None
     length = reply.headers.get("content-length", "").strip()
-    return state.size + int(length) if length.isdecimal() else None
+    if not (length.isascii() and length.isdecimal()):
+        return None
+    if len(length) > _MOST_DIGITS:
+        raise WebError("download_failed", "states a size that no file has")
+    return state.size + int(length)
 
 
 def _encoding(reply: Reply) -> str | None:
@@ -260,7 +266,7 @@ def _validator(reply: Reply) -> str | None:
     changed, said = reply.headers.get("last-modified", ""), reply.headers.get("date", "")
     try:
         settled = (parsedate_to_datetime(said) - parsedate_to_datetime(changed)).total_seconds() >= 60
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return changed.strip() if settled else None
 
@@ -272,7 +278,7 @@ def _retry_after(reply: Reply) -> float | None:
     try:
         moment = parsedate_to_datetime(text)
         return max(0.0, moment.timestamp() - time.time())
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, OSError):  # the last two of years that no clock has
         return None
 
 
@@ -281,7 +287,7 @@ def _receive(
 ) -> None:
     """Write what comes to the part; at the end, broken off or not, note how far it is sure."""
     ensure_dir(part.parent)
-    unpack = _unpacker(_encoding(reply), most_bytes)
+    unpacked = Plain() if _encoding(reply) is None else Unpacked(min(most_bytes + 1, _BLOCK_BYTES))
     with explained(part), part.open("r+b" if part.exists() else "x+b") as stream:
         stream.truncate(state.size)
         stream.seek(state.size)
@@ -291,7 +297,7 @@ def _receive(
             while packed := reply.read(_BLOCK_BYTES):
                 transfer.check()
                 transfer.count(len(packed))
-                for block in unpack(packed):
+                for block in unpacked.take(packed):
                     if state.size + len(block) > most_bytes:
                         raise WrongContentError(f"more than {most_bytes} bytes came", begun_anew=True)
                     if state.size < _SNIFFED_BYTES:
@@ -307,6 +313,8 @@ def _receive(
     if state.total is not None and state.size < state.total:
         words = f"broke off after {state.size} of {state.total} bytes"
         raise WebError("download_failed", words, again=True)
+    if not unpacked.is_whole:
+        raise WebError("download_failed", "broke off in the middle of what it packed", again=True)
 
 
 def _refuse_page(block: bytes, state: PartState, stream: BinaryIO) -> None:
@@ -331,26 +339,6 @@ def refuse_page(beginning: bytes) -> None:
         raise WebError("not_the_file", "gives a web page and not the file")
     if text.startswith(_POINTER_BEGINNINGS):
         raise WebError("not_the_file", "gives a pointer to a file that Git LFS keeps, and not the file")
-
-
-def _unpacker(encoding: str | None, most_bytes: int) -> Callable[[bytes], Iterator[bytes]]:
-    """Return what unpacks blocks that a server packed unasked; what unpacks to too much is cut off."""
-    if encoding is None:
-        return lambda packed: iter((packed,))
-    machine = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-
-    def unpack(packed: bytes) -> Iterator[bytes]:
-        left = packed
-        while left:
-            try:
-                block = machine.decompress(left, min(most_bytes + 1, _BLOCK_BYTES))
-            except zlib.error as error:
-                raise WebError("download_failed", f"sent packed bytes that are damaged: {error}") from None
-            left = machine.unconsumed_tail
-            if block:
-                yield block
-
-    return unpack
 
 
 @contextmanager

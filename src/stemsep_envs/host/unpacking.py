@@ -7,25 +7,25 @@ unpacks to more than was allowed is cut off.
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
-import lzma
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
+from stemsep_envs.host.archives import UNREADABLE, OversizeError, Tar, opened_tar, opened_zip, packing_problem
 from stemsep_envs.host.files import copy_hashed
+from stemsep_envs.host.reading import Readable
 
 _ENCRYPTED = 0x1
 _UNIX = 3
 _MOST_ENTRIES = 100_000
-_UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
+_MOST_SKIPPED_BYTES = 64 << 30
+_SHOWN_NAMES = 5
+_SHOWN_CHARACTERS = 200
 
 
 class UnpackError(Exception):
@@ -47,8 +47,11 @@ def take_member(
     Raises:
         UnpackError: It is no archive, is damaged, has no such member or a member that is no plain file or too large.
         LimitError: The disk is full.
+        OSError, UnreadableError: The archive cannot be read.
     """
-    with _readable(), _opened(archive, member, max_bytes, on_block) as stream:
+    with ExitStack() as opened:
+        with _readable():
+            stream = opened.enter_context(_opened(archive, member, max_bytes, on_block))
         return copy_hashed(_Guarded(stream), destination, max_bytes=max_bytes, on_block=on_block)
 
 
@@ -56,10 +59,12 @@ def take_member(
 def _readable() -> Iterator[None]:
     try:
         yield
+    except OversizeError as error:
+        raise UnpackError(str(error)) from None
+    except UNREADABLE as error:
+        raise UnpackError(f"is damaged, or no archive: {error}") from None
     except RuntimeError as error:  # zipfile's word for what needs a password
         raise UnpackError(f"cannot be unpacked: {error}") from None
-    except _UNREADABLE as error:
-        raise UnpackError(f"is damaged, or no archive: {error}") from None
     except OSError as error:
         if error.errno is None:  # gzip and bz2 raise plain ones for what is damaged
             raise UnpackError(f"is damaged: {error}") from None
@@ -69,17 +74,23 @@ def _readable() -> Iterator[None]:
 @contextmanager
 def _opened(archive: Path, member: str, max_bytes: int, on_block: Callable[[int], None]) -> Iterator[IO[bytes]]:
     if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as opened, opened.open(_zip_entry(opened, member, max_bytes)) as stream:
+        with opened_zip(archive) as opened, opened.open(_zip_entry(opened, member, max_bytes)) as stream:
             yield stream
         return
-    with archive.open("rb") as packed, _unpacked(packed) as unpacked:
-        counted = cast("IO[bytes]", _Counted(unpacked, on_block))
-        with tarfile.open(fileobj=counted, mode="r|", encoding="utf-8", errors="surrogateescape") as tar:
-            entry = _tar_entry(tar, member, max_bytes)
-            content = tar.extractfile(entry)
-            if content is None:
-                raise UnpackError(f"has no file {member}")
-            yield content
+    unpacked = 0
+
+    def count(size: int) -> None:
+        nonlocal unpacked
+        unpacked += size
+        if unpacked > _MOST_SKIPPED_BYTES + max_bytes:
+            raise UnpackError(f"unpacks to more than {_MOST_SKIPPED_BYTES} bytes before {member}")
+        on_block(0)
+
+    with opened_tar(archive, on_block=count) as tar:
+        content = tar.content(_tar_entry(tar, member, max_bytes))
+        if content is None:
+            raise UnpackError(f"has no file {member}")
+        yield content
 
 
 def _zip_entry(archive: zipfile.ZipFile, member: str, max_bytes: int) -> zipfile.ZipInfo:
@@ -94,12 +105,15 @@ def _zip_entry(archive: zipfile.ZipFile, member: str, max_bytes: int) -> zipfile
         raise UnpackError(f"has a {member} that is no plain file")
     if entry.flag_bits & _ENCRYPTED:
         raise UnpackError(f"has a {member} that is encrypted")
+    packing = packing_problem(entry)
+    if packing is not None:
+        raise UnpackError(f"has a {member} that {packing}")
     _refuse_size(member, entry.file_size, max_bytes)
     return entry
 
 
-def _tar_entry(archive: tarfile.TarFile, member: str, max_bytes: int) -> tarfile.TarInfo:
-    names = []
+def _tar_entry(archive: Tar, member: str, max_bytes: int) -> tarfile.TarInfo:
+    names: list[str] = []
     for count, entry in enumerate(archive):
         if count > _MOST_ENTRIES:
             raise UnpackError(f"has more than {_MOST_ENTRIES} entries")
@@ -108,7 +122,8 @@ def _tar_entry(archive: tarfile.TarFile, member: str, max_bytes: int) -> tarfile
                 raise UnpackError(f"has a {member} that is no plain file")
             _refuse_size(member, entry.size, max_bytes)
             return entry
-        names.append(entry.name)
+        if len(names) < _SHOWN_NAMES + 1:
+            names.append(entry.name)
     raise UnpackError(f"has no file {member}; it has {_some(iter(names))}")
 
 
@@ -118,42 +133,18 @@ def _refuse_size(member: str, size: int, max_bytes: int) -> None:
 
 
 def _some(names: Iterator[str]) -> str:
-    shown = [name for name, _ in zip(names, range(6), strict=False)]
-    return ", ".join(shown[:5]) + (" and more" if len(shown) > 5 else "") or "nothing"
-
-
-def _unpacked(packed: IO[bytes]) -> IO[bytes]:
-    """Return the stream of a tar file, by what it begins with and not by its name."""
-    beginning = packed.read(6)
-    packed.seek(0)
-    if beginning.startswith(b"\x1f\x8b"):
-        return cast("IO[bytes]", gzip.open(packed))
-    if beginning.startswith(b"BZh"):
-        return bz2.open(packed)
-    return lzma.open(packed) if beginning == b"\xfd7zXZ\0" else packed
+    shown = [name[:_SHOWN_CHARACTERS] for name, _ in zip(names, range(_SHOWN_NAMES + 1), strict=False)]
+    return ", ".join(shown[:_SHOWN_NAMES]) + (" and more" if len(shown) > _SHOWN_NAMES else "") or "nothing"
 
 
 class _Guarded(io.BufferedIOBase):
-    """A stream whose own errors are told from those of the disk that it is copied to."""
+    """A member's stream, whose damage is told from faults of the disk that it is copied to."""
 
     def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
+        self._stream = Readable(stream)
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         with _readable():
             block = self._stream.read(len(buffer))
         buffer[: len(block)] = block
         return len(block)
-
-
-class _Counted:
-    """A stream that calls for every block that is read, so that skipping through an archive can be stopped."""
-
-    def __init__(self, stream: IO[bytes], on_block: Callable[[int], None]) -> None:
-        self._stream, self._on_block = stream, on_block
-
-    def read(self, size: int = -1) -> bytes:
-        """Read some, as the stream does."""
-        block = self._stream.read(size)
-        self._on_block(0)
-        return block

@@ -170,10 +170,11 @@ def _redirected(url: str, location: str) -> str:
     try:
         target = urljoin(url, location)
         scheme = urlsplit(target).scheme.lower()
-        host = urlsplit(target).hostname
+        host, _ = urlsplit(target).hostname, urlsplit(target).port  # which is looked at only when it is asked for
     except ValueError:
         target, scheme, host = location, "", None
     shown = hide_secrets(target[:200])
+    shown = shown if shown.isprintable() else ascii(shown)[1:-1]
     if scheme not in {"http", "https"} or not host:
         raise WebError("download_refused", f"redirects to {shown}, which is no web address")
     if scheme == "http" and urlsplit(url).scheme.lower() == "https":
@@ -189,7 +190,10 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 def _with_password(request: WebRequest) -> WebRequest:
     """Take name and password out of an address and say them as a header."""
-    parts = urlsplit(request.url)
+    try:
+        parts, _ = urlsplit(request.url), _origin(request.url)
+    except ValueError:
+        raise WebError("download_failed", "has an address that cannot be used") from None
     if parts.username is None:
         return request
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()

@@ -22,7 +22,7 @@ from stemsep_envs.artifacts.converted import converted_dir, ensure_converted, fi
 from stemsep_envs.artifacts.safetensors import BrokenOutputError, check_converted
 from stemsep_envs.errors import MismatchError, ModelError
 from stemsep_envs.host.paths import Home
-from stemsep_envs.worker.inside.checkpoints import converting, reading, storing, tree
+from stemsep_envs.worker.inside.checkpoints import converting, reading, storing, table, tree
 
 SHA256 = "ab" * 32
 Header = dict[str, Any]
@@ -73,6 +73,9 @@ def test_both_sides_mean_the_same_format() -> None:
     assert safetensors.REPORT_KEY == converting.REPORT_KEY
     assert safetensors.TREE_VERSION == tree.VERSION
     assert safetensors.MAX_HEADER_BYTES == storing.MAX_HEADER_BYTES
+    assert safetensors.MAX_NAMES == converting.MAX_NAMES
+    assert safetensors.MAX_NOTES == converting.MAX_NOTES
+    assert safetensors.MAX_KEY_PARTS == table.MAX_KEY_PARTS
 
 
 def test_a_checkpoint_is_converted_once(home: Home) -> None:
@@ -86,12 +89,58 @@ def test_a_checkpoint_is_converted_once(home: Home) -> None:
     assert [path.name for path in (home.artifacts_dir / "converted").iterdir()] == [made.path.parent.name]
 
 
+def name_list(*names: str) -> list[dict[str, Any]]:
+    return [{"name": name, "named": 1, "called": 1} for name in names]
+
+
+def test_dangerous_names_come_first_and_are_never_left_out(home: Home) -> None:
+    decoys = [f"a.B{number:04}" for number in range(3000)]
+    names = name_list("collections.OrderedDict", *decoys, "zlib.x", "os.system")
+    report = {"format": "pickle", "inert": names, "left_out": []}
+    made = ensure_converted(home, SHA256, 100, sandbox="hygiene", convert=writing(output(header(report=report))))
+    assert made.report.dangerous == ("os.system", "zlib.x") == tuple(found.name for found in made.report.inert[:2])
+    assert len(made.report.inert) == 1000
+    assert len(made.report.unknown) == 998
+    assert made.report.left_out == (
+        "2003 further names, none of them known to be dangerous; do not trust a checkpoint that names so many",
+    )
+
+
+def test_however_many_dangerous_names_there_are_all_are_told(home: Home) -> None:
+    names = name_list(*[f"os.x{number}" for number in range(2500)], "harmless.looking")
+    report = {"format": "pickle", "inert": names, "left_out": []}
+    made = ensure_converted(home, SHA256, 100, sandbox="hygiene", convert=writing(output(header(report=report))))
+    assert len(made.report.dangerous) == 2500
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        {"format": "pickle", "inert": name_list(*map(str, range(10_001))), "left_out": []},
+        {"format": "pickle", "inert": [], "left_out": ["x"] * 101},
+        {"format": "pickle", "inert": [], "left_out": ["x" * 5000]},
+        {"format": "pickle", "inert": [], "left_out": [1]},
+    ],
+)
+def test_a_report_is_no_longer_than_the_converter_writes_it(home: Home, report: dict[str, Any]) -> None:
+    with pytest.raises(ModelError):
+        ensure_converted(home, SHA256, 100, sandbox="hygiene", convert=writing(output(header(report=report))))
+
+
+def test_no_large_header_is_parsed(home: Home, tmp_path: Path) -> None:
+    content = output(header(report={"format": "zip", "inert": [], "left_out": [], "more": "x" * (17 << 20)}))
+    with pytest.raises(ModelError):
+        ensure_converted(home, SHA256, 100, sandbox="hygiene", convert=writing(content))
+    (tmp_path / "m.safetensors").write_bytes(content)
+    assert safetensors.tensor_names(tmp_path / "m.safetensors") == ()
+
+
 def test_another_version_of_the_converter_converts_anew(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     first = ensure_converted(home, SHA256, 100, sandbox="hygiene", convert=writing(output(header())))
-    monkeypatch.setattr(converted, "CONVERTER_VERSION", "2")
+    monkeypatch.setattr(converted, "CONVERTER_VERSION", "9")
     second = ensure_converted(home, SHA256, 100, sandbox="hygiene", convert=writing(output(header())))
     assert first.path != second.path
-    assert second.report.converter == "2"
+    assert second.report.converter == "9"
 
 
 def test_damage_is_found_and_mended(home: Home) -> None:
@@ -149,6 +198,18 @@ NODES: dict[str, list[Any]] = {
     "a tensor with more to say": replaced(code="exec"),
     "an array of objects": [["array", {"at": "w", "dtype": "|O8", "shape": [1], "fortran": False}]],
     "an array beyond its entry": [["array", {"at": "w", "dtype": "<f8", "shape": [2], "fortran": False}]],
+    "a type that is a list": [["dtype", ["float32"]]],
+    "a type that is an object": [["dtype", {}]],
+    "a device that no machine has": [["device", "cuda", 1 << 40]],
+    "a device with a negative number": [["device", "cuda", -1]],
+    "a key that is a list": [["dict", [1, 2]], ["list", []], ["const", None]],
+    "a key of a list": [["ordered", [2, 0], None], ["list", []], ["tuple", [1]]],
+    "a set of a list": [["set", [1]], ["list", []]],
+    "a key that takes forever": [
+        ["tuple", []],
+        *[["tuple", [number, number]] for number in range(60)],
+        ["dict", [60, 0]],
+    ],
     "a long name": [["inert", {"name": "x" * 10_000}]],
 }
 
@@ -243,4 +304,4 @@ def test_one_that_is_killed_leaves_nothing_in_the_way(home: Home, tmp_path: Path
     child.communicate()
     assert find_converted(home, SHA256) is None
     ensure_converted(home, SHA256, 100, sandbox="hygiene", convert=writing(output(header())))
-    assert [path.name for path in (home.artifacts_dir / "converted").iterdir()] == [f"{SHA256}-1"]
+    assert [path.name for path in (home.artifacts_dir / "converted").iterdir()] == [converted_dir(home, SHA256).name]

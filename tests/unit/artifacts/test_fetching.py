@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -12,18 +13,22 @@ import sys
 import threading
 import time
 import zipfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from io import BufferedReader, FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.programs.file_server import Exchange, FileServer, answers, good, in_turn
 from tests.unit.artifacts.conftest import BRISK, Fetch, want
 
-from stemsep_envs.artifacts import blobs, index
+from stemsep_envs.artifacts import adding, blobs, fetching, index
+from stemsep_envs.artifacts.adding import add_file
 from stemsep_envs.artifacts.fetching import held, lock_name, part_path
 from stemsep_envs.artifacts.wanted import what_is_known
-from stemsep_envs.errors import BuildError, LimitError, MismatchError
+from stemsep_envs.errors import BuildError, LimitError, MismatchError, UsageError
 from stemsep_envs.host.paths import Home
 
 DATA = os.urandom(200_000)
@@ -177,6 +182,41 @@ def test_files_of_this_machine(tmp_path: Path, home: Home, fetch: Fetch) -> None
         fetch(want((tmp_path / "page.ckpt").as_uri()))
     with pytest.raises(MismatchError, match="sha256"):
         fetch(want(source.as_uri(), sha256="0" * 64))
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="Linux has a file that cannot be read")
+def test_a_file_that_cannot_be_read_is_told_as_one(home: Home, fetch: Fetch) -> None:
+    with pytest.raises(BuildError, match="cannot be read: Input/output error"):
+        fetch(want("file:///proc/self/mem"))
+    with pytest.raises(BuildError, match="Input/output error"):
+        fetch(replace(want("file:///proc/self/mem"), member="x"))
+    with pytest.raises(UsageError, match="cannot read /proc/self/mem: Input/output error"):
+        add_file(home, Path("/proc/self/mem"), want("https://h/x"), replace=False)
+
+
+def test_a_disk_that_fails_while_it_is_read_is_not_taken_for_a_full_one(
+    tmp_path: Path, home: Home, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.ckpt").write_bytes(DATA)
+
+    monkeypatch.setattr(adding, "open_plain", failing_after(1000))
+    monkeypatch.setattr(fetching, "open_plain", failing_after(1000))
+    with pytest.raises(UsageError, match=r"cannot read .*: Input/output error"):
+        add_file(home, tmp_path / "x.ckpt", want("https://h/x"), replace=False)
+    with pytest.raises(BuildError, match="cannot be read: Input/output error"):
+        fetch(want((tmp_path / "x.ckpt").as_uri()))
+
+
+def failing_after(sound: int) -> Callable[[Path], BufferedReader]:
+    """Return what opens files of a disk that fails beyond so many bytes."""
+
+    class Failing(FileIO):
+        def readinto(self, buffer: Any) -> int:
+            if self.tell() >= sound:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().readinto(memoryview(buffer)[:sound])
+
+    return lambda path: BufferedReader(Failing(path), sound)
 
 
 def test_a_file_out_of_an_archive(server: FileServer, home: Home, fetch: Fetch, tmp_path: Path) -> None:

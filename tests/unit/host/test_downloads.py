@@ -8,7 +8,8 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -326,6 +327,77 @@ def test_a_file_that_is_packed_on_the_way_is_unpacked(server: FileServer, part: 
     assert "br" in error.message
     error = refused(part, source(server.serve("/d", DATA, headers={"Content-Encoding": "gzip"})))
     assert "damaged" in error.message
+
+
+def packed_reply(server: FileServer, path: str, packed: bytes) -> Source:
+    """Return a source that says nothing of the length: only what was packed tells where it ends."""
+
+    def behave(exchange: Exchange) -> None:
+        exchange.begin(200, {"Content-Encoding": "gzip"})
+        exchange.send(packed)
+
+    return source(server.on(path, behave))
+
+
+def test_a_packed_file_must_be_whole_and_no_more(server: FileServer, part: Path) -> None:
+    packed = gzip.compress(DATA)
+    assert fetch(part, packed_reply(server, "/whole", packed), UNKNOWN).sha256 == SHA
+    parts = b"".join(gzip.compress(DATA[start : start + 70_000]) for start in range(0, len(DATA), 70_000))
+    assert fetch(part, packed_reply(server, "/parts", parts), UNKNOWN).sha256 == SHA
+    assert fetch(part, packed_reply(server, "/zlib", zlib.compress(DATA)), UNKNOWN).sha256 == SHA
+    for size in (len(packed) - 1, len(packed) // 2, 5):
+        error = refused(part, packed_reply(server, f"/{size}", packed[:size]), UNKNOWN)
+        assert (error.again, "in the middle of what it packed" in error.message) == (True, True)
+    assert "more than it packed" in refused(part, packed_reply(server, "/tail", packed + b"junk"), UNKNOWN).message
+
+
+HUGE = "9" * 5000
+LONG_AGO = "Mon, 01 Jan 2024 00:00:00"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (200, {"Content-Length": HUGE}),
+        (206, {"Content-Range": f"bytes 0-{HUGE}/{HUGE}", "Content-Length": "10"}),
+        (302, {"Location": "http://h:99999/", "Content-Length": "0"}),
+        (302, {"Location": "http://h:abc/", "Content-Length": "0"}),
+        (302, {"Location": "http://[::1", "Content-Length": "0"}),
+        (302, {"Location": "http://h\x1b[31m:x/", "Content-Length": "0"}),
+        (503, {"Retry-After": f"{LONG_AGO} +99999999999999999999", "Content-Length": "0"}),
+        (503, {"Retry-After": "Mon, 01 Jan 0001 00:00:00", "Content-Length": "0"}),
+    ],
+)
+def test_headers_that_say_nonsense_are_the_servers_fault(
+    server: FileServer, part: Path, status: int, headers: dict[str, str]
+) -> None:
+    error = refused(part, source(server.on("/x", raw(status, headers))), UNKNOWN)
+    assert error.code.startswith("download_")
+    assert error.message.isprintable()
+
+
+@pytest.mark.parametrize("changed", [f"{LONG_AGO} +99999999999999999999", "Mon, 01 Jan 99999999999 00:00:00 GMT"])
+def test_a_time_that_is_none_tells_no_version(server: FileServer, part: Path, changed: str) -> None:
+    headers = {"Content-Length": str(len(DATA)), "Last-Modified": changed, "Date": f"{LONG_AGO} GMT"}
+    assert fetch(part, source(server.on("/x", raw(200, headers, DATA))), UNKNOWN).sha256 == SHA
+
+
+def raw(status: int, headers: dict[str, str], body: bytes = b"") -> Callable[[Exchange], None]:
+    def behave(exchange: Exchange) -> None:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        exchange.send(f"HTTP/1.1 {status} x\r\n{lines}\r\n".encode() + body)
+
+    return behave
+
+
+def test_an_address_that_cannot_be_used_is_said(part: Path) -> None:
+    for url in ("http://h:99999/x", "http://[::1/x"):
+        assert "cannot be used" in refused(part, source(url), UNKNOWN).message
+
+
+def test_what_has_a_bound_of_its_own_is_not_taken_beyond_it(server: FileServer, part: Path) -> None:
+    with pytest.raises(WrongContentError, match="it has 300000 bytes"):
+        fetch(part, source(server.serve("/x", DATA)), Expected(most_bytes=200_000))
 
 
 def test_a_file_in_chunks_of_unknown_length(server: FileServer, part: Path) -> None:

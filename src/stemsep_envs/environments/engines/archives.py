@@ -7,25 +7,20 @@ the caps, and a stream that grows beyond them is cut off while it is being unpac
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import io
-import lzma
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, BinaryIO, cast
 
 from stemsep_envs.documents.safe_paths import path_problem
 from stemsep_envs.environments.engines.git_objects import TooLargeError
 from stemsep_envs.environments.engines.members import Caps, Member, Members, Refused
 from stemsep_envs.errors import BuildError
+from stemsep_envs.host.archives import UNREADABLE, OversizeError, opened_tar, opened_zip, packing_problem
 
-_UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError)
+_BLOCK_BYTES = 1 << 20
 _MAX_LINK_BYTES = 4096
 _MAX_PADDING_BYTES = 1 << 20
 _ENCRYPTED = 0x1
@@ -70,7 +65,9 @@ def read_archive(path: Path, *, root: str, caps: Caps, title: str) -> Members:
 def _readable(title: str) -> Iterator[None]:
     try:
         yield
-    except (*_UNREADABLE, RuntimeError, ValueError) as error:
+    except OversizeError as error:
+        raise TooLargeError(f"it {error}") from error
+    except (*UNREADABLE, RuntimeError, OSError) as error:
         raise BuildError(
             f"{title} is not a tar or zip file that can be read: {error}",
             hint="its hash is the one that is pinned: pin a file that is whole",
@@ -79,26 +76,32 @@ def _readable(title: str) -> Iterator[None]:
 
 
 def _tar_members(path: Path, caps: Caps) -> Members:
-    spent = 0
-    with path.open("rb") as packed, _unpacked(packed) as stream:
-        # Padding and long names come beside the content, so the stream may be larger than the tree.
-        limited = cast("IO[bytes]", io.BufferedReader(_Limited(stream, 2 * caps.bytes + _MAX_PADDING_BYTES)))
-        with tarfile.open(fileobj=limited, mode="r|", encoding="utf-8", errors="surrogateescape") as archive:
-            for count, entry in enumerate(archive):
-                if count > 2 * caps.files:
-                    raise TooLargeError(f"it has more than {2 * caps.files} entries")
-                name = f"{entry.name}/" if entry.isdir() else entry.name
-                if entry.isdir():
-                    yield Member(name, b"")
-                elif entry.issym():
-                    yield Member(name, entry.linkname.encode("utf-8", "surrogateescape"), is_link=True)
-                elif not entry.isreg() or entry.issparse():
-                    yield Refused(name, f"is {_tar_kind(entry)}")
-                else:
-                    spent += entry.size
-                    _refuse_size(entry.size, spent, caps)
-                    content = archive.extractfile(entry)
-                    yield Member(name, content.read() if content else b"", bool(entry.mode & stat.S_IXUSR))
+    spent = unpacked = 0
+    # Padding and long names come beside the content, so the stream may be larger than the tree.
+    most = 2 * caps.bytes + _MAX_PADDING_BYTES
+
+    def count(size: int) -> None:
+        nonlocal unpacked
+        unpacked += size
+        if unpacked > most:
+            raise TooLargeError(f"it unpacks to more than {most} bytes")
+
+    with opened_tar(path, on_block=count) as archive:
+        for number, entry in enumerate(archive):
+            if number > 2 * caps.files:
+                raise TooLargeError(f"it has more than {2 * caps.files} entries")
+            name = f"{entry.name}/" if entry.isdir() else entry.name
+            if entry.isdir():
+                yield Member(name, b"")
+            elif entry.issym():
+                yield Member(name, entry.linkname.encode("utf-8", "surrogateescape"), is_link=True)
+            elif not entry.isreg() or entry.issparse():
+                yield Refused(name, f"is {_tar_kind(entry)}")
+            else:
+                spent += entry.size
+                _refuse_size(entry.size, spent, caps)
+                content = archive.content(entry)
+                yield Member(name, content.read() if content else b"", bool(entry.mode & stat.S_IXUSR))
 
 
 def _tar_kind(entry: tarfile.TarInfo) -> str:
@@ -107,49 +110,23 @@ def _tar_kind(entry: tarfile.TarInfo) -> str:
     return "a device or a pipe" if entry.isdev() else "a file of a special kind"
 
 
-def _unpacked(packed: BinaryIO) -> IO[bytes]:
-    """Return the stream of an archive, by what it begins with and not by its name."""
-    beginning = packed.read(6)
-    packed.seek(0)
-    if beginning.startswith(b"\x1f\x8b"):
-        return cast("IO[bytes]", gzip.open(packed))
-    if beginning.startswith(b"BZh"):
-        return bz2.open(packed)
-    return lzma.open(packed) if beginning == b"\xfd7zXZ\0" else packed
-
-
-class _Limited(io.RawIOBase):
-    """A stream that breaks off beyond a number of bytes, whatever was asked for."""
-
-    def __init__(self, stream: IO[bytes], max_bytes: int) -> None:
-        self._stream, self._left, self._max_bytes = stream, max_bytes, max_bytes
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        block = self._stream.read(len(buffer))
-        self._left -= len(block)
-        if self._left < 0:
-            raise TooLargeError(f"it unpacks to more than {self._max_bytes} bytes")
-        buffer[: len(block)] = block
-        return len(block)
-
-
 def _zip_members(path: Path, caps: Caps) -> Members:
     spent = 0
-    with zipfile.ZipFile(path) as archive:
+    with opened_zip(path) as archive:
         entries = archive.infolist()
         if len(entries) > 2 * caps.files:
             raise TooLargeError(f"it has more than {2 * caps.files} entries")
         for entry in entries:
             mode = entry.external_attr >> 16 if entry.create_system == _UNIX else 0
+            packing = packing_problem(entry)
             if entry.orig_filename != entry.filename:
                 yield Refused(entry.orig_filename, "has a name that is read differently by different programs")
             elif entry.is_dir():
                 yield Member(entry.filename, b"")
             elif entry.flag_bits & _ENCRYPTED:
                 yield Refused(entry.filename, "is encrypted")
+            elif packing is not None:
+                yield Refused(entry.filename, packing)
             elif stat.S_ISLNK(mode) and entry.file_size > _MAX_LINK_BYTES:
                 yield Refused(entry.filename, "is a symbolic link that is too long")
             elif stat.S_IFMT(mode) not in {0, stat.S_IFREG, stat.S_IFLNK}:
@@ -159,7 +136,13 @@ def _zip_members(path: Path, caps: Caps) -> Members:
                 _refuse_size(entry.file_size, spent, caps)
                 is_link = stat.S_ISLNK(mode)
                 executable = bool(mode & stat.S_IXUSR) and not is_link
-                yield Member(entry.filename, archive.read(entry), executable, is_link)
+                yield Member(entry.filename, _zip_content(archive, entry), executable, is_link)
+
+
+def _zip_content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """Read a member in blocks: read at once, it is unpacked as far as it goes, whatever size it claims."""
+    with archive.open(entry) as stream:
+        return b"".join(iter(lambda: stream.read(_BLOCK_BYTES), b""))
 
 
 def _refuse_size(size: int, spent: int, caps: Caps) -> None:

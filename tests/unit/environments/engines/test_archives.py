@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -149,6 +150,29 @@ def test_a_zip_that_understates_a_size_is_not_believed(tmp_path: Path) -> None:
     (tmp_path / "z").write_bytes(data)
     with pytest.raises(BuildError, match="can be read"):
         read(tmp_path / "z")
+
+
+def test_a_zip_that_understates_a_size_takes_no_memory(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "z", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x", bytes(30_000_000))
+    data = (tmp_path / "z").read_bytes().replace(struct.pack("<L", 30_000_000), struct.pack("<L", 10))
+    (tmp_path / "z").write_bytes(data)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BuildError, match="can be read"):
+            read(tmp_path / "z")
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_only_deflated_members_of_zips_are_unpacked(tmp_path: Path, method: int) -> None:
+    with zipfile.ZipFile(tmp_path / "z", "w", method) as archive:
+        archive.writestr("x", "code")
+    (member,) = read(tmp_path / "z")
+    assert isinstance(member, Refused)
+    assert "pack it with deflate" in member.why
 
 
 @pytest.mark.parametrize(

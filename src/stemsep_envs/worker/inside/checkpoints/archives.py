@@ -19,6 +19,7 @@ from .values import ITEM_BYTES, CheckpointError, Data, Series, Storage, Table, i
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _MAX_MEMBERS = 1_000_000
 _LOCAL_HEADER_BYTES = 30
+_MAX_LEVELS = 4
 
 
 class Contents(NamedTuple):
@@ -161,19 +162,29 @@ def _text_of(stream: IO[bytes], member: Optional[Tuple[int, int]]) -> bytes:
 # -- before zip
 
 
-def _read_stream(stream: IO[bytes], held: Optional[bytes] = None) -> Contents:
-    """Follow torch's earlier format or a plain pickle; `held` is what the stream reads where that is not the file."""
+def _read_stream(stream: IO[bytes], held: Optional[bytes] = None, level: int = 0, instructions: int = 0) -> Contents:
+    """Follow torch's earlier format or a plain pickle.
+
+    Args:
+        stream: What to read.
+        held: What the stream reads where that is not the file but bytes in another pickle.
+        level: In how many other pickles it is.
+        instructions: How many were followed already: those of all pickles within each other count together.
+    """
     storages = _Storages()
 
     def rebuild(name: str, args: List[Any]) -> Any:
         # How tensors are pickled without torch.save: each brings a file of its own.
-        if name == "torch.storage._load_from_bytes" and held is None and len(args) == 1 and type(args[0]) is bytes:
-            within = _read_stream(io.BytesIO(args[0]), args[0])
-            machine.inert.update(within.machine.inert)
+        if name == "torch.storage._load_from_bytes" and len(args) == 1 and type(args[0]) is bytes:
+            if level == _MAX_LEVELS:
+                raise CheckpointError(f"it holds pickles within pickles, more than {_MAX_LEVELS} levels of them")
+            within = _read_stream(io.BytesIO(args[0]), args[0], level + 1, machine.instructions)
+            machine.take(within.machine)
             return within.root
         return rebuilding.rebuild(name, args)
 
     machine = Machine(rebuilding.name_value, rebuild, rebuilding.set_state, storages.persistent)
+    machine.instructions = instructions
     first = machine.run(stream)
     if type(first) is not int or first != _LEGACY_MAGIC:
         if storages.by_key:

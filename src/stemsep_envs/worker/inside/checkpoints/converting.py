@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -14,8 +15,9 @@ from .table import stored
 from .values import CheckpointError
 
 REPORT_KEY = "stemsep.report"
-_MAX_NOTES = 100
-_MAX_NAMES = 10_000
+MAX_NOTES = 100
+MAX_NAMES = 10_000
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def convert(source: str, output: str) -> Dict[str, Any]:
@@ -33,9 +35,15 @@ def convert(source: str, output: str) -> Dict[str, Any]:
         try:
             contents = read_checkpoint(stream)
             made = stored(contents.root)
-        except MemoryError:
+        except (MemoryError, RecursionError):
             raise CheckpointError("what it holds beside its tensors takes more memory than any checkpoint's") from None
-        inert = sorted(contents.machine.inert.items())[:_MAX_NAMES]
+        inert = sorted(contents.machine.inert.items())
+        if len(inert) > MAX_NAMES:
+            words = "which no checkpoint does that has nothing to hide"
+            raise CheckpointError(f"it names {len(inert)} classes and functions, {words}")
+        notes = list(contents.machine.notes)
+        if len(notes) > MAX_NOTES:
+            notes[MAX_NOTES - 1 :] = [f"{len(notes) - MAX_NOTES + 1} things more"]
         report = {
             "format": contents.format,
             "inert": [
@@ -46,10 +54,7 @@ def convert(source: str, output: str) -> Dict[str, Any]:
                 }
                 for name, found in inert
             ],
-            "left_out": [
-                words.encode("ascii", "backslashreplace").decode()
-                for words in list(contents.machine.notes)[:_MAX_NOTES]
-            ],
+            "left_out": [words.encode("ascii", "backslashreplace").decode() for words in notes],
         }
         # "pt": what readers of safetensors take the tensors for.
         metadata = {"format": "pt", REPORT_KEY: _json(report), TREE_KEY: _json(made.tree)}
@@ -70,7 +75,8 @@ def main(arguments: List[str]) -> int:
     try:
         convert(*arguments)
     except (CheckpointError, OSError) as error:
-        print(json.dumps({"refused": isinstance(error, CheckpointError), "message": str(error)[:2000]}))
+        number = error.errno if isinstance(error, OSError) else None
+        print(json.dumps({"message": str(error)[:2000], "no_room": number in _NO_ROOM}))
         return 1
     return 0
 

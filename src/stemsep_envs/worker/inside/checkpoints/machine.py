@@ -41,6 +41,7 @@ class Machine:
     Attributes:
         inert: What was named or called and is not data, by name.
         notes: What was left out, in words.
+        instructions: How many were followed.
     """
 
     def __init__(
@@ -63,7 +64,16 @@ class Machine:
         self._stack: List[Any] = []
         self._marks: List[int] = []
         self._memo: Dict[int, Any] = {}
-        self._instructions = 0
+        self.instructions = 0
+
+    def take(self, within: Machine) -> None:
+        """Count what another machine met in a pickle that is within this one's."""
+        for name, found in within.inert.items():
+            counts = self.inert.setdefault(name, Counts())
+            counts.named += found.named
+            counts.called += found.called
+        self.notes.update(within.notes)
+        self.instructions = within.instructions
 
     def run(self, stream: IO[bytes]) -> Any:
         """The value of the pickle at the stream's position, which is left at its end.
@@ -77,13 +87,15 @@ class Machine:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of escapes in damaged text
                 for instruction, argument, position in pickletools.genops(stream):
-                    self._instructions += 1
-                    if self._instructions > _MAX_INSTRUCTIONS or (position or 0) - start > MAX_PICKLE_BYTES:
+                    self.instructions += 1
+                    if self.instructions > _MAX_INSTRUCTIONS or (position or 0) - start > MAX_PICKLE_BYTES:
                         raise CheckpointError("its pickle is larger than any checkpoint's")
                     _DO[instruction.name](self, argument)
             return self._pop()
         except CheckpointError:
             raise
+        except RecursionError as error:
+            raise CheckpointError("its pickle is damaged: a call within itself") from error
         except (ValueError, IndexError, TypeError, KeyError, OverflowError, AttributeError) as error:
             raise CheckpointError(f"its pickle is damaged: {str(error)[:200]}") from error
 

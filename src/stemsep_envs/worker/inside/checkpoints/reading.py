@@ -60,7 +60,7 @@ def read(path: str, tree: bool) -> Any:
         raise UnreadableError(f"{path} cannot be read: {error}") from error
     except TreeError as error:
         raise UnreadableError(f"{path} cannot be read: {error}") from error
-    except (KeyError, TypeError, ValueError, RuntimeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, RecursionError, OverflowError) as error:
         raise UnreadableError(f"{path} is damaged: {error!r}") from error
 
 

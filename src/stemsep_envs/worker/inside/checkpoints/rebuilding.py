@@ -28,6 +28,8 @@ from .values import (
 
 _MAX_DIMENSIONS = 64
 _MAX_ELEMENTS = 1 << 50
+_MAX_DEVICES = 128
+"""torch counts devices with eight bits."""
 
 _STORAGE_TYPES: Dict[str, Optional[str]] = {
     "DoubleStorage": "float64",
@@ -187,7 +189,9 @@ def _size(args: List[Any]) -> Any:
 
 def _device(args: List[Any]) -> Any:
     index = args[1] if len(args) > 1 else None
-    if type(args[0]) is not str or not re.fullmatch(r"[a-z]{1,20}", args[0]) or not (index is None or is_count(index)):
+    if type(args[0]) is not str or not re.fullmatch(r"[a-z]{1,20}", args[0]):
+        return NotImplemented
+    if index is not None and not (is_count(index) and index < _MAX_DEVICES):
         return NotImplemented
     return Torch("device", (args[0], index))
 

@@ -10,7 +10,7 @@ from typing import Any, Dict, List
 from .table import Entry
 from .values import CheckpointError, Data
 
-MAX_HEADER_BYTES = 200 << 20
+MAX_HEADER_BYTES = 16 << 20
 _HEADER_ALIGNMENT = 64
 _BLOCK_BYTES = 4 << 20
 _CODES = {2: "H", 4: "I", 8: "Q"}

@@ -25,7 +25,7 @@ from .values import (
 )
 
 MAX_NODES = 2_000_000
-_MAX_KEY_PARTS = 10_000
+MAX_KEY_PARTS = 1000
 _MAX_NAME_CHARACTERS = 300
 _EXACT_INTEGER = 1 << 53
 _ALIGNMENT = 16
@@ -253,7 +253,7 @@ def _scalar_node(value: Any) -> Node:
 def _check_keys(keys: Iterable[Any]) -> None:
     """Refuse keys, and members of sets, that can't be any, or whose hash would take forever."""
     pending = list(keys)
-    for _ in range(len(pending) + _MAX_KEY_PARTS):
+    for _ in range(len(pending) + MAX_KEY_PARTS):
         if not pending:
             return
         key = pending.pop()

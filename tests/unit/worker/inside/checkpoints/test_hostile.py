@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import resource
 import struct
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stemsep_envs.artifacts.safetensors import BrokenOutputError
+from stemsep_envs.worker.inside.checkpoints import machine
 from stemsep_envs.worker.inside.checkpoints.inert import Inert
 from stemsep_envs.worker.inside.checkpoints.values import CheckpointError
 
@@ -105,6 +107,86 @@ def test_a_name_stays_a_record(tmp_path: Path) -> None:
     assert (made.name, made.args) == ("os.system", ("true",))
     assert report["inert"] == [{"name": "os.system", "named": 1, "called": 1}]
     assert facts.tensors == 0
+
+
+def nested(attack: bytes, levels: int) -> bytes:
+    for _ in range(levels):
+        attack = b"\x80\x04" + loading(attack) + b"."
+    return attack
+
+
+def loading(pickled: bytes) -> bytes:
+    return call("torch.storage", "_load_from_bytes", b"\x8e" + struct.pack("<Q", len(pickled)) + pickled)
+
+
+def test_pickles_in_pickles_are_followed_as_deep_as_they_go_or_refused(tmp_path: Path) -> None:
+    attack = program(call("os", "system", text("true")))
+    for levels in (1, 2, 4):
+        _, report, _ = converted(tmp_path, nested(attack, levels))
+        assert "os.system" in {found["name"] for found in report["inert"]}
+    with pytest.raises(CheckpointError, match="pickles within pickles"):
+        converted(tmp_path, nested(attack, 5))
+
+
+def test_what_is_met_within_and_without_is_counted_together(tmp_path: Path) -> None:
+    outer, inner = call("os", "system", text("false")), loading(program(call("os", "system", text("true"))))
+    for parts in ((outer, inner), (inner, outer)):
+        _, report, _ = converted(tmp_path, program(row(*parts)))
+        assert {found["name"]: found["named"] for found in report["inert"]}["os.system"] == 2
+
+
+def test_instructions_of_pickles_in_pickles_count_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_MAX_INSTRUCTIONS", 1000)
+    one = loading(program(b"N0" * 200 + b"N"))
+    converted(tmp_path, program(row(one, one)))
+    with pytest.raises(CheckpointError, match="larger than any"):
+        converted(tmp_path, program(row(one, one, one)))
+
+
+def test_so_many_names_that_one_could_hide_are_refused(tmp_path: Path) -> None:
+    decoys = b"".join(name("a", f"b{number:05}") + b"0" for number in range(10_000))
+    with pytest.raises(CheckpointError, match="names 10001 classes and functions"):
+        converted(tmp_path, program(decoys, call("os", "system", text("true"))))
+    _, report, _ = converted(tmp_path, program(decoys[:100_000], call("os", "system", text("true"))))
+    assert "os.system" in {found["name"] for found in report["inert"]}
+
+
+def test_the_things_that_are_left_out_are_not_told_without_end(tmp_path: Path) -> None:
+    states = [name("a", f"b{number}") + EMPTY_DICT + BUILD for number in range(300)]
+    _, report, _ = converted(tmp_path, program(row(*states)))
+    assert len(report["left_out"]) == 100
+    assert report["left_out"][-1] == "201 things more"
+
+
+def test_a_device_that_no_machine_has_is_a_record(tmp_path: Path) -> None:
+    made, _, _ = converted(tmp_path, program(call("torch", "device", text("cuda"), number(1 << 59))))
+    assert isinstance(made, Inert)
+
+
+def test_a_call_within_itself_is_refused(tmp_path: Path) -> None:
+    function = name("torch._tensor", "_rebuild_from_type_v2")
+    arguments = b"]q\x01(" + function + b"N" + b"h\x01" + b"Ne"  # a list whose third member is the list
+    with pytest.raises(CheckpointError, match="a call within itself"):
+        converted(
+            tmp_path, program(row(function + b"q\x02" + b"N" + arguments + b"N"), b"0h\x02(h\x02Nh\x01Nt", REDUCE)
+        )
+
+
+def test_a_full_disk_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "m.ckpt").write_bytes(archive(program(tensor()), _0=FLOATS))
+    limited = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); sys.argv.pop(0); "
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", limited, CONVERTER, tmp_path / "m.ckpt", tmp_path / "out"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1, done
+    assert json.loads(done.stdout)["no_room"] is True
 
 
 def laughs(levels: int, ending: bytes = b"") -> bytes:
