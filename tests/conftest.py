@@ -15,6 +15,10 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
 
+# Under nohup it is ignored, by this process and whatever it starts; tests say themselves where it is.
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 PROGRAMS = CHECKOUT / "tests" / "programs"
 
