@@ -77,4 +77,4 @@ def idle_bound(folder: Path) -> int:
 
 def set_bound(file: Path, bound: int) -> None:
     """Tell the worker's launcher, which looks again and again."""
-    write_atomic(file, str(bound).encode())
+    write_atomic(file, str(bound).encode(), durable=False)

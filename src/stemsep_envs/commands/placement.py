@@ -1,6 +1,6 @@
 """The note of files that are being put in place, and undoing what it tells.
 
-It is on the disk before the first file moves and goes when the track's record stands. Where it is found after that, the
+It is written before the first file moves and goes when the track's record stands. Where it is found after that, the
 record was never written: by a block that failed, or by a process that was killed.
 
     OUT/.stemsep-env-<pid>-<random>/     a folder of `scratch`, held while its process lives
@@ -55,8 +55,8 @@ class Note(Document):
 
 
 def write_note(folder: Path, note: Note) -> None:
-    """Have the note on the disk; from here on `put_right` undoes what it tells."""
-    write_atomic(folder / _NOTE, note.model_dump_json(indent=1).encode() + b"\n")
+    """Write the note: from here on `put_right` undoes what it tells. It outlives this process, as the stems do."""
+    write_atomic(folder / _NOTE, note.model_dump_json(indent=1).encode() + b"\n", durable=False)
 
 
 def forget_note(folder: Path) -> None:

@@ -26,7 +26,7 @@ from stemsep_envs.worker.naming import TrackNames
 
 
 @contextmanager
-def placed(taken: Mapping[str, Ingested], names: TrackNames, output_dir: Path, *, home: Home) -> Iterator[None]:
+def placed(taken: Mapping[str, Ingested], names: TrackNames, output_dir: Path, *, home: Home | None) -> Iterator[None]:
     """Put stems in place; the block writes their record. If it fails, all is as it was before.
 
     What stood in their place is put aside first, and goes when the record stands.
@@ -35,7 +35,8 @@ def placed(taken: Mapping[str, Ingested], names: TrackNames, output_dir: Path, *
         taken: The stems, where the worker cannot reach them.
         names: Where they go.
         output_dir: Below this folder.
-        home: Notes where the work is under way, for whoever cleans up after a process that was killed.
+        home: Notes where the work is under way, for whoever cleans up after a process that was killed; None where the
+            session's own note does.
 
     Raises:
         UsageError: A folder stands where a file goes, or the output folder cannot be written.

@@ -25,7 +25,7 @@ from stemsep_envs.errors import StemsepEnvError, UsageError
 from stemsep_envs.host.files import ensure_dir, explained, remove_file, remove_tree, scratch_dir, write_atomic
 from stemsep_envs.host.locks import hold, is_held
 from stemsep_envs.host.paths import Home
-from stemsep_envs.sandbox.namespaces import OWN_FOLDERS
+from stemsep_envs.sandbox.policy import OWN_FOLDERS
 
 _PREFIX = ".stemsep-env-"
 _HOLD = "hold"
@@ -40,6 +40,11 @@ class Scratch:
     work_dir: Path
     inputs_dir: Path
     taken_dir: Path
+
+    @property
+    def parent(self) -> Path:
+        """The folder that all of it is hidden in, which the home notes for as long as the session lives."""
+        return self.work_dir.parents[1]
 
     def renew_work(self) -> None:
         """Give the next worker an empty folder: in that of one that ended, any name may be anything."""
@@ -136,7 +141,7 @@ def _noted(parent: Path, home: Home) -> Iterator[None]:
             held.callback(remove_file, note.with_suffix(".hold"))
             held.enter_context(hold(note.with_suffix(".hold")))
             held.callback(remove_file, note)
-            write_atomic(note, os.fsencode(parent.absolute()))
+            write_atomic(note, os.fsencode(parent.absolute()), durable=False)
         yield
 
 

@@ -56,6 +56,7 @@ from stemsep_envs.environments.linking import make_private
 from stemsep_envs.errors import InterruptedRunError, LimitError, ModelError, StemsepEnvError, UsageError
 from stemsep_envs.host.files import ensure_dir, make_owned_dir, remove_tree
 from stemsep_envs.host.installation import parts_of, readable_for
+from stemsep_envs.host.paths import Home
 from stemsep_envs.host.processes import Ending
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.launch import end_in_words, is_over_limit
@@ -166,7 +167,7 @@ class Session:
                 doubts = self._channel_doubts(result.input.channels)
                 files = {stem.stem: stem.file for stem in result.outputs}
                 taken = take_stems(files, scratch, ours, work, max_bytes=bound, confined=self._confined)
-            with placed(taken, names, output.dir, home=self.plan.home):
+            with placed(taken, names, output.dir, home=self._home_to_note(output.dir)):
                 track = RunTrack(
                     status="done",
                     input=input_facts(source, read, result),
@@ -190,6 +191,10 @@ class Session:
             with suppress(StemsepEnvError):  # no space even for a few digits: the track's bound stays
                 set_bound(self._bound_file, idle_bound(self._scratch.work_dir))
         return track
+
+    def _home_to_note(self, output_dir: Path) -> Home | None:
+        """Return the home that is to note where stems are being placed; none where it notes the folder already."""
+        return None if output_dir == self._scratch.parent else self.plan.home
 
     def _host_work(self, source: Path, cancelled: threading.Event | None) -> TrackWork:
         stated = self._deadlines.total_seconds if self._deadlines is not None else None

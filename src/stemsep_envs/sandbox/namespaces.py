@@ -26,14 +26,11 @@ from stemsep_envs.sandbox.launch import (
     unprivileged_uid,
 )
 from stemsep_envs.sandbox.launcher.root import staged
-from stemsep_envs.sandbox.policy import LevelName, Measurement, Policy
+from stemsep_envs.sandbox.policy import OWN_FOLDERS, LevelName, Measurement, Policy
 from stemsep_envs.sandbox.probing import measure
 from stemsep_envs.sandbox.system import System, find_system
 
 NAME: LevelName = "namespaces"
-
-OWN_FOLDERS = (Path("/proc"), Path("/dev"))
-"""Made by bubblewrap; nothing of the host's is shown there but device nodes of accelerators."""
 
 _LIMIT_PROCESSES = """
 for letter in u p; do

@@ -14,6 +14,9 @@ LevelName = Literal["container", "namespaces", "seatbelt", "landlock", "hygiene"
 LEVEL_ORDER: tuple[LevelName, ...] = ("container", "namespaces", "seatbelt", "landlock", "hygiene")
 """Strongest first. `seatbelt` is macOS's and `landlock` Linux's: each stands where the other would."""
 
+OWN_FOLDERS = (Path("/proc"), Path("/dev"))
+"""The level `namespaces` makes these anew; nothing of the host's is shown there but device nodes of accelerators."""
+
 Axis = Literal["files_read", "files_written", "network", "processes", "system_calls", "memory", "gpu"]
 AXES: tuple[Axis, ...] = ("files_read", "files_written", "network", "processes", "system_calls", "memory", "gpu")
 AxisState = Literal["held", "limited", "open"]
