@@ -1,11 +1,11 @@
 """``python -m stemsep_envs``."""
 
-import os
 import sys
 
 # Python looks for modules in the folder that one stands in first. A click.py that lies there has no say here.
-sys.path[:] = [place for place in sys.path if place not in {"", os.getcwd()}]  # noqa: PTH109 - starts fast
+if not getattr(sys.flags, "safe_path", False):
+    del sys.path[0]
 
-from stemsep_envs.cli.entry import main  # noqa: E402
+from stemsep_envs.cli.entry import main
 
 main()

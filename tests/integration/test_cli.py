@@ -157,3 +157,12 @@ def test_the_folder_one_stands_in_has_no_say(tmp_path: Path) -> None:
     )
     assert "stemsep-env" in done.stdout
     assert not (tmp_path / "marker").exists()
+
+
+def test_it_starts_as_a_module_in_a_folder_that_is_gone(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    program = f"import os, sys; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r}); "
+    program += "os.execv(sys.executable, [sys.executable, '-m', 'stemsep_envs', '--version'])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

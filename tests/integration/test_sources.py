@@ -533,3 +533,28 @@ ensured(Home(Path({str(home.root)!r})))
     ensured(home)
     assert not list(built_dir(home).glob(".*"))
     assert not list(sources_dir(home).glob(".*"))
+
+
+@pytest.mark.parametrize("builder", ["uv", "pip"])
+def test_files_that_everyone_may_write_are_nobodys_attack(
+    server: Server, home: Home, index: Path, builder: BuilderName
+) -> None:
+    make_sdist(index / "harmonics", "harmonics", "0.7", ["tempo"])
+    before = os.umask(0)
+    try:
+        environment = ensured(home, builder=builder)
+    finally:
+        os.umask(before)
+    assert not verify(home, environment.digest).differences
+    plain = [path for path in environment.dir.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert not [
+        path for path in plain if path.stat().st_mode & 0o002 and path.name not in {"receipt.json", "manifest.json"}
+    ]
+
+
+def test_addresses_that_are_none_are_passed_over(
+    server: Server, home: Home, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_sdist(index / "harmonics", "harmonics", "0.7", ["tempo"])
+    monkeypatch.setenv("PIP_INDEX_URL", "https://user:pa/ss@host:port/simple")
+    assert ensured(home).receipt.built_from_source

@@ -35,6 +35,14 @@ _MOST_SHOWN = 50
 """Problems listed for people; ``--json`` lists them all."""
 
 
+class _Plain(logging.Formatter):
+    """Words log messages such that the names in them, which others may have chosen, steer no terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines of a message."""
+        return "\n".join(map(visible, super().format(record).split("\n")))
+
+
 @dataclass
 class Console:
     """How this invocation prints."""
@@ -120,7 +128,9 @@ class Console:
     def configure_logging(self) -> None:
         """Send log messages to stderr: warnings, or more with each ``-v``."""
         level = {0: logging.WARNING, 1: logging.INFO}.get(self.verbose, logging.DEBUG)
-        logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True)
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_Plain("%(levelname)s %(name)s: %(message)s"))
+        logging.basicConfig(level=level, handlers=[handler], force=True)
 
     def _out(self, text: str) -> None:
         try:

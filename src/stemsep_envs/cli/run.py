@@ -54,7 +54,11 @@ if TYPE_CHECKING:
     help="End a track that takes longer, in seconds (default: an hour, and 300 times its length); likewise the start "
     "of the worker (120) and the loading of the model (900).",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done; build and start nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be done; build, start and write nothing, but for putting right what a killed run left.",
+)
 @click.option("--events", "event_style", type=click.Choice(["jsonl"]), help="Write events to stderr, one JSON a line.")
 @settings_options
 @planning_options

@@ -22,11 +22,12 @@ from pydantic import AfterValidator, Field
 from stemsep_envs.documents.base import Document, parse_json
 from stemsep_envs.documents.canonical import Sha256
 from stemsep_envs.errors import StemsepEnvError
-from stemsep_envs.host.files import publish, remove_file, sha256_of, write_atomic
+from stemsep_envs.host.files import open_plain, publish, remove_file, sha256_of, write_atomic
 
 _log = logging.getLogger(__name__)
 
 _NOTE = "placing.json"
+_MOST_NOTE_BYTES = 4 << 20
 
 
 def _inner_path(text: str) -> str:
@@ -90,15 +91,17 @@ def put_right(folder: Path, *, ours: bool) -> bool:
 
     Args:
         folder: The folder of the note, in the output folder.
-        ours: Whether this process wrote the note. If not it may be a stranger's, who has other plans: it must belong to
-            this user, and no link is followed.
+        ours: Whether this process wrote the note. If not it may be a stranger's, who has other plans: one that does not
+            belong to this user is left alone, and no link of another user is followed.
     """
     if not has_note(folder):
         return True
+    if not ours and not _is_of_this_user(folder):
+        return False
     try:
-        note = parse_json((folder / _NOTE).read_bytes(), Note, origin=str(folder / _NOTE))
+        note = _read_note(folder)
         if not ours:
-            _refuse_strange(folder, note)
+            _refuse_links_of_others(folder, note)
         if digest_at(folder.parent / note.files[0].path) in {None, note.record_was}:
             for number, file in enumerate(note.files):
                 _undo(folder.parent / file.path, file, aside(folder, number))
@@ -119,10 +122,36 @@ def _undo(final: Path, file: PlacedFile, before: Path) -> None:
         remove_file(final)
 
 
-def _refuse_strange(folder: Path, note: Note) -> None:
-    if hasattr(os, "geteuid") and folder.lstat().st_uid != os.geteuid():
-        raise StemsepEnvError("they belong to another user")
+def _is_of_this_user(folder: Path) -> bool:
+    facts = folder.lstat()
+    return stat.S_ISDIR(facts.st_mode) and (not hasattr(os, "geteuid") or facts.st_uid == os.geteuid())
+
+
+def _read_note(folder: Path) -> Note:
+    """Read the note as what it may be: a pipe, a link, or endless."""
+    path = folder / _NOTE
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise StemsepEnvError("their note is no plain file")
+    with open_plain(path) as stream:
+        text = stream.read(_MOST_NOTE_BYTES)
+    return parse_json(text, Note, origin=str(path))
+
+
+def _refuse_links_of_others(folder: Path, note: Note) -> None:
     for file in note.files:
-        inner = PurePosixPath(file.path).parents
-        if any((folder.parent / path).is_symlink() for path in inner):
-            raise StemsepEnvError(f"there is a link on the way to {file.path}")
+        link = link_of_another(folder.parent, PurePosixPath(file.path))
+        if link is not None:
+            raise StemsepEnvError(f"{link} is a link that another user made")
+
+
+def link_of_another(output_dir: Path, place: PurePosixPath) -> Path | None:
+    """Return the first link on the way from the output folder to a file that neither this user nor root made.
+
+    The output folder itself is the user's word. Whoever may write in it could still make a link in time; but then
+    nothing there is ours.
+    """
+    for inner in reversed(place.parents[:-1]):
+        folder = output_dir / inner
+        if folder.is_symlink() and hasattr(os, "geteuid") and folder.lstat().st_uid not in {0, os.geteuid()}:
+            return folder
+    return None

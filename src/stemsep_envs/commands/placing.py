@@ -14,6 +14,7 @@ from stemsep_envs.commands.placement import (
     aside,
     digest_at,
     forget_note,
+    link_of_another,
     put_right,
     write_note,
 )
@@ -69,18 +70,14 @@ def _note(staged: Mapping[PurePosixPath, Ingested | None], output_dir: Path) -> 
 
 
 def _refuse_links_of_others(place: PurePosixPath, output_dir: Path) -> None:
-    """Refuse to go through a link that another user made: it could lead wherever this one may write, and not that one.
-
-    Whoever may write the folder while this runs could still make one in time; but then nothing here is ours.
-    """
-    for inner in place.parents[:-1]:  # the output folder itself is the user's word
-        folder = output_dir / inner
-        if folder.is_symlink() and hasattr(os, "geteuid") and folder.lstat().st_uid not in {0, os.geteuid()}:
-            raise UsageError(
-                f"cannot write {output_dir / place}: {folder} is a link that another user made",
-                hint="remove it, or choose a folder that nobody else writes",
-                code="not_writable",
-            )
+    """Refuse to go through a link that another user made: it could lead wherever this user may write."""
+    link = link_of_another(output_dir, place)
+    if link is not None:
+        raise UsageError(
+            f"cannot write {output_dir / place}: {link} is a link that another user made",
+            hint="remove it, or choose a folder that nobody else writes",
+            code="not_writable",
+        )
 
 
 def _place(staged: Mapping[PurePosixPath, Ingested | None], output_dir: Path, folder: Path) -> None:

@@ -92,15 +92,21 @@ def _packages_in(folders: Iterable[Path]) -> Iterator[AdoptedPackage]:
     """Yield the distributions of folders by name; of one that is there twice, the one that imports."""
     from importlib.metadata import distributions  # noqa: PLC0415 - few have adopted anything
 
+    from stemsep_envs.environments.consistency import text_of  # noqa: PLC0415
+
     found: dict[str, AdoptedPackage] = {}
     for item in distributions(path=[str(folder) for folder in folders]):
-        text = item.read_text("RECORD") or item.read_text("METADATA") or item.read_text("PKG-INFO") or ""
-        name = item.metadata["Name"]
-        if name:
-            digest = digest_of_bytes(text.encode("utf-8", "surrogateescape"))
-            package = AdoptedPackage(name=canonicalize_name(name), version=item.version, record_sha256=digest)
+        said = dict(line.partition(": ")[::2] for line in _head(text_of(item, "METADATA", "PKG-INFO")))
+        name, version = said.get("Name", "").strip(), said.get("Version", "").strip()
+        if name and version:  # what names itself badly, no requirement asks for
+            digest = digest_of_bytes(text_of(item, "RECORD", "METADATA", "PKG-INFO").encode("utf-8", "replace"))
+            package = AdoptedPackage(name=canonicalize_name(name), version=version, record_sha256=digest)
             found.setdefault(package.name, package)
     yield from (found[name] for name in sorted(found))
+
+
+def _head(text: str) -> list[str]:
+    return text.partition("\n\n")[0].splitlines()
 
 
 def changes_since(adopted: Adopted) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ from stemsep_envs.environments.health import import_all, import_confined
 from stemsep_envs.environments.satisfying import differences, unsatisfied
 from stemsep_envs.errors import BlockedError
 from stemsep_envs.host import files, locks
+from stemsep_envs.host.installation import parts_of
 from stemsep_envs.host.interpreters import Interpreter
 from stemsep_envs.host.paths import Home
 
@@ -165,7 +166,7 @@ def _imported(adoption: Adoption, adopted: Adopted, staging: Path, scratch: Path
     python = store.python_path(staging)
     if adoption.confine is None:
         return import_all(python, adoption.health_imports, scratch, adoption.title, bytecode=False).imports
-    readable = (staging, Path(adopted.prefix), *map(Path, adopted.site_dirs))
+    readable = (staging, *parts_of(Path(adopted.prefix)), *map(Path, adopted.site_dirs))
     return import_confined(
         python, adoption.health_imports, scratch, adoption.title, adoption.confine, readable=readable
     ).imports

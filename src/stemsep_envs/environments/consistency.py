@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 from packaging.markers import default_environment
@@ -35,13 +35,25 @@ def installed_in(folders: Iterable[Path]) -> tuple[Installed, ...]:
     """Return the distributions of ``site-packages`` folders; of one that is there twice, the one that imports."""
     found: dict[NormalizedName, Installed] = {}
     for item in distributions(path=[str(folder) for folder in folders]):
-        text = item.read_text("METADATA") or item.read_text("PKG-INFO") or ""
-        raw, _ = parse_email(text.partition("\n\n")[0])  # what follows is the distribution's description
+        raw, _ = parse_email(text_of(item, "METADATA", "PKG-INFO").partition("\n\n")[0])  # then comes a description
         name = canonicalize_name(raw.get("name", ""))
         if name:
             requires, python = tuple(raw.get("requires_dist", ())), raw.get("requires_python", "")
             found.setdefault(name, Installed(name, raw.get("version", ""), requires, python))
     return tuple(found[name] for name in sorted(found))
+
+
+def text_of(distribution: Distribution, *names: str) -> str:
+    """Return the first of a distribution's own files that it has, whatever bytes are in it; empty where it has none."""
+    for name in names:
+        try:
+            text = distribution.read_text(name)
+        except UnicodeDecodeError:
+            path = distribution.locate_file("") / str(getattr(distribution, "_path", "")) / name
+            text = Path(str(path)).read_text("utf-8", errors="replace")
+        if text:
+            return text
+    return ""
 
 
 def contradictions(

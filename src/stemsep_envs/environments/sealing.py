@@ -89,8 +89,9 @@ class Sealing:
             Deviating: The block failed, and something is not what the wheels hold: that is why, for all one knows.
             BuildError: A package took the place of what the builder had made.
         """
-        self._installed = _mended(list_files(self.folder))
-        self._refuse_replaced(self._installed)
+        installed = list_files(self.folder)
+        self._refuse_replaced(installed)
+        self._installed = _mended(installed)
         with ThreadPoolExecutor(1, thread_name_prefix="seal") as beside:
             self._looking = beside.submit(_look, self.folder, self._installed)
             try:

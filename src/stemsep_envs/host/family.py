@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+
+_SPARE = 8
+"""Descriptors that looking takes, where they run out."""
 
 _MOST = 20_000
 """Where more are found than any limit allows, they come faster than they are counted."""
@@ -39,8 +43,13 @@ def hold_descendants(pid: int) -> list[int]:
     for one in descendants_of(pid):
         try:
             held[one] = os.pidfd_open(one)  # type: ignore[attr-defined,unused-ignore]
-        except (OSError, AttributeError):
-            continue  # it ended meanwhile; or this Python or kernel is too old
+        except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE}:  # the rest is found the next time; looking takes some
+                for last in list(held)[-_SPARE:]:
+                    os.close(held.pop(last))
+                break
+        except AttributeError:
+            break  # this Python is too old
     still = set(descendants_of(pid))  # those were it when they were opened
     for one in held.keys() - still:
         os.close(held.pop(one))

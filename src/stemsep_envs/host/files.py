@@ -256,8 +256,11 @@ def scratch_dir(parent: Path, prefix: str, *, keep: Callable[[Path], bool] | Non
 def sweep_scratch(parent: Path, prefix: str) -> None:
     """Remove what `scratch_dir` left under ``parent`` where its process was killed; nothing of another user's.
 
-    Only what is an hour old: where processes have other numbers (a container), that one is not seen means little.
+    Only what is an hour old: where processes have other numbers (a container), that one is not seen means little. Where
+    they cannot be looked up at all, everything stays.
     """
+    if sys.platform != "linux":
+        return
     for folder in parent.glob(f"{prefix}*-*"):
         pid = folder.name.removeprefix(prefix).split("-", 1)[0]
         with suppress(OSError):

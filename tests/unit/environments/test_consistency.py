@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
+from stemsep_envs.environments.adopted import _packages_in
 from stemsep_envs.environments.consistency import Installed, contradictions, installed_in, marker_environment
 
 
@@ -94,3 +95,20 @@ def test_markers_are_evaluated_for_that_python() -> None:
     environment = marker_environment("pypy", "3.10.14")
     assert environment["platform_python_implementation"] == "PyPy"
     assert (environment["python_version"], environment["extra"]) == ("3.10", "")
+
+
+@pytest.mark.parametrize(
+    "text", [b"Name: song\nVersion: 1\nAuthor: J\xf6rg\n", b"Name: song\nVersion: 1\n\n\xff\xfe", b"\xff" * 100, b""]
+)
+def test_whatever_bytes_metadata_holds_it_is_read(tmp_path: Path, text: bytes) -> None:
+    folder = tmp_path / "song-1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_bytes(text)
+    assert installed_in([tmp_path]) in {(dist("song", "1"),), ()}
+    assert [package.name for package in _packages_in([tmp_path])] in (["song"], [])
+
+
+def test_a_distribution_without_a_version_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "song-1.dist-info").mkdir()
+    (tmp_path / "song-1.dist-info" / "METADATA").write_text("Name: song\n")
+    assert list(_packages_in([tmp_path])) == []

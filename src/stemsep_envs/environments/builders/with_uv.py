@@ -68,15 +68,15 @@ def commands(job: Installation, *, home: Home) -> tuple[Command, ...]:
     )
 
 
-def missing_pins(job: Installation, *, home: Home, python: Path | None = None) -> tuple[Pin, ...]:
+def missing_pins(job: Installation, *, home: Home) -> tuple[Pin, ...]:
     """Return the distributions of a lock that cannot be installed without the network; nothing is installed.
 
-    The installer stops at the first it misses, so each is asked for alone.
+    The installer stops at the first it misses, so each is asked for alone; and for the base interpreter: the
+    environment's own would run what was installed before the one that is missing.
 
     Args:
         job: What is to be installed.
         home: Whose package cache is looked in.
-        python: The interpreter to ask for, when the environment's own does not exist yet.
     """
     inputs = job.lock.inputs
     missing = []
@@ -84,7 +84,7 @@ def missing_pins(job: Installation, *, home: Home, python: Path | None = None) -
         alone = Lock(inputs, job.lock.resolver, job.lock.resolved_on, (pin,))
         arguments = (
             *("pip", "install", "--dry-run", "--no-deps", "--reinstall", "--break-system-packages"),
-            *("--require-hashes", "--only-binary", ":all:", "--python", str(python or store.python_path(job.folder))),
+            *("--require-hashes", "--only-binary", ":all:", "--python", str(job.interpreter)),
             *_folders(job),
             *torch_index.uv_arguments(job.place, inputs.target),
             *("--requirements", "-"),

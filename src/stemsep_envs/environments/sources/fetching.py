@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from stemsep_envs.host.downloads import Expected, Source, WrongContentError, fet
 from stemsep_envs.host.hiding import hide_secrets
 from stemsep_envs.host.parts import discard
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.reading import Readable, UnreadableError
 from stemsep_envs.host.transfers import Patience, Transfer, transfer_all
 from stemsep_envs.host.web import WebError, WebRequest
 
@@ -98,9 +100,10 @@ def _copy(part: Path, sdist: Sdist, expected: str | None) -> str:
     path = Path(sdist.address)
     try:
         with files.open_plain(path) as stream:
-            sha256, _ = files.copy_hashed(stream, part, max_bytes=LARGEST_BYTES)
-    except OSError as error:
-        words = f"the source of {sdist.name} {sdist.version} cannot be read: {path}: {error.strerror}"
+            sha256, _ = files.copy_hashed(Readable(stream), part, max_bytes=LARGEST_BYTES)
+    except (OSError, UnreadableError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        words = f"the source of {sdist.name} {sdist.version} cannot be read: {path}: {why}"
         raise BuildError(words, code="source_missing") from None
     if expected not in {None, sha256}:
         discard(part)
@@ -110,15 +113,22 @@ def _copy(part: Path, sdist: Sdist, expected: str | None) -> str:
 
 def _request(address: str) -> WebRequest:
     """Return a request with the login that the user gave for an index on the same host, if any."""
-    parts = urlsplit(address)
-    if parts.username is None:
+    origin = _origin(address)
+    if origin is not None and "@" not in urlsplit(address).netloc:
         for index in _indexes(os.environ.get):
-            known = urlsplit(index)
-            same = (known.scheme, known.hostname, known.port) == (parts.scheme, parts.hostname, parts.port)
-            if known.username is not None and same:
-                login = known.netloc.rpartition("@")[0]
+            login = urlsplit(index).netloc.rpartition("@")[0] if _origin(index) == origin else ""
+            if login:
+                parts = urlsplit(address)
                 return WebRequest(parts._replace(netloc=f"{login}@{parts.netloc}").geturl())
     return WebRequest(address)
+
+
+def _origin(address: str) -> tuple[str, str | None, int | None] | None:
+    """Return what a login is for; None for an address that is none."""
+    with suppress(ValueError):
+        parts = urlsplit(address)
+        return parts.scheme, parts.hostname, parts.port
+    return None
 
 
 def _indexes(variable: Callable[[str], str | None]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from packaging.utils import (
@@ -46,10 +46,11 @@ def kept_by_distribution(home: Home) -> Iterator[tuple[NormalizedName, Path]]:
     """Yield the folders of sources and built wheels, each with its distribution; without those that are new."""
     newest = time.time() - _YOUNG_SECONDS
     for parent in (built_dir(home), sources_dir(home)):
-        for folder in parent.iterdir() if parent.is_dir() else ():
-            names = [name for path in folder.glob("*") if (name := _distribution_of(path.name)) is not None]
-            if names and folder.stat().st_mtime < newest:
-                yield names[0], folder
+        for folder in sorted(parent.glob("*")):
+            with suppress(OSError):  # it went meanwhile
+                names = [name for path in folder.glob("*") if (name := _distribution_of(path.name)) is not None]
+                if names and folder.stat().st_mtime < newest:
+                    yield names[0], folder
 
 
 def _distribution_of(filename: str) -> NormalizedName | None:

@@ -37,7 +37,10 @@ def set_limits(limits: Iterable[tuple[str, int]], uid: int) -> None:
 def open_what_may_be() -> None:
     """Raise this process's own limit on open files to the most there is: each nested folder that it looks at is one."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):
+        pass  # it is above what the machine allows now; what holds will have to do
 
 
 def _tasks_of(uid: int) -> int:

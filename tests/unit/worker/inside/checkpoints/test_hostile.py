@@ -179,7 +179,7 @@ def test_a_full_disk_is_told_as_one(tmp_path: Path) -> None:
         "runpy.run_path(sys.argv[0], run_name='__main__')"
     )
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", limited, CONVERTER, tmp_path / "m.ckpt", tmp_path / "out"],
+        [sys.executable, "-I", "-S", "-B", "-c", limited, CONVERTER, tmp_path / "m.ckpt", tmp_path / "out"],
         capture_output=True,
         text=True,
         timeout=60,
@@ -232,7 +232,7 @@ def test_a_bomb_takes_little_time_and_memory(which: str, tmp_path: Path) -> None
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 
     done = subprocess.run(
-        [sys.executable, "-I", "-S", CONVERTER, source, tmp_path / "out"],
+        [sys.executable, "-I", "-S", "-B", CONVERTER, source, tmp_path / "out"],
         capture_output=True,
         check=False,
         preexec_fn=limit,
