@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from pathlib import Path
 
@@ -144,3 +145,15 @@ def test_a_bug_where_nothing_can_be_written(
     assert [path.name for path in tmp_path.glob("bug-*.txt")]
     monkeypatch.setenv("STEMSEP_ENV_HOME", "relative")
     assert Console().bug(ValueError("x")) == 3
+
+
+def test_names_in_log_messages_steer_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        Console().configure_logging()
+        logging.getLogger("stemsep_envs.x").warning("kept in %s", "a\x1b]0;owned\x07\u202e")
+    finally:
+        root.handlers[:], root.level = handlers, level
+    told = capsys.readouterr().err
+    assert "kept in a\\x1b]0;owned\\x07\\u202e" in told
