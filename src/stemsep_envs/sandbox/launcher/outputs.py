@@ -21,7 +21,7 @@ _MOST_FILES = 100_000
 
 _MOST_DEPTH = 64
 _MOST_SECONDS = 10.0
-_MOST_TRIES = 50
+_MOST_TRIES = 400
 """How often something may slip away from one folder before it was looked at."""
 
 _STEPS_AT_ONCE = 64
