@@ -48,9 +48,9 @@ def text_of(distribution: Distribution, *names: str) -> str:
     for name in names:
         try:
             text = distribution.read_text(name)
-        except UnicodeDecodeError:
-            path = distribution.locate_file("") / str(getattr(distribution, "_path", "")) / name
-            text = Path(str(path)).read_text("utf-8", errors="replace")
+        except UnicodeDecodeError:  # older ones are in any encoding; the folder they lie in has no public name
+            folder = Path(str(distribution.locate_file(""))) / str(getattr(distribution, "_path", ""))
+            text = (folder / name).read_text("utf-8", errors="replace")
         if text:
             return text
     return ""
