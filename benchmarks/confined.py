@@ -18,10 +18,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from stemsep_envs.commands.convert import WORKER_DIR, convert_checkpoint
 from stemsep_envs.host.files import scratch_dir, sha256_of
-from stemsep_envs.host.paths import Home, find_home
+from stemsep_envs.host.paths import INSIDE_DIR, Home, find_home
 from stemsep_envs.host.processes import Command, run
+from stemsep_envs.provisioning.conversion import convert_checkpoint
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.levels import level_named, measured
 from stemsep_envs.sandbox.policy import LevelName, Policy
@@ -84,7 +84,7 @@ def convert(rounds: int, checkpoint: str, folder: str) -> dict[str, Any]:
         shutil.copyfile(made.path, Path(folder) / "converted.safetensors")
         shutil.rmtree(home.root)
     output = Path(folder) / "alone.safetensors"
-    argv = [sys.executable, "-I", "-S", str(WORKER_DIR / "convert.py"), checkpoint, str(output)]
+    argv = [sys.executable, "-I", "-S", str(INSIDE_DIR / "convert.py"), checkpoint, str(output)]
     _, status, used = os.wait4(subprocess.Popen(argv).pid, 0)
     output.unlink()
     return {"seconds": seconds, "bytes": size, "peak_bytes": used.ru_maxrss * 1024, "status": status}

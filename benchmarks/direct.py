@@ -1,4 +1,4 @@
-"""The engine's own time: ``python -I direct.py WORKER_DIR ADAPTER REQUEST.json``, run by an environment's interpreter.
+"""The engine's own time: ``python -I direct.py PACKAGE_DIR ADAPTER REQUEST.json``, run by an environment's interpreter.
 
 Starts, imports the adapter and what reads and writes audio, loads the model, separates the tracks one after another and
 writes the stems: what a program of the engine's own would do. There is no protocol, no sandbox, no host, no hashing
@@ -14,8 +14,8 @@ import sys
 
 def main() -> None:
     """Do the request; print the seconds that each track took, as JSON."""
-    worker_dir, adapter_path, request_path = sys.argv[1:]
-    sys.path.insert(0, worker_dir)
+    package_dir, adapter_path, request_path = sys.argv[1:]
+    sys.path.append(package_dir)  # the package `inside` is in it
     with open(request_path, encoding="utf-8") as stream:  # noqa: PTH123
         request = json.load(stream)
 

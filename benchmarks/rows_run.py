@@ -173,4 +173,4 @@ def _direct(place: Place, record: dict[str, Any], songs: Sequence[Path]) -> list
     python = place.environment() / "venv" / "bin" / "python"
     # Its bytecode lies apart: what it leaves beside our files would make the run faster than it is for users.
     bytecode = f"pycache_prefix={place.dir / 'bytecode'}"
-    return [str(python), "-I", "-X", bytecode, str(_DIRECT), str(place.package / "worker"), str(adapter), str(path)]
+    return [str(python), "-I", "-X", bytecode, str(_DIRECT), str(place.package), str(adapter), str(path)]

@@ -47,9 +47,9 @@ torch.save({"state_dict": layers, "epoch": 3}, sys.argv[1])
 _LOAD = """
 import json, sys, time
 import torch
-how, path, worker = sys.argv[1:4]
+how, path, package = sys.argv[1:4]
 if how == "ours":
-    sys.path.insert(0, worker)
+    sys.path.append(package)
     from inside.checkpoints.reading import read
 began = time.perf_counter()
 loaded = read(path, tree=True) if how == "ours" else torch.load(path, weights_only=True)
@@ -158,11 +158,11 @@ def _conversion(place: Place, folder: Path, python: str) -> Iterator[Row]:
         n=1,
         ours_command="convert.py CHECKPOINT OUTPUT",
     )
-    worker = place.package / "worker"
+    package = place.package
     loads: dict[str, list[dict[str, float]]] = {"ours": [], "torch": []}
     for _ in range(n):
         for how, path in (("ours", folder / "converted.safetensors"), ("torch", checkpoint)):
-            loads[how].append(_json([python, "-I", "-c", _LOAD, how, str(path), str(worker)], place))
+            loads[how].append(_json([python, "-I", "-c", _LOAD, how, str(path), str(package)], place))
     for what, words in (("load", "loading it"), ("use", "loading it and reading every value once")):
         ours, theirs = ([one[what] for one in loads[how]] for how in ("ours", "torch"))
         yield Row(

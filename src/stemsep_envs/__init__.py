@@ -31,19 +31,19 @@ if TYPE_CHECKING:
     from typing import Any
 
     from stemsep_envs.commands.api import Session, ensure, open_session, preflight, separate
-    from stemsep_envs.commands.output import output_options
-    from stemsep_envs.commands.plan import PlanOptions
     from stemsep_envs.errors import StemsepEnvError
-    from stemsep_envs.worker.session import Deadlines
+    from stemsep_envs.planning.plan import PlanOptions
+    from stemsep_envs.separation.output_options import output_options
+    from stemsep_envs.worker.connection import Deadlines
 
 _PLACES = {
-    "Deadlines": "stemsep_envs.worker.session",
-    "PlanOptions": "stemsep_envs.commands.plan",
+    "Deadlines": "stemsep_envs.worker.connection",
+    "PlanOptions": "stemsep_envs.planning.plan",
     "Session": "stemsep_envs.commands.api",
     "StemsepEnvError": "stemsep_envs.errors",
     "ensure": "stemsep_envs.commands.api",
     "open_session": "stemsep_envs.commands.api",
-    "output_options": "stemsep_envs.commands.output",
+    "output_options": "stemsep_envs.separation.output_options",
     "preflight": "stemsep_envs.commands.api",
     "separate": "stemsep_envs.commands.api",
 }

@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from stemsep_envs.commands.confinement import BuildConfinement
 from stemsep_envs.documents.base import validate
 from stemsep_envs.documents.lock import Lock
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.documents.target import Target, parse_target
+from stemsep_envs.environments.environment_plan import EnvironmentPlan, plan_environment
 from stemsep_envs.environments.locking import lock_inputs
 from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
-from stemsep_envs.environments.plan import EnvironmentPlan, plan_environment
 from stemsep_envs.environments.resolving import resolve
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home
+from stemsep_envs.provisioning.build_confinement import BuildConfinement
 
 
 def make_recipe(**changes: Any) -> RuntimeRecipe:

@@ -31,12 +31,12 @@ from stemsep_envs import (
     preflight,
     separate,
 )
-from stemsep_envs.commands import jobs, taking
-from stemsep_envs.commands.records import write_record
 from stemsep_envs.documents.events import Event
 from stemsep_envs.documents.protocol import ProgressParams
 from stemsep_envs.errors import BlockedError, InterruptedRunError, LimitError, ModelError, UsageError
 from stemsep_envs.host.files import scratch_dir as scratch_folder
+from stemsep_envs.separation import jobs, stem_collection
+from stemsep_envs.separation.run_records import write_record
 from stemsep_envs.worker.ingest import Ingested, ingest
 
 pytestmark = pytest.mark.integration
@@ -273,7 +273,7 @@ def test_a_worker_that_is_killed_is_started_again(write: Write, out: Path) -> No
         for place in Path("/proc").glob("[0-9]*"):
             try:
                 if (
-                    str(Path("worker") / "entry.py") in (place / "cmdline").read_text()
+                    str(Path("inside") / "entry.py") in (place / "cmdline").read_text()
                     and mark in (place / "environ").read_text()
                 ):
                     os.kill(int(place.name), signal.SIGKILL)
@@ -309,7 +309,7 @@ def test_a_track_that_is_refused_has_no_part_in_the_next(
             os.truncate(source, 1 << 30)
         return ingest(source, destination, **options)
 
-    monkeypatch.setattr(taking, "ingest", spoiled)
+    monkeypatch.setattr(stem_collection, "ingest", spoiled)
     with open_session("dsp-hpss") as session:
         with pytest.raises(ModelError) as refused:
             session.separate(songs[0], out)

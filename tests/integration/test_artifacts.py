@@ -148,7 +148,7 @@ def test_a_session_keeps_its_files(user: Cli, server: FileServer, plant: Plant) 
 import subprocess, sys
 from pathlib import Path
 from stemsep_envs import open_session
-from stemsep_envs.commands.plan import PlanOptions
+from stemsep_envs.planning.plan import PlanOptions
 with open_session("planted", options=PlanOptions(registry_path=Path(sys.argv[1]))):
     sys.exit(subprocess.run([*sys.argv[2:], "artifacts", "gc", "--max-age", "0", "--yes"]).returncode)
 """

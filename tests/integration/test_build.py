@@ -17,10 +17,10 @@ import pytest
 from stemsep_envs.documents.base import validate
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.documents.target import Target
-from stemsep_envs.environments import store
-from stemsep_envs.environments.ensure import Environment, ensure_environment
+from stemsep_envs.environments import environment_store
+from stemsep_envs.environments.environment_plan import EnvironmentPlan, plan_environment
 from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
-from stemsep_envs.environments.plan import EnvironmentPlan, plan_environment
+from stemsep_envs.environments.reuse_or_build import Environment, ensure_environment
 from stemsep_envs.errors import BlockedError, BuildError, MismatchError
 from stemsep_envs.host.files import remove_tree
 from stemsep_envs.host.machine import this_machine
@@ -46,9 +46,9 @@ from pathlib import Path
 from stemsep_envs.documents.base import validate
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.documents.target import Target
-from stemsep_envs.environments.ensure import ensure_environment
+from stemsep_envs.environments.reuse_or_build import ensure_environment
 from stemsep_envs.environments.merging import merge, runtime_demands
-from stemsep_envs.environments.plan import plan_environment
+from stemsep_envs.environments.environment_plan import plan_environment
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home
 try:
@@ -122,9 +122,9 @@ def test_built_once_then_reused_by_all_with_the_same_needs(home: Home, plan: Pla
     reused = ensure_environment(again, home=home)
     assert reused.reused
     assert reused.receipt == built.receipt
-    (stored,) = store.list_environments(home)
+    (stored,) = environment_store.list_environments(home)
     assert (stored.digest, stored.problem, stored.live_uses) == (built.digest, None, 0)
-    assert store.find_environments(home, built.digest[:8].upper()) == (stored,)
+    assert environment_store.find_environments(home, built.digest[:8].upper()) == (stored,)
 
 
 def test_the_receipt_says_what_went_in(home: Home, plan: Plan) -> None:
@@ -139,7 +139,7 @@ def test_the_receipt_says_what_went_in(home: Home, plan: Plan) -> None:
     assert set(receipt.health.imports) == set(planned.health_imports)
     assert receipt.size.files > 100
     assert receipt.builder.link_mode == "hardlink" or receipt.size.shared_bytes == 0
-    document = json.loads((built.dir / store.RECEIPT).read_bytes())
+    document = json.loads((built.dir / environment_store.RECEIPT).read_bytes())
     assert document["digest"] == built.digest
     assert str(home.root) not in json.dumps(document)
 
@@ -149,22 +149,22 @@ def test_nothing_names_the_folder_in_which_it_was_built(home: Home, plan: Plan) 
     scripts = [path for path in (built.dir / "venv" / "bin").iterdir() if path.is_file() and not path.is_symlink()]
     assert scripts
     for path in [*scripts, built.dir / "venv" / "pyvenv.cfg"]:
-        assert store.BUILDING.encode() not in path.read_bytes(), path
+        assert environment_store.BUILDING.encode() not in path.read_bytes(), path
 
 
 def test_a_moved_home_is_used_as_it_is(home: Home, plan: Plan, tmp_path: Path) -> None:
     built = ensure_environment(plan(), home=home)
     moved = Home(tmp_path / "moved")
     home.root.rename(moved.root)
-    assert store.problem_with(moved, built.digest) is None
-    python = store.python_path(store.environment_dir(moved, built.digest))
+    assert environment_store.problem_with(moved, built.digest) is None
+    python = environment_store.python_path(environment_store.environment_dir(moved, built.digest))
     assert subprocess.run([python, "-I", "-c", "import numpy"], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("damage", ["receipt", "half a receipt", "interpreter", "all but the receipt"])
 def test_what_is_broken_is_built_anew(home: Home, plan: Plan, damage: str) -> None:
     built = ensure_environment(plan(), home=home)
-    receipt = built.dir / store.RECEIPT
+    receipt = built.dir / environment_store.RECEIPT
     if damage == "receipt":
         receipt.unlink()
     elif damage == "half a receipt":
@@ -174,7 +174,7 @@ def test_what_is_broken_is_built_anew(home: Home, plan: Plan, damage: str) -> No
         built.python.symlink_to("/nonexistent/python")
     else:
         remove_tree(built.dir / "venv")
-    (stored,) = store.list_environments(home)
+    (stored,) = environment_store.list_environments(home)
     assert stored.problem is not None
     planned = plan()
     assert planned.state == "to_build"
@@ -186,11 +186,11 @@ def test_what_is_broken_is_built_anew(home: Home, plan: Plan, damage: str) -> No
 
 def test_a_replaced_base_interpreter_is_noticed(home: Home, plan: Plan) -> None:
     built = ensure_environment(plan(), home=home)
-    path = built.dir / store.RECEIPT
+    path = built.dir / environment_store.RECEIPT
     document = json.loads(path.read_bytes())
     document["base_interpreter"]["mtime_us"] -= 1
     path.write_text(json.dumps(document))
-    problem = store.problem_with(home, built.digest)
+    problem = environment_store.problem_with(home, built.digest)
     assert problem is not None
     assert "was replaced" in problem
     assert plan().state == "to_build"
@@ -219,7 +219,7 @@ def test_a_file_that_is_not_the_locked_one_is_refused(home: Home, plan: Plan, tm
     swapped = dataclasses.replace(planned.lock, lock=dataclasses.replace(lock, pins=pins))
     with pytest.raises((MismatchError, BuildError)):
         ensure_environment(dataclasses.replace(planned, lock=swapped, digest=None), home=home)
-    assert store.list_environments(home) == ()
+    assert environment_store.list_environments(home) == ()
     assert hidden(home) == []
 
 
@@ -314,23 +314,23 @@ def test_killed_at_any_point(home: Home, plan: Plan) -> None:
         time.sleep(chance.uniform(0.2, 1.1) * whole_seconds)
         child.send_signal(signal.SIGKILL)
         child.communicate()
-        assert [item.problem for item in store.list_environments(home) if item.problem] == []
+        assert [item.problem for item in environment_store.list_environments(home) if item.problem] == []
     environment = ensure_environment(plan(), home=home)
     assert works(environment)
     deadline = time.monotonic() + 30  # an installer that outlived its killed parent ends soon
     while hidden(home) and time.monotonic() < deadline:
-        store.clear_leftovers(home)
+        environment_store.clear_leftovers(home)
         time.sleep(0.2)
     assert hidden(home) == []
 
 
 def test_an_environment_in_use_is_marked_while_its_user_lives(home: Home, plan: Plan) -> None:
     digest = ensure_environment(plan(), home=home).digest
-    with store.in_use(home, digest), store.in_use(home, digest):
-        (stored,) = store.list_environments(home)
+    with environment_store.in_use(home, digest), environment_store.in_use(home, digest):
+        (stored,) = environment_store.list_environments(home)
         assert stored.live_uses == 2
         assert stored.last_used_at is not None
-    assert store.live_uses(home, digest) == 0
+    assert environment_store.live_uses(home, digest) == 0
     code = (
         "import sys, time; from pathlib import Path; from stemsep_envs.environments import store\n"
         "from stemsep_envs.host.paths import Home\n"
@@ -340,7 +340,7 @@ def test_an_environment_in_use_is_marked_while_its_user_lives(home: Home, plan: 
     child = subprocess.Popen([sys.executable, "-c", code, str(home.root), digest], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     assert child.stdout.readline() == "using\n"
-    assert store.live_uses(home, digest) == 1
+    assert environment_store.live_uses(home, digest) == 1
     child.kill()
     child.communicate()
-    assert store.live_uses(home, digest) == 0
+    assert environment_store.live_uses(home, digest) == 0

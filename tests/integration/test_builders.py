@@ -11,13 +11,13 @@ import pytest
 from tests.integration.package_index import Server, make_sdist, make_wheel, served
 from tests.integration.questions import make_recipe, plan_here
 
-from stemsep_envs.commands.confinement import BuildConfinement
 from stemsep_envs.documents.environment import BuilderName
-from stemsep_envs.environments import store
-from stemsep_envs.environments.ensure import ensure_environment
+from stemsep_envs.environments import environment_store
+from stemsep_envs.environments.reuse_or_build import ensure_environment
 from stemsep_envs.errors import BuildError, MismatchError, UsageError
 from stemsep_envs.host.files import remove_tree
 from stemsep_envs.host.paths import Home
+from stemsep_envs.provisioning.build_confinement import BuildConfinement
 
 pytestmark = [pytest.mark.integration]
 
@@ -63,7 +63,7 @@ def test_both_builders_give_equivalent_environments(server: Server, tmp_path: Pa
         assert not [
             path
             for path in (environment.dir / "venv").rglob("*")
-            if path.is_file() and path.suffix != ".pyc" and store.BUILDING.encode() in path.read_bytes()
+            if path.is_file() and path.suffix != ".pyc" and environment_store.BUILDING.encode() in path.read_bytes()
         ]
 
 
@@ -76,7 +76,7 @@ def test_an_environment_of_pip_serves_as_it_is(server: Server, tmp_path: Path) -
     moved = Home(tmp_path / "moved")
     home.root.rename(moved.root)
     done = subprocess.run(
-        [store.environment_dir(moved, built.digest) / "venv" / "bin" / "count-beats"],
+        [environment_store.environment_dir(moved, built.digest) / "venv" / "bin" / "count-beats"],
         capture_output=True,
         text=True,
         check=True,

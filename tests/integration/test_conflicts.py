@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tests.integration.questions import ask, lock_for, make_recipe, plan_here, versions
 
 from stemsep_envs.documents.target import parse_target
-from stemsep_envs.environments import store
-from stemsep_envs.environments.ensure import ensure_environment
+from stemsep_envs.environments import environment_store
 from stemsep_envs.environments.locking import lock_inputs
 from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
+from stemsep_envs.environments.reuse_or_build import ensure_environment
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host.paths import Home
 
@@ -59,7 +59,7 @@ def test_two_sets_that_exclude_each_other_stand_side_by_side(tmp_path: Path) -> 
     assert (same.digest, same.state) == (new.digest, "ready")  # the same need in other words
     (majors,) = [{environment.receipt.packages[0].version[0] for environment in (old, new)}]
     assert majors == {"1", "2"}
-    assert [item.problem for item in store.list_environments(home)] == [None, None]
+    assert [item.problem for item in environment_store.list_environments(home)] == [None, None]
     both = plan_here(recipe, home, model={"packages": ("numpy<2", "numpy>=2")})
     assert both.state == "impossible"
 

@@ -16,14 +16,14 @@ import pytest
 from tests.integration.conftest import Cli, Plant
 
 from stemsep_envs import PlanOptions
-from stemsep_envs.commands.ensure import ensure_planned
-from stemsep_envs.commands.fetch import with_files
-from stemsep_envs.commands.listening import ignore_event
-from stemsep_envs.commands.plan import refuse_if_blocked
-from stemsep_envs.commands.preflight import plan_model
-from stemsep_envs.commands.session import open_planned
+from stemsep_envs.documents.events import ignore_event
+from stemsep_envs.planning.plan import refuse_if_blocked
+from stemsep_envs.planning.preflight import plan_model
+from stemsep_envs.provisioning.environment import ensure_planned
+from stemsep_envs.provisioning.fetch import with_files
 from stemsep_envs.registry.recipes import Runtime
 from stemsep_envs.sandbox.policy import LevelName
+from stemsep_envs.separation.session import open_planned
 
 pytestmark = [
     pytest.mark.integration,

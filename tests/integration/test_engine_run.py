@@ -15,9 +15,9 @@ import pytest
 from stemsep_envs import PlanOptions, ensure, preflight, separate
 from stemsep_envs.artifacts.blobs import blob_path
 from stemsep_envs.commands import ensure as ensure_command
-from stemsep_envs.commands import preflight as preflight_command
 from stemsep_envs.errors import BlockedError, MismatchError
 from stemsep_envs.host.paths import data_dir, find_home
+from stemsep_envs.planning import preflight as preflight_command
 
 pytestmark = pytest.mark.integration
 

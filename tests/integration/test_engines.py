@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 
 from stemsep_envs.documents.engine_source import ArchiveSource, GitSource, PatchStep
-from stemsep_envs.environments.engines import store
-from stemsep_envs.environments.engines.ensure import Engine, engine_digest, engine_reasons, ensure_engine
+from stemsep_envs.environments.engines import engine_store
+from stemsep_envs.environments.engines.engine_store import Damage, verify_engine
 from stemsep_envs.environments.engines.members import Caps
-from stemsep_envs.environments.engines.store import Damage, verify_engine
+from stemsep_envs.environments.engines.reuse_or_patch import Engine, engine_digest, engine_reasons, ensure_engine
 from stemsep_envs.errors import BlockedError, BuildError, InvalidDocumentError, MismatchError
 from stemsep_envs.host import locks
 from stemsep_envs.host.paths import Home
@@ -45,7 +45,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from stemsep_envs.documents.engine_source import GitSource, PatchStep
-from stemsep_envs.environments.engines.ensure import ensure_engine
+from stemsep_envs.environments.engines.reuse_or_patch import ensure_engine
 from stemsep_envs.host.paths import Home
 home, repository, commit, patches = sys.argv[1:5]
 steps = [PatchStep.model_validate_json(line) for line in patches.splitlines()]
@@ -237,7 +237,7 @@ def test_variants_of_a_commit_stand_side_by_side_and_fetch_once(
     assert (patched.dir / "models/net.py").read_bytes() == SOURCE["models/net.py"].replace(b"old", b"new")
     for engine in (stock, patched):
         assert verify_engine(home, engine.digest) == Damage()
-    assert {one.digest for one in store.list_engines(home)} == {stock.digest, patched.digest}
+    assert {one.digest for one in engine_store.list_engines(home)} == {stock.digest, patched.digest}
 
 
 def test_nothing_of_git_that_runs_commands_does(
@@ -412,8 +412,8 @@ def test_a_damaged_cache_is_fetched_anew(repository: Repository, ensure: Ensure,
             if path.is_file():
                 path.chmod(0o644)
                 damage(path)
-        with locks.hold(store.hold_path(home, engine_digest(source, ()))):
-            store.remove(home, engine_digest(source, ()))
+        with locks.hold(engine_store.hold_path(home, engine_digest(source, ()))):
+            engine_store.remove(home, engine_digest(source, ()))
         assert content_of(ensure(source)) == SOURCE
 
 
@@ -582,7 +582,7 @@ def test_an_engine_without_its_receipt_is_made_anew(repository: Repository, ensu
     source = GitSource(repository=repository.address, commit=repository.commit(SOURCE))
     engine = ensure(source)
     (engine.dir.parent / "engine.json").unlink()
-    assert [one.problem for one in store.list_engines(home)] == ["there is no receipt"]
+    assert [one.problem for one in engine_store.list_engines(home)] == ["there is no receipt"]
     again = ensure(source)
     assert not again.reused
     assert verify_engine(home, engine.digest) == Damage()
@@ -590,8 +590,8 @@ def test_an_engine_without_its_receipt_is_made_anew(repository: Repository, ensu
 
 def test_removing_takes_it_all_away(repository: Repository, ensure: Ensure, home: Home) -> None:
     engine = ensure(GitSource(repository=repository.address, commit=repository.commit(SOURCE)))
-    with locks.hold(store.hold_path(home, engine.digest)):
-        store.remove(home, engine.digest)
+    with locks.hold(engine_store.hold_path(home, engine.digest)):
+        engine_store.remove(home, engine.digest)
     assert names_in(home.engines_dir) == set()
 
 
@@ -649,7 +649,7 @@ def test_two_variants_at_once_fetch_once(repository: Repository, home: Home) -> 
     said = [child.communicate()[0].splitlines() for child in children]
     assert [lines[-1].split()[0] for lines in said] == ["made", "made"]
     assert sum(lines.count("fetch") for lines in said) == 1
-    assert {one.problem for one in store.list_engines(home)} == {None}
+    assert {one.problem for one in engine_store.list_engines(home)} == {None}
 
 
 def test_killed_at_any_point_nothing_is_taken_for_whole(repository: Repository, ensure: Ensure, home: Home) -> None:
@@ -666,10 +666,10 @@ def test_killed_at_any_point_nothing_is_taken_for_whole(repository: Repository, 
         time.sleep(chance.uniform(0.1, 1.1) * usual_seconds)
         child.send_signal(signal.SIGKILL)
         child.communicate()
-        if store.problem_with(home, digest) is None:
+        if engine_store.problem_with(home, digest) is None:
             assert verify_engine(home, digest) == Damage()
-            with locks.hold(store.hold_path(home, digest)):
-                store.remove(home, digest)
+            with locks.hold(engine_store.hold_path(home, digest)):
+                engine_store.remove(home, digest)
         if chance.random() < 0.3:
             shutil.rmtree(home.cache_dir, ignore_errors=True)
     engine = ensure(source, [NET_PATCH])

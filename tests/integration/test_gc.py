@@ -16,8 +16,8 @@ from tests.conftest import CHECKOUT
 from tests.integration import tiny
 
 from stemsep_envs.cli.app import app
-from stemsep_envs.environments import collecting, store
-from stemsep_envs.environments.collecting import Rules, collect
+from stemsep_envs.environments import environment_store, gc
+from stemsep_envs.environments.gc import Rules, collect
 from stemsep_envs.environments.package_cache import folders_by_distribution
 from stemsep_envs.environments.verifying import verify
 from stemsep_envs.errors import BlockedError
@@ -45,15 +45,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 def built(home: Home, wheels: Path, name: str, *, days_ago: float = 0) -> str:
     digest = tiny.ensured(home, wheels, name).digest
-    with store.in_use(home, digest):
+    with environment_store.in_use(home, digest):
         pass
     then = time.time() - days_ago * DAY
-    os.utime(store.last_used_path(home, digest), (then, then))
+    os.utime(environment_store.last_used_path(home, digest), (then, then))
     return digest
 
 
 def there(home: Home) -> set[str]:
-    return {item.digest for item in store.list_environments(home)}
+    return {item.digest for item in environment_store.list_environments(home)}
 
 
 def taken_bytes(folder: Path) -> int:
@@ -84,7 +84,7 @@ def test_age_and_use_decide_and_the_bytes_come_back(home: Home, wheels: Path) ->
 def test_a_shared_file_comes_back_only_with_its_last_name(home: Home, wheels: Path) -> None:
     built(home, wheels, "one", days_ago=40)
     two = built(home, wheels, "two")
-    if store.read_receipt(home, two).builder.link_mode != "hardlink":
+    if environment_store.read_receipt(home, two).builder.link_mode != "hardlink":
         pytest.skip("this file system clones")
     data_bytes = len(tiny.PACKAGES["alpha"]["alpha/data.bin"])
     first = collect(home, Rules(max_age_seconds=30 * DAY), served=(), dry_run=False)
@@ -99,9 +99,9 @@ def test_a_second_environment_takes_next_to_nothing(home: Home, wheels: Path) ->
     one = built(home, wheels, "one")
     before = taken_bytes(home.root)
     two = built(home, wheels, "three")
-    if store.read_receipt(home, two).builder.link_mode != "hardlink":
+    if environment_store.read_receipt(home, two).builder.link_mode != "hardlink":
         pytest.skip("this file system clones")
-    survey = collecting.survey_home(home, store.list_environments(home))
+    survey = gc.survey_home(home, environment_store.list_environments(home))
     assert survey.shared(two) > len(tiny.PACKAGES["alpha"]["alpha/data.bin"])
     assert survey.freeable((two,)) < survey.size(two) / 2
     assert taken_bytes(home.root) - before < survey.size(one) / 2
@@ -111,7 +111,7 @@ def test_the_least_recently_used_goes_first_until_it_fits(home: Home, wheels: Pa
     oldest = built(home, wheels, "one", days_ago=9)
     middle = built(home, wheels, "two", days_ago=5)
     newest = built(home, wheels, "three", days_ago=1)
-    total = collecting.survey_home(home, store.list_environments(home)).total()
+    total = gc.survey_home(home, environment_store.list_environments(home)).total()
     collect(home, Rules(max_bytes=total - 1), served=(), dry_run=False)
     assert there(home) == {middle, newest}
     assert oldest not in there(home)
@@ -128,12 +128,12 @@ def test_what_a_model_uses_stays(home: Home, wheels: Path) -> None:
 
 def test_a_clock_that_was_wrong_keeps_nothing_for_ever(home: Home, wheels: Path) -> None:
     digest = built(home, wheels, "one", days_ago=-3650)
-    (item,) = store.list_environments(home)
-    assert collecting.used_at(item, time.time()) <= time.time()
+    (item,) = environment_store.list_environments(home)
+    assert gc.used_at(item, time.time()) <= time.time()
     collect(home, Rules(max_age_seconds=DAY), served=(), dry_run=False)
     assert there(home) == {digest}
-    assert abs((store.last_used_at(home, digest) or 0) - time.time()) < 60
-    os.utime(store.last_used_path(home, digest), (0, 0))
+    assert abs((environment_store.last_used_at(home, digest) or 0) - time.time()) < 60
+    os.utime(environment_store.last_used_path(home, digest), (0, 0))
     collect(home, Rules(max_age_seconds=DAY), served=(), dry_run=False)
     assert there(home) == set()
 
@@ -162,29 +162,29 @@ def session(home: Home, wheels: Path) -> Iterator[tuple[str, int]]:
 
 def test_what_a_session_uses_is_never_removed(home: Home, session: tuple[str, int]) -> None:
     digest, pid = session
-    os.utime(store.last_used_path(home, digest), (0, 0))
+    os.utime(environment_store.last_used_path(home, digest), (0, 0))
     for rules in (Rules(max_age_seconds=0), Rules(max_bytes=0), Rules(unused=True)):
         collect(home, rules, served=(), dry_run=False)
         assert there(home) == {digest}
     with pytest.raises(BlockedError, match=f"in use by process {pid}") as caught:
-        collecting.remove_environment(home, digest)
+        gc.remove_environment(home, digest)
     assert caught.value.exit_code == 6
     assert verify(home, digest).differences == ()
     os.kill(pid, 9)
     for _ in range(100):
-        if not store.users(home, digest):
+        if not environment_store.users(home, digest):
             break
         time.sleep(0.02)
-    collecting.remove_environment(home, digest)
+    gc.remove_environment(home, digest)
     assert there(home) == set()
 
 
 def test_what_is_used_after_it_was_chosen_stays(home: Home, wheels: Path) -> None:
     digest = built(home, wheels, "one", days_ago=99)
-    (item,) = store.list_environments(home)
-    with store.in_use(home, digest):
+    (item,) = environment_store.list_environments(home)
+    with environment_store.in_use(home, digest):
         pass
-    removed, kept = collecting._remove_chosen(home, [collecting.Choice(item, "old")])
+    removed, kept = gc._remove_chosen(home, [gc.Choice(item, "old")])
     assert removed == ()
     assert [choice.why for choice in kept] == ["it was used just now"]
 
@@ -193,9 +193,9 @@ def test_what_the_dead_left_goes_and_what_the_living_make_stays(home: Home, whee
     from stemsep_envs.host import locks
 
     digest = built(home, wheels, "one")
-    for prefix in (store.BUILDING, store.REMOVING, store.COPYING):
+    for prefix in (environment_store.BUILDING, environment_store.REMOVING, environment_store.COPYING):
         (home.environments_dir / f"{prefix}{digest[:16]}-00000000" / "deep").mkdir(parents=True)
-    with locks.hold(store.hold_path(home, digest)):
+    with locks.hold(environment_store.hold_path(home, digest)):
         assert collect(home, Rules(), served=(), dry_run=True).leftovers == ()
     assert len(collect(home, Rules(), served=(), dry_run=True).leftovers) == 3
     assert len(collect(home, Rules(), served=(), dry_run=False).leftovers) == 3

@@ -13,20 +13,20 @@ import pytest
 from tests.integration.conftest import Cli
 from tests.integration.tiny import ensured, offer_wheels, planned
 
-from stemsep_envs.commands.ensure import ensure_planned
-from stemsep_envs.commands.plan import PlanOptions, refuse_if_blocked
-from stemsep_envs.commands.preflight import plan_model
-from stemsep_envs.commands.session import open_planned
-from stemsep_envs.environments import collecting, store
-from stemsep_envs.environments.ensure import ensure_environment
+from stemsep_envs.environments import environment_store, gc
+from stemsep_envs.environments.reuse_or_build import ensure_environment
 from stemsep_envs.host import files
 from stemsep_envs.host.paths import Home
+from stemsep_envs.planning.plan import PlanOptions, refuse_if_blocked
+from stemsep_envs.planning.preflight import plan_model
+from stemsep_envs.provisioning.environment import ensure_planned
+from stemsep_envs.separation.session import open_planned
 
 pytestmark = [pytest.mark.integration]
 
 KILLED = """
 import pathlib, sys
-from stemsep_envs.commands.scratch import session_scratch
+from stemsep_envs.separation.scratch import session_scratch
 from stemsep_envs.host.paths import find_home
 with session_scratch(pathlib.Path(sys.argv[1]), home=find_home()) as scratch:
     (scratch.work_dir / "half.wav").write_bytes(b"x")
@@ -54,9 +54,9 @@ def test_what_is_removed_between_planning_and_use_is_built_again(
     ensured(home, wheels, "one")
     plan = planned(home, wheels, "one")
     assert plan.state == "ready"
-    collecting.remove_environment(home, plan.digest or "")
+    gc.remove_environment(home, plan.digest or "")
     built = ensure_environment(plan, home=home)
-    assert (built.reused, store.problem_with(home, built.digest)) == (False, None)
+    assert (built.reused, environment_store.problem_with(home, built.digest)) == (False, None)
 
 
 def test_a_session_whose_environment_was_collected_builds_it_again(
@@ -66,10 +66,10 @@ def test_a_session_whose_environment_was_collected_builds_it_again(
         monkeypatch.setenv(name, value)
     plan = refuse_if_blocked(plan_model("dsp-hpss", PlanOptions()))
     environment = ensure_planned(plan)
-    collecting.remove_environment(plan.home, environment.digest)
+    gc.remove_environment(plan.home, environment.digest)
     with open_planned(plan, environment, scratch_parent=tmp_path / "scratch") as session:
         assert session.environment.digest == environment.digest
-        assert store.live_uses(plan.home, environment.digest) == 1
+        assert environment_store.live_uses(plan.home, environment.digest) == 1
         assert "harmonic" in session.stems
 
 
@@ -81,7 +81,7 @@ def test_the_contents_are_on_the_disk_before_there_is_a_receipt(
 
     def look(folder: Path) -> None:
         installed = bool(list(folder.glob("venv/lib/python3.*/site-packages/alpha/__pycache__/*.pyc")))
-        seen.append((installed, (folder / store.RECEIPT).exists()))
+        seen.append((installed, (folder / environment_store.RECEIPT).exists()))
         flush(folder)
 
     flush = files._flush_file_system

@@ -13,11 +13,11 @@ from tests.integration.confining import At
 from tests.integration.package_index import Server, make_wheel, served
 from tests.integration.questions import make_recipe, plan_here
 
-from stemsep_envs.commands.confinement import BuildConfinement
 from stemsep_envs.environments.bytecode import take_bytecode
-from stemsep_envs.environments.ensure import Environment, ensure_environment
+from stemsep_envs.environments.reuse_or_build import Environment, ensure_environment
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host.paths import Home
+from stemsep_envs.provisioning.build_confinement import BuildConfinement
 from stemsep_envs.sandbox.policy import LevelName
 
 pytestmark = [

@@ -14,8 +14,8 @@ import pytest
 from tests.conftest import CHECKOUT
 from tests.integration import tiny
 
-from stemsep_envs.environments import store
-from stemsep_envs.environments.collecting import Rules, collect
+from stemsep_envs.environments import environment_store
+from stemsep_envs.environments.gc import Rules, collect
 from stemsep_envs.environments.repairing import repair
 from stemsep_envs.environments.verifying import verify
 from stemsep_envs.host.paths import Home
@@ -73,7 +73,7 @@ def test_after_any_history_all_that_is_listed_verifies(tmp_path: Path, wheels: P
             kill(children[number], with_children=chance.random() < 0.5)
         for number, child in enumerate(children):
             done.append(finished(child, killed=number in doomed))
-        for item in store.list_environments(home):
+        for item in environment_store.list_environments(home):
             assert item.problem is None, (SEED, moves, item)
             assert verify(home, item.digest).differences == (), (SEED, moves)
     assert len(done) >= AT_ONCE
@@ -96,10 +96,10 @@ def test_after_damage_too_once_it_is_repaired(tmp_path: Path, wheels: Path) -> N
             child.communicate(timeout=120)
             # A cache that is written to while it is built from twice over is refused, in words.
             assert number == 0 or child.returncode in {0, 1}
-    for item in store.list_environments(home):
+    for item in environment_store.list_environments(home):
         if verify(home, item.digest).differences:
             repair(home, item.digest, offline=False, report=tiny.silent)
-    for item in store.list_environments(home):
+    for item in environment_store.list_environments(home):
         assert item.problem is None
         assert verify(home, item.digest).differences == ()
         (late,) = item.dir.glob("venv/lib/python3.*/site-packages/alpha/late.py")
@@ -127,7 +127,7 @@ def test_killed_at_any_point(tmp_path: Path, wheels: Path, action: str) -> None:
         time.sleep(0.15 + 0.12 * step)
         kill(child, with_children=bool(step % 2))
         child.communicate()
-        stored = {item.digest: item for item in store.list_environments(home)}
+        stored = {item.digest: item for item in environment_store.list_environments(home)}
         if digest in stored and stored[digest].problem is None and action != "repair":
             assert verify(home, digest).differences == ()
         if action == "ensure":
@@ -135,5 +135,5 @@ def test_killed_at_any_point(tmp_path: Path, wheels: Path, action: str) -> None:
     if verify(home, digest).differences:
         tiny.ensured(home, wheels, "one")
     assert verify(home, digest).differences == ()
-    store.clear_leftovers(home)
+    environment_store.clear_leftovers(home)
     assert not [path.name for path in home.environments_dir.iterdir() if path.name.startswith(".")]

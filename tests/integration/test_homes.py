@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.integration import tiny
 
-from stemsep_envs.environments import store
-from stemsep_envs.environments.collecting import Rules, collect
+from stemsep_envs.environments import environment_store
+from stemsep_envs.environments.gc import Rules, collect
 from stemsep_envs.environments.verifying import verify
 from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host.paths import Home
@@ -28,7 +28,7 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def imports(home: Home, digest: str) -> bool:
-    python = store.python_path(store.environment_dir(home, digest))
+    python = environment_store.python_path(environment_store.environment_dir(home, digest))
     return subprocess.run([python, "-I", "-B", "-c", "import alpha, beta"], check=False).returncode == 0
 
 
@@ -41,7 +41,7 @@ def test_odd_paths(tmp_path: Path, wheels: Path, name: str) -> None:
     assert imports(home, built.digest)
     assert verify(home, built.digest).differences == ()
     collect(home, Rules(max_age_seconds=0), served=(), dry_run=False)
-    assert store.list_environments(home) == ()
+    assert environment_store.list_environments(home) == ()
 
 
 def test_behind_a_link(tmp_path: Path, wheels: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_read_only_home_is_used_and_not_built_in(tmp_path: Path, wheels: Path)
     try:
         subprocess.run(["mount", "-o", "remount,bind,ro", home.root], check=True)
         assert tiny.ensured(home, wheels, "one").reused
-        with store.in_use(home, built.digest):
+        with environment_store.in_use(home, built.digest):
             assert imports(home, built.digest)
         assert verify(home, built.digest).differences == ()
         for act in (

@@ -80,7 +80,7 @@ def runtimes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "tiny" / "runtime.toml").write_text(RECIPE)
     write_registry(tmp_path, [entry("one", []), entry("two", []), entry("three", ["tempo<1.1"])])
     monkeypatch.setenv("STEMSEP_ENV_REGISTRY", str(tmp_path / "registry.json"))
-    for module in ("stemsep_envs.commands.lock", "stemsep_envs.commands.lock_questions"):
+    for module in ("stemsep_envs.commands.lock", "stemsep_envs.planning.lock_requests"):
         monkeypatch.setattr(f"{module}.data_dir", lambda name: tmp_path / name)
     return folder
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from stemsep_envs import PlanOptions, separate
-from stemsep_envs.commands import confinement
 from stemsep_envs.commands import ensure as ensure_command
-from stemsep_envs.commands import preflight as preflight_command
 from stemsep_envs.documents.run import RunRecord
 from stemsep_envs.host.paths import data_dir
+from stemsep_envs.planning import confinement
+from stemsep_envs.planning import preflight as preflight_command
 
 pytestmark = pytest.mark.integration
 

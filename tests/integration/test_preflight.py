@@ -10,12 +10,12 @@ from typing import Any, Literal
 import pytest
 from tests.integration.conftest import SHIPPED, Answer, Cli, files_below
 
-from stemsep_envs.commands import preflight as preflight_command
-from stemsep_envs.commands.plan import PlanOptions
-from stemsep_envs.commands.preflight import plan_model
 from stemsep_envs.documents.codes import CODES
 from stemsep_envs.documents.preflight import PreflightReport
 from stemsep_envs.host.machine import this_machine
+from stemsep_envs.planning import preflight as preflight_command
+from stemsep_envs.planning.plan import PlanOptions
+from stemsep_envs.planning.preflight import plan_model
 
 pytestmark = pytest.mark.integration
 

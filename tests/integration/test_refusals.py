@@ -16,20 +16,21 @@ from tests.integration.conftest import SHIPPED
 from tests.integration.package_index import Server, make_wheel, served
 from tests.integration.questions import ask, lock_for, make_recipe, plan_here
 
-from stemsep_envs.commands import lock, lock_questions
-from stemsep_envs.commands.checks import package_statuses, torch_status
+from stemsep_envs.commands import lock
 from stemsep_envs.commands.lock import LockOptions, lock_models
-from stemsep_envs.commands.lock_questions import Asked
-from stemsep_envs.commands.resolution import resolved
 from stemsep_envs.documents.lock import Lock
 from stemsep_envs.documents.lock_reports import LockAnswer
-from stemsep_envs.environments import refusals, resolving
-from stemsep_envs.environments.ensure import ensure_environment, resolve_plan
+from stemsep_envs.environments import resolving, unsatisfiable_cache
+from stemsep_envs.environments.environment_plan import EnvironmentPlan
 from stemsep_envs.environments.locking import resolve_once
-from stemsep_envs.environments.plan import EnvironmentPlan
+from stemsep_envs.environments.reuse_or_build import ensure_environment, resolve_plan
 from stemsep_envs.errors import BlockedError, BuildError
 from stemsep_envs.host.interpreters import find_interpreters
 from stemsep_envs.host.paths import Home
+from stemsep_envs.planning import lock_requests
+from stemsep_envs.planning.checks import package_statuses, torch_status
+from stemsep_envs.planning.lock_requests import Asked
+from stemsep_envs.provisioning.resolution import resolved
 
 pytestmark = [pytest.mark.integration]
 
@@ -122,25 +123,25 @@ def test_a_refusal_is_forgotten_with_time_and_with_the_places_it_was_found_in(
     inputs = plan_here(make_recipe(torch={"max": "2.3"}, packages=["operator"]), home).lock_inputs
     assert inputs is not None
     inputs = replace(inputs, python="3.11", target=replace(inputs.target, platform="linux-x86_64"))
-    assert refusals.recall(inputs, home=home) is not None
+    assert unsatisfiable_cache.recall(inputs, home=home) is not None
     now = time.time()
     for shifted in (now + 90_000, now - 90_000):  # a day later; a clock that was wrong when it was written
         with monkeypatch.context() as clock:
             clock.setattr(time, "time", lambda shifted=shifted: shifted)
-            assert refusals.recall(inputs, home=home) is None
+            assert unsatisfiable_cache.recall(inputs, home=home) is None
     folder = tmp_path / "wheels"
     folder.mkdir()
     with monkeypatch.context() as elsewhere:
         elsewhere.setenv("UV_FIND_LINKS", str(folder))
-        assert refusals.recall(inputs, home=home) is None
-        refusals.remember(inputs, BuildError("no", code="unsatisfiable"), home=home)
-        assert refusals.recall(inputs, home=home) is not None
+        assert unsatisfiable_cache.recall(inputs, home=home) is None
+        unsatisfiable_cache.remember(inputs, BuildError("no", code="unsatisfiable"), home=home)
+        assert unsatisfiable_cache.recall(inputs, home=home) is not None
         os.utime(folder, ns=(1, 1))  # a wheel came
-        assert refusals.recall(inputs, home=home) is None
-    refusals.remember(inputs, BuildError("no", code="unsatisfiable"), home=home)
+        assert unsatisfiable_cache.recall(inputs, home=home) is None
+    unsatisfiable_cache.remember(inputs, BuildError("no", code="unsatisfiable"), home=home)
     (path,) = (home.cache_dir / "refusals").iterdir()
     path.write_bytes(b"{")
-    assert refusals.recall(inputs, home=home) is None
+    assert unsatisfiable_cache.recall(inputs, home=home) is None
 
 
 def test_a_new_answer_takes_a_refusal_back(server: Server, home: Home) -> None:
@@ -188,7 +189,7 @@ def test_locks_too_are_made_for_the_newest_python_that_has_an_answer(
     registry = tmp_path / "registry.json"
     registry.write_text(json.dumps({**json.loads(SHIPPED.read_bytes()), "models": models}))
     monkeypatch.setenv("STEMSEP_ENV_HOME", str(home.root))
-    for module in (lock, lock_questions):
+    for module in (lock, lock_requests):
         monkeypatch.setattr(module, "data_dir", lambda name: tmp_path / name)
     said: list[str] = []
 

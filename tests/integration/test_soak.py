@@ -17,13 +17,13 @@ import soundfile
 
 from stemsep_envs import Deadlines, PlanOptions
 from stemsep_envs.commands.api import Session
-from stemsep_envs.commands.ensure import ensure_planned
-from stemsep_envs.commands.plan import Plan, refuse_if_blocked
-from stemsep_envs.commands.preflight import plan_model
-from stemsep_envs.commands.session import open_planned
 from stemsep_envs.errors import InterruptedRunError, LimitError, ModelError, StemsepEnvError
+from stemsep_envs.planning.plan import Plan, refuse_if_blocked
+from stemsep_envs.planning.preflight import plan_model
+from stemsep_envs.provisioning.environment import ensure_planned
 from stemsep_envs.registry.recipes import Runtime
 from stemsep_envs.sandbox.policy import LevelName
+from stemsep_envs.separation.session import open_planned
 
 pytestmark = [
     pytest.mark.integration,

@@ -19,23 +19,23 @@ from tests.integration.confining import At
 from tests.integration.package_index import Server, make_sdist, make_wheel, served
 from tests.integration.questions import ask, make_recipe, plan_here, versions
 
-from stemsep_envs.commands.confinement import BuildConfinement
 from stemsep_envs.documents.environment import BuilderName
 from stemsep_envs.documents.lock import Lock
 from stemsep_envs.documents.target import Target
-from stemsep_envs.environments.collecting import Rules, collect, remove_environment
-from stemsep_envs.environments.ensure import Environment, ensure_environment
+from stemsep_envs.environments.gc import Rules, collect, remove_environment
 from stemsep_envs.environments.locking import lock_inputs
 from stemsep_envs.environments.pylock import export_pylock
 from stemsep_envs.environments.repairing import repair
 from stemsep_envs.environments.resolving import resolve
-from stemsep_envs.environments.sources import places
-from stemsep_envs.environments.sources.places import built_dir, sources_dir
+from stemsep_envs.environments.reuse_or_build import Environment, ensure_environment
+from stemsep_envs.environments.sources import source_cache
+from stemsep_envs.environments.sources.source_cache import built_dir, sources_dir
 from stemsep_envs.environments.verifying import verify
 from stemsep_envs.errors import BuildError, MismatchError, StemsepEnvError
 from stemsep_envs.host.files import remove_tree
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home
+from stemsep_envs.provisioning.build_confinement import BuildConfinement
 from stemsep_envs.sandbox.policy import LevelName
 
 pytestmark = [
@@ -466,14 +466,14 @@ def test_what_was_built_goes_when_no_environment_has_it(
 ) -> None:
     make_sdist(index / "harmonics", "harmonics", "0.7", ["tempo"])
     environment = ensured(home)
-    monkeypatch.setattr(places, "_YOUNG_SECONDS", -1.0)
+    monkeypatch.setattr(source_cache, "_YOUNG_SECONDS", -1.0)
     collect(home, Rules(), served=(), dry_run=False)
     assert len(list(built_dir(home).glob("*/*.whl"))) == 1
     remove_environment(home, environment.digest)
-    monkeypatch.setattr(places, "_YOUNG_SECONDS", 3600.0)
+    monkeypatch.setattr(source_cache, "_YOUNG_SECONDS", 3600.0)
     collect(home, Rules(), served=(), dry_run=False)
     assert len(list(built_dir(home).glob("*/*.whl"))) == 1  # a build that goes on may want it
-    monkeypatch.setattr(places, "_YOUNG_SECONDS", -1.0)
+    monkeypatch.setattr(source_cache, "_YOUNG_SECONDS", -1.0)
     gone = collect(home, Rules(), served=(), dry_run=False)
     assert "harmonics" in gone.distributions
     assert not list(built_dir(home).glob("*/*.whl"))

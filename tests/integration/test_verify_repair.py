@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from tests.integration import tiny
 
 from stemsep_envs.cli.app import app
-from stemsep_envs.environments import linking, store
-from stemsep_envs.environments.ensure import Environment
+from stemsep_envs.environments import environment_store, linking
 from stemsep_envs.environments.repairing import repair
+from stemsep_envs.environments.reuse_or_build import Environment
 from stemsep_envs.environments.verifying import verify
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host.files import remove_tree
@@ -130,12 +130,12 @@ def remove_module(environment: Environment) -> None:
 
 
 def change_lock(environment: Environment) -> None:
-    with (environment.dir / store.LOCK).open("a") as stream:
+    with (environment.dir / environment_store.LOCK).open("a") as stream:
         stream.write("\n")
 
 
 def change_manifest(environment: Environment) -> None:
-    path = environment.dir / store.MANIFEST
+    path = environment.dir / environment_store.MANIFEST
     path.write_text(path.read_text().replace("0644", "0666"))
 
 
@@ -166,7 +166,7 @@ def test_what_was_just_built_is_as_it_was_built(home: Home, built: Environment) 
     )
     assert full.hashed_bytes > 1 << 20
     assert quick.hashed_bytes == 0
-    assert store.problem_with(home, built.digest) is None
+    assert environment_store.problem_with(home, built.digest) is None
 
 
 @pytest.mark.parametrize("quick", [False, True], ids=["whole", "quick"])
@@ -177,7 +177,7 @@ def test_damage_is_found_and_the_environment_not_used_until_it_is_repaired(
     damage(built)
     differences = found(home, built, quick=quick)
     assert differences.items() >= DAMAGES[damage].items()
-    assert store.problem_with(home, built.digest) is not None
+    assert environment_store.problem_with(home, built.digest) is not None
     done = repair(home, built.digest, offline=False, report=tiny.silent)
     if damage is change_lock:  # then nothing says what to build it from
         assert done.removed_because is not None
@@ -193,10 +193,10 @@ def test_bytecode_that_was_changed_is_found(home: Home, built: Environment) -> N
 def test_an_environment_that_is_whole_again_is_used_again(home: Home, built: Environment) -> None:
     add_pth(built)
     assert found(home, built) == {"site-packages/planted.pth": "extra"}
-    assert store.problem_with(home, built.digest) is not None
+    assert environment_store.problem_with(home, built.digest) is not None
     (site_of(built) / "planted.pth").unlink()
     assert found(home, built) == {}
-    assert store.problem_with(home, built.digest) is None
+    assert environment_store.problem_with(home, built.digest) is None
 
 
 def test_ensure_rebuilds_what_verify_found_damaged(home: Home, wheels: Path, built: Environment) -> None:
@@ -223,7 +223,7 @@ def poison(environment: Environment, text: bytes = b"# poison\n") -> None:
 def test_nothing_is_published_from_a_poisoned_cache(home: Home, wheels: Path, built: Environment, text: bytes) -> None:
     poison(built, text)
     steps: list[str] = []
-    from stemsep_envs.environments.ensure import ensure_environment
+    from stemsep_envs.environments.reuse_or_build import ensure_environment
 
     other = ensure_environment(tiny.planned(home, wheels, "two"), home=home, report=lambda step, _: steps.append(step))
     assert "refresh" in steps
@@ -261,7 +261,7 @@ def test_offline_a_poisoned_cache_is_a_clear_error(home: Home, wheels: Path, bui
         tiny.ensured(home, wheels, "two", offline=True)
     assert caught.value.code == "cache_poisoned"
     assert "late.py" in caught.value.output
-    assert [item.digest for item in store.list_environments(home)] == [built.digest]
+    assert [item.digest for item in environment_store.list_environments(home)] == [built.digest]
 
 
 def test_a_wheel_whose_own_record_lies_is_accepted_and_remembered(
@@ -282,7 +282,7 @@ def test_a_worker_that_is_not_confined_reaches_no_shared_file(home: Home, wheels
     if other.receipt.builder.link_mode != "hardlink":
         pytest.skip("this file system clones")
     before = (site_of(built) / "alpha" / "late.py").read_bytes()
-    with store.in_use(home, other.digest, prepare=lambda: linking.make_private(home, other.digest)):
+    with environment_store.in_use(home, other.digest, prepare=lambda: linking.make_private(home, other.digest)):
         for path in site_of(other).rglob("*"):
             if path.is_file():
                 assert path.stat().st_nlink == 1, path
@@ -290,23 +290,23 @@ def test_a_worker_that_is_not_confined_reaches_no_shared_file(home: Home, wheels
                     stream.write(b"# worker\n")
     assert (site_of(built) / "alpha" / "late.py").read_bytes() == before
     assert found(home, built) == {}
-    assert store.read_receipt(home, other.digest).builder.link_mode == "copy"
+    assert environment_store.read_receipt(home, other.digest).builder.link_mode == "copy"
     assert found(home, other)
 
 
 def test_private_copies_are_equal_and_verified(home: Home, built: Environment) -> None:
     expected = built.receipt.builder.link_mode == "hardlink"
-    with store.in_use(home, built.digest, prepare=lambda: linking.make_private(home, built.digest)):
+    with environment_store.in_use(home, built.digest, prepare=lambda: linking.make_private(home, built.digest)):
         assert found(home, built) == {}
-    assert (store.read_receipt(home, built.digest).size.shared_bytes == 0) or not expected
+    assert (environment_store.read_receipt(home, built.digest).size.shared_bytes == 0) or not expected
     assert not [path for path in home.environments_dir.iterdir() if path.name.startswith(".")]
 
 
 def test_the_receipt_of_the_dead_cannot_be_repaired_so_it_goes(home: Home, wheels: Path, built: Environment) -> None:
-    (built.dir / store.RECEIPT).write_text("{")
+    (built.dir / environment_store.RECEIPT).write_text("{")
     done = repair(home, built.digest, offline=False, report=tiny.silent)
     assert done.receipt is None
-    assert store.list_environments(home) == ()
+    assert environment_store.list_environments(home) == ()
     assert not tiny.ensured(home, wheels, "one").reused
 
 
@@ -326,9 +326,9 @@ def test_the_command_line_lists_what_differs_and_repairs_it(home: Home, built: E
 
 
 def test_an_environment_of_an_older_version_is_rebuilt(home: Home, built: Environment) -> None:
-    document = json.loads((built.dir / store.RECEIPT).read_text())
+    document = json.loads((built.dir / environment_store.RECEIPT).read_text())
     document["manifest"] = None
-    (built.dir / store.RECEIPT).write_text(json.dumps(document))
+    (built.dir / environment_store.RECEIPT).write_text(json.dumps(document))
     assert list(found(home, built)) == ["manifest.json"]
     assert repair(home, built.digest, offline=False, report=tiny.silent).receipt is not None
 

@@ -19,12 +19,12 @@ import pytest
 from stemsep_envs.documents.lock import Lock, LockInputs, Pin
 from stemsep_envs.documents.requirements import Range, Requirements
 from stemsep_envs.documents.target import Target
-from stemsep_envs.environments import collecting, linking, store, verifying
-from stemsep_envs.environments.ensure import Environment, ensure_environment
+from stemsep_envs.environments import environment_store, gc, linking, verifying
+from stemsep_envs.environments.environment_plan import EnvironmentPlan, environment_inputs
 from stemsep_envs.environments.locking import FoundLock
-from stemsep_envs.environments.plan import EnvironmentPlan, environment_inputs
 from stemsep_envs.environments.pythons import PythonChoice
 from stemsep_envs.environments.repairing import repair
+from stemsep_envs.environments.reuse_or_build import Environment, ensure_environment
 from stemsep_envs.errors import BlockedError, LimitError, StemsepEnvError
 from stemsep_envs.host.interpreters import find_interpreters
 from stemsep_envs.host.machine import this_machine
@@ -98,7 +98,7 @@ def planned(home: Home, wheels: Path, name: str) -> EnvironmentPlan:
         lock_inputs=inputs,
         lock=lock,
         digest=digest,
-        state="ready" if store.problem_with(home, digest) is None else "to_build",
+        state="ready" if environment_store.problem_with(home, digest) is None else "to_build",
         reasons=(),
     )
 
@@ -114,16 +114,20 @@ def ensured(home: Home, wheels: Path, name: str, *, offline: bool = False) -> En
 def use(home: Home, wheels: Path, name: str) -> str:
     """Use an environment as a session that is not confined does: all of its files stay, for as long as it lasts."""
     environment = ensured(home, wheels, name)
-    with store.in_use(home, environment.digest, prepare=lambda: linking.make_private(home, environment.digest)):
+    with environment_store.in_use(
+        home, environment.digest, prepare=lambda: linking.make_private(home, environment.digest)
+    ):
         for _ in range(5):
             time.sleep(0.02)
-            assert (environment.dir / store.RECEIPT).is_file() or store.problem_with(home, environment.digest)
+            assert (environment.dir / environment_store.RECEIPT).is_file() or environment_store.problem_with(
+                home, environment.digest
+            )
             assert list(environment.dir.glob("venv/lib/python3.*/site-packages/alpha/data.bin"))
     return "used"
 
 
 def remove(home: Home, wheels: Path, name: str) -> str:
-    collecting.remove_environment(home, planned(home, wheels, name).digest or "")
+    gc.remove_environment(home, planned(home, wheels, name).digest or "")
     return "removed"
 
 
@@ -136,13 +140,13 @@ def mend(home: Home, wheels: Path, name: str) -> str:
 
 
 def collect(home: Home, wheels: Path, name: str) -> str:
-    found = collecting.collect(home, collecting.Rules(max_age_seconds=0), served=(), dry_run=False)
+    found = gc.collect(home, gc.Rules(max_age_seconds=0), served=(), dry_run=False)
     return f"{len(found.environments)} removed"
 
 
 def spoil(home: Home, wheels: Path, name: str) -> str:
     """Write into a file of an environment, in place."""
-    folder = store.environment_dir(home, planned(home, wheels, name).digest or "")
+    folder = environment_store.environment_dir(home, planned(home, wheels, name).digest or "")
     for path in folder.glob("venv/lib/python3.*/site-packages/alpha/late.py"):
         with path.open("ab") as stream:
             stream.write(b"# spoiled\n")

@@ -1,30 +1,60 @@
-"""DESIGN section 3: imports point downward only, and the parts do not know each other."""
+"""DESIGN section 3: imports point downward only, without a circle, and the parts do not know each other."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "stemsep_envs"
 
-PARTS = {"registry", "environments", "artifacts", "store", "sandbox", "worker"}
-LAYERS = {"cli": 5, "commands": 4, **dict.fromkeys(PARTS, 3), "host": 2, "documents": 1, "errors": 0, "_version": 0}
+RANKS: tuple[frozenset[str], ...] = tuple(
+    map(
+        frozenset,
+        (
+            {"errors", "_version"},
+            {"documents"},
+            {"host"},
+            {"registry", "environments", "artifacts", "model_store", "images", "sandbox", "worker"},
+            {"planning"},
+            {"provisioning"},
+            {"separation"},
+            {"batch", "pipelines"},
+            {"commands"},
+            {"service"},
+            {"cli", "web"},
+        ),
+    )
+)
+"""The layers of DESIGN section 3, lowest first. Packages of one rank do not import each other."""
+
+RANK_OF = {package: rank for rank, packages in enumerate(RANKS) for package in packages}
 TOP = {"__init__", "__main__"}
+APART = "inside"
 
 
-def modules() -> list[Path]:
-    return sorted(SOURCE.rglob("*.py"))
+def modules(source: Path = SOURCE) -> list[Path]:
+    return sorted(source.rglob("*.py"))
 
 
-def layer_of(module: Path) -> str:
-    relative = module.relative_to(SOURCE)
-    return relative.parts[0].removesuffix(".py")
+def host_modules(source: Path = SOURCE) -> list[Path]:
+    return [module for module in modules(source) if package_of(module, source) != APART]
+
+
+def package_of(module: Path, source: Path = SOURCE) -> str:
+    return module.relative_to(source).parts[0].removesuffix(".py")
+
+
+def dotted(module: Path, source: Path = SOURCE) -> str:
+    parts = module.relative_to(source.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def imported(module: Path) -> Iterator[tuple[int, str]]:
+    """Yield line and full name of everything that a module imports, in functions and for type checking too."""
     for node in ast.walk(ast.parse(module.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
@@ -33,33 +63,59 @@ def imported(module: Path) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
 
 
-def inside_environment(module: Path) -> bool:
-    relative = module.relative_to(SOURCE).as_posix()
-    return relative == "worker/entry.py" or relative.startswith("worker/inside/")
+def import_graph(source: Path = SOURCE) -> Mapping[str, set[str]]:
+    """Return which modules of ours each module imports, wherever in it."""
+    names = {dotted(module, source): module for module in host_modules(source)}
+    graph: dict[str, set[str]] = {}
+    for name, module in names.items():
+        graph[name] = set()
+        for _, target in imported(module):
+            if target in names:
+                graph[name].add(target)
+            elif target.rpartition(".")[0] in names:
+                graph[name].add(target.rpartition(".")[0])
+    return graph
 
 
-@pytest.mark.parametrize("module", [m for m in modules() if not inside_environment(m)], ids=lambda m: str(m.name))
+@pytest.mark.parametrize("module", host_modules(), ids=lambda module: dotted(module))
 def test_imports_point_downward(module: Path) -> None:
-    own = layer_of(module)
+    own = package_of(module)
     for line, name in imported(module):
         parts = name.split(".")
         if parts[0] != "stemsep_envs" or own in TOP:
             continue
         other = parts[1]
-        assert other in LAYERS, f"{module}:{line} imports {name}, which is in no layer"
-        if other == own:
-            continue
-        assert LAYERS[other] < LAYERS[own], f"{module}:{line}: {own} must not import {name}"
+        assert other in RANK_OF, f"{module}:{line} imports {name}, which is in no layer"
+        if other != own:
+            assert RANK_OF[other] < RANK_OF[own], f"{module}:{line}: {own} must not import {name}"
 
 
 def test_every_package_has_a_layer() -> None:
-    assert {layer_of(module) for module in modules()} - TOP == set(LAYERS) & {layer_of(m) for m in modules()}
+    assert {package_of(module) for module in modules()} - TOP - {APART} <= RANK_OF.keys()
 
 
-def test_what_runs_inside_an_environment_knows_nothing_of_the_package() -> None:
+def test_no_import_circle() -> None:
+    try:
+        TopologicalSorter(import_graph()).prepare()
+    except CycleError as error:
+        pytest.fail(f"imports go in a circle: {' -> '.join(error.args[1])}")
+
+
+def test_a_circle_through_a_deferred_import_is_found(tmp_path: Path) -> None:
+    package = tmp_path / "stemsep_envs"
+    package.mkdir()
+    (package / "one.py").write_text("from stemsep_envs import two\n")
+    (package / "two.py").write_text("def work():\n    from stemsep_envs.one import thing\n")
+    with pytest.raises(CycleError):
+        TopologicalSorter(import_graph(package)).prepare()
+
+
+def test_code_inside_environments_imports_nothing_of_ours() -> None:
     adapters = sorted((SOURCE.parents[1] / "runtimes").glob("*/**/*.py"))
+    inside = [module for module in modules() if package_of(module) == APART]
     assert adapters
-    for module in [m for m in modules() if inside_environment(m)] + adapters:
+    assert inside
+    for module in inside + adapters:
         for line, name in imported_anyhow(module):
             assert not name.startswith("stemsep_envs"), f"{module}:{line} imports {name}"
 

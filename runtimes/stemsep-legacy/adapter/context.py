@@ -1,4 +1,4 @@
-"""What the worker gives an adapter, as far as it is used here; `stemsep_envs.worker.inside` tells the whole."""
+"""What the worker gives an adapter, as far as it is used here; `stemsep_envs.inside` tells the whole."""
 
 from __future__ import annotations
 

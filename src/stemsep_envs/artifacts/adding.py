@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stemsep_envs.artifacts import blobs, index
 from stemsep_envs.artifacts.fetching import held, lock_name
-from stemsep_envs.artifacts.wanted import Wanted, size_conflict, what_is_known
+from stemsep_envs.artifacts.model_files import Wanted, size_conflict, what_is_known
 from stemsep_envs.documents.artifacts import IndexEntry, Trust
 from stemsep_envs.errors import MismatchError, StemsepEnvError, UsageError
 from stemsep_envs.host.downloads import refuse_page

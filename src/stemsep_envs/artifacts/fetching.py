@@ -14,20 +14,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stemsep_envs.artifacts import blobs, index
+from stemsep_envs.artifacts.model_files import Known, ToFetch, Wanted, what_is_known
 from stemsep_envs.artifacts.places import local_path, shown_address
 from stemsep_envs.artifacts.sources import source_of
-from stemsep_envs.artifacts.wanted import Known, ToFetch, Wanted, what_is_known
 from stemsep_envs.documents.addresses import Address
 from stemsep_envs.documents.artifacts import Trust
 from stemsep_envs.errors import BuildError, LimitError, MismatchError, StemsepEnvError, UsageError
 from stemsep_envs.host import locks
+from stemsep_envs.host.archive_member import UnpackError, take_member
 from stemsep_envs.host.downloads import Downloaded, Expected, WrongContentError, allowance, fetch_into, refuse_page
 from stemsep_envs.host.files import copy_hashed, ensure_dir, open_plain
-from stemsep_envs.host.parts import discard
+from stemsep_envs.host.partial_download import discard
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.reading import Readable, UnreadableError
 from stemsep_envs.host.transfers import Patience, Transfer, transfer_all
-from stemsep_envs.host.unpacking import UnpackError, take_member
 from stemsep_envs.host.web import WebError
 
 _LOCK_LOOK_SECONDS = 0.2

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from stemsep_envs.documents.addresses import HUB, Address, canonical_address
 from stemsep_envs.errors import UsageError
-from stemsep_envs.host.hiding import hide_secrets
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.redaction import hide_secrets
 
 
 def shown_address(address: Address) -> str:

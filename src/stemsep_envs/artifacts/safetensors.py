@@ -1,7 +1,7 @@
 """Checks of a converted checkpoint, from its header alone: the converter read a stranger's file and isn't believed.
 
 The header says where each tensor's bytes lie and, in its metadata, how the checkpoint's values hang together
-(`worker/inside/checkpoints/tree.py` has the format). All of it is held to bounds here; tensors may be any bytes.
+(`inside/checkpoints/tree.py` has the format). All of it is held to bounds here; tensors may be any bytes.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class Console:
 
     def bug(self, error: BaseException) -> int:
         """Report a defect of this program: one line, and a file with the traceback."""
-        from stemsep_envs.host.hiding import hide_secrets
+        from stemsep_envs.host.redaction import hide_secrets
 
         path = _write_bug_report(error)
         message = hide_secrets(str(error) or repr(error))
@@ -213,8 +213,8 @@ def _indented(text: str, indent: str = "  ") -> str:
 def _write_bug_report(error: BaseException) -> str | None:
     from stemsep_envs._version import __version__
     from stemsep_envs.host.files import write_atomic
-    from stemsep_envs.host.hiding import hide_secrets
     from stemsep_envs.host.paths import find_home
+    from stemsep_envs.host.redaction import hide_secrets
 
     text = "".join(traceback.format_exception(error))
     head = f"stemsep-envs {__version__}, Python {sys.version}, {sys.platform}\n\n"

@@ -10,7 +10,7 @@ from stemsep_envs.cli.console import Console, human_bytes
 from stemsep_envs.cli.options import verb
 
 if TYPE_CHECKING:
-    from stemsep_envs.documents.doctor import DoctorReport
+    from stemsep_envs.documents.doctor_report import DoctorReport
 
 
 def _by_reason(report: DoctorReport) -> dict[str, list[str]]:

@@ -23,9 +23,9 @@ def command(console: Console, models: tuple[str, ...], **options: Any) -> int:
     Models with the same needs share one environment. One that exists is answered at once.
     """
     from stemsep_envs.cli.console import findings_text, pressing
-    from stemsep_envs.cli.remembered import answer_text, remember
+    from stemsep_envs.cli.ensure_cache import answer_text, remember
     from stemsep_envs.commands.ensure import ensure_models
-    from stemsep_envs.commands.plan import PlanOptions, planning_from
+    from stemsep_envs.planning.plan import PlanOptions, planning_from
 
     asked_at = time.time()
     planning = planning_from(options)

@@ -14,7 +14,7 @@ def main() -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:]
     if arguments[:1] == ["ensure"]:
-        from stemsep_envs.cli.remembered import answer
+        from stemsep_envs.cli.ensure_cache import answer
 
         try:
             code = answer(arguments[1:])

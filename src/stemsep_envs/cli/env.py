@@ -200,7 +200,7 @@ def collect(
     What a live session uses always stays. Says what really comes back: shared files only do with their last name.
     """
     from stemsep_envs.commands.env_disk import collect_environments
-    from stemsep_envs.environments.collecting import Rules
+    from stemsep_envs.environments.gc import Rules
 
     rules = Rules(None if max_age is None else max_age * 86400, max_size, unused)
     with shown_events(console, None) as on_event:

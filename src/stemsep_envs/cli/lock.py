@@ -46,9 +46,9 @@ def command(console: Console, models: tuple[str, ...], **options: Any) -> int:
     Models that need the same share one lock. A lock that answers its question already is kept as it is.
     """
     from stemsep_envs.commands.lock import LockOptions, lock_models, verdict
-    from stemsep_envs.commands.lock_questions import Asked
     from stemsep_envs.documents.target import parse_target
     from stemsep_envs.errors import UsageError
+    from stemsep_envs.planning.lock_requests import Asked
 
     if bool(models) == options["all_models"]:
         raise UsageError("name models, or say --all", hint="stemsep-env lock --help")

@@ -25,15 +25,14 @@ if TYPE_CHECKING:
 @verb
 def command(console: Console, model: str, input_path: Path | None, **options: Any) -> int:
     """Say whether a model will run here, how, and if not why. No package is downloaded, nothing is built or started."""
-    from stemsep_envs.commands.plan import planning_from
-    from stemsep_envs.commands.preflight import plan_model
+    from stemsep_envs.commands.preflight import preflight_model
+    from stemsep_envs.planning.plan import planning_from
 
-    plan = plan_model(model, planning_from(options), input_path=input_path)
-    report = plan.report
+    report = preflight_model(model, planning_from(options), input_path=input_path)
     if console.json:
         console.document(report)
     else:
-        _show(console, plan.report)
+        _show(console, report)
     return 0 if report.can_proceed else BlockedError.exit_code
 
 

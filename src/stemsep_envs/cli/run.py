@@ -16,7 +16,7 @@ from stemsep_envs.cli.progress import shown_events
 from stemsep_envs.errors import UsageError
 
 if TYPE_CHECKING:
-    from stemsep_envs.worker.session import Deadlines
+    from stemsep_envs.worker.connection import Deadlines
 
 
 @click.command("run")
@@ -69,10 +69,10 @@ def command(console: Console, model: str, inputs: tuple[Path, ...], **options: A
     INPUTS are audio files and folders. Stems are written to OUTPUT/model/track/stem.wav, with a run.json that says
     exactly what ran.
     """
-    from stemsep_envs.commands.output import output_options, output_plan
-    from stemsep_envs.commands.plan import planning_from
-    from stemsep_envs.commands.run import RunRequest, prepare, run_prepared
-    from stemsep_envs.worker.naming import DEFAULT_TEMPLATE
+    from stemsep_envs.planning.plan import planning_from
+    from stemsep_envs.separation.output_names import DEFAULT_TEMPLATE
+    from stemsep_envs.separation.output_options import output_options, output_plan
+    from stemsep_envs.separation.run import RunRequest, prepare, run_prepared
 
     stems = None if options["stems"] is None else tuple(name.strip() for name in options["stems"].split(","))
     output = output_plan(
@@ -100,7 +100,7 @@ def command(console: Console, model: str, inputs: tuple[Path, ...], **options: A
     )
     prepared = prepare(request)
     if options["dry_run"]:
-        from stemsep_envs.commands.dry_run import dry_run_report
+        from stemsep_envs.commands.run import dry_run_report
 
         report = dry_run_report(prepared)
         if console.json:
@@ -133,7 +133,7 @@ def _output_dir(named: str) -> Path:
 
 
 def _deadlines(seconds: float | None) -> Deadlines:
-    from stemsep_envs.worker.session import Deadlines
+    from stemsep_envs.worker.connection import Deadlines
 
     if seconds is None:
         return Deadlines()
@@ -145,7 +145,7 @@ def _deadlines(seconds: float | None) -> Deadlines:
 def _listed(list_path: Path | None) -> list[Path]:
     if list_path is None:
         return []
-    from stemsep_envs.commands.inputs import read_list
+    from stemsep_envs.separation.inputs import read_list
 
     try:
         if str(list_path) == "-":

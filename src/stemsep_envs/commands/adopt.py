@@ -5,15 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from stemsep_envs.commands import checks
-from stemsep_envs.commands.artifact_answers import answer_artifacts
-from stemsep_envs.commands.confinement import BuildConfinement
-from stemsep_envs.commands.engine import PlannedEngine, planned_engine
-from stemsep_envs.commands.lock_questions import Asked, Question, find_questions
-from stemsep_envs.commands.registry import catalogue_at, files_dir
 from stemsep_envs.documents.adopt_report import AdoptReport
 from stemsep_envs.documents.target import Target, parse_target
-from stemsep_envs.environments import store
+from stemsep_envs.environments import environment_store
 from stemsep_envs.environments.adopting import Adoption, adopt
 from stemsep_envs.environments.locking import find_lock, shipped_digests
 from stemsep_envs.environments.pythons import choose_python
@@ -21,6 +15,12 @@ from stemsep_envs.errors import BlockedError, Reason, UsageError
 from stemsep_envs.host.interpreters import Interpreter, interpreter_at
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home, find_home
+from stemsep_envs.planning import checks
+from stemsep_envs.planning.artifact_status import answer_artifacts
+from stemsep_envs.planning.engine import PlannedEngine, planned_engine
+from stemsep_envs.planning.lock_requests import Asked, Question, find_questions
+from stemsep_envs.provisioning.build_confinement import BuildConfinement
+from stemsep_envs.registry.catalogue import catalogue_at, files_dir
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,9 @@ def adopt_interpreter(options: AdoptOptions) -> AdoptReport:
         confine=BuildConfinement(home),
     )
     receipt = adopt(adoption, home=home)
-    return AdoptReport(model_id=options.model_id, dir=str(store.environment_dir(home, receipt.digest)), receipt=receipt)
+    return AdoptReport(
+        model_id=options.model_id, dir=str(environment_store.environment_dir(home, receipt.digest)), receipt=receipt
+    )
 
 
 def _engine(question: Question, options: AdoptOptions, home: Home) -> PlannedEngine | None:

@@ -12,26 +12,28 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from stemsep_envs.commands.ensure import ensure_models, ensure_planned
-from stemsep_envs.commands.fetch import with_files
-from stemsep_envs.commands.inputs import collect_inputs
-from stemsep_envs.commands.jobs import plan_jobs, separate_recorded
-from stemsep_envs.commands.listening import OnEvent, ignore_event
-from stemsep_envs.commands.output import Existing, output_options, output_plan
-from stemsep_envs.commands.plan import PlanOptions, refuse_if_blocked
-from stemsep_envs.commands.preflight import plan_model
-from stemsep_envs.commands.records import frame_of
-from stemsep_envs.commands.run import RunRequest, chosen_stems, refuse_unwritable, run
-from stemsep_envs.commands.scratch import clear_folder
-from stemsep_envs.commands.session import Session as LoadedSession
-from stemsep_envs.commands.session import open_planned
-from stemsep_envs.documents.ensure import EnsureReport
+from stemsep_envs.commands.ensure import ensure_models
+from stemsep_envs.commands.preflight import preflight_model
+from stemsep_envs.documents.ensure_report import EnsureReport
+from stemsep_envs.documents.events import OnEvent, ignore_event
 from stemsep_envs.documents.preflight import PreflightReport
 from stemsep_envs.documents.protocol import ProgressParams
 from stemsep_envs.documents.run import OutputOptions, RunRecord, RunTrack
 from stemsep_envs.errors import UsageError
-from stemsep_envs.worker.naming import TrackSource, plan_names
-from stemsep_envs.worker.session import Deadlines
+from stemsep_envs.planning.plan import PlanOptions, refuse_if_blocked
+from stemsep_envs.planning.preflight import plan_model
+from stemsep_envs.provisioning.environment import ensure_planned
+from stemsep_envs.provisioning.fetch import with_files
+from stemsep_envs.separation.inputs import collect_inputs
+from stemsep_envs.separation.jobs import plan_jobs, separate_recorded
+from stemsep_envs.separation.output_names import TrackSource, plan_names
+from stemsep_envs.separation.output_options import Existing, output_options, output_plan
+from stemsep_envs.separation.run import RunRequest, chosen_stems, refuse_unwritable, run
+from stemsep_envs.separation.run_records import frame_of
+from stemsep_envs.separation.scratch import clear_folder
+from stemsep_envs.separation.session import Session as LoadedSession
+from stemsep_envs.separation.session import open_planned
+from stemsep_envs.worker.connection import Deadlines
 
 AnyPath = str | os.PathLike[str]
 
@@ -53,7 +55,7 @@ def preflight(
         UsageError: Unknown model, setting or target.
         InvalidDocumentError: The registry entry is wrong.
     """
-    return plan_model(model, options or PlanOptions(), input_path=Path(input) if input is not None else None).report
+    return preflight_model(model, options or PlanOptions(), input_path=Path(input) if input is not None else None)
 
 
 def ensure(*models: str, options: PlanOptions | None = None, on_event: OnEvent = ignore_event) -> EnsureReport:

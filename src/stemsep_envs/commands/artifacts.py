@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stemsep_envs.artifacts import blobs, index, tending
+from stemsep_envs.artifacts import blobs, index, maintenance
 from stemsep_envs.artifacts.adding import add_file
-from stemsep_envs.artifacts.wanted import Wanted, wanted_files, what_is_known
+from stemsep_envs.artifacts.model_files import Wanted, wanted_files, what_is_known
 from stemsep_envs.commands.env import utc_text
-from stemsep_envs.commands.listening import OnEvent
-from stemsep_envs.commands.registry import catalogue_at
 from stemsep_envs.documents.addresses import AddressError, page_problem, parse_address
 from stemsep_envs.documents.artifacts import (
     AddedArtifact,
@@ -23,9 +21,10 @@ from stemsep_envs.documents.artifacts import (
     RemovedArtifact,
     VerifiedArtifact,
 )
-from stemsep_envs.documents.events import Event
+from stemsep_envs.documents.events import Event, OnEvent
 from stemsep_envs.errors import InvalidDocumentError, MismatchError, UsageError
 from stemsep_envs.host.paths import Home, find_home
+from stemsep_envs.registry.catalogue import catalogue_at
 
 
 def add_for_url(url: str, file: Path, *, registry_path: Path | None, replace: bool) -> AddedArtifact:
@@ -89,8 +88,8 @@ def list_artifacts(registry_path: Path | None) -> ArtifactListing:
         home=str(home.root),
         artifacts=tuple(listed),
         total_bytes=sum(item.size_bytes for item in listed if item.state == "here"),
-        converted_bytes=tending.converted_bytes(home),
-        unfinished_bytes=sum(path.stat().st_size for path in tending.unfinished(home)),
+        converted_bytes=maintenance.converted_bytes(home),
+        unfinished_bytes=sum(path.stat().st_size for path in maintenance.unfinished(home)),
     )
 
 
@@ -106,8 +105,8 @@ def verify_artifacts(prefixes: Sequence[str], *, on_event: OnEvent) -> ArtifactV
     checked = []
     for sha256 in dict.fromkeys(named):
         on_event(Event(event="step", step="verify", message=f"verifying {sha256[:12]}"))
-        checked.append(tending.verify_blob(home, sha256, check=lambda: None))
-        converted = tending.verify_converted_form(home, sha256)
+        checked.append(maintenance.verify_blob(home, sha256, check=lambda: None))
+        converted = maintenance.verify_converted_form(home, sha256)
         checked += [converted] if converted is not None else []
     return ArtifactVerifyReport(
         ok=all(item.ok for item in checked),
@@ -142,7 +141,7 @@ def collect_artifacts(
     """
     home = find_home()
     needed = _uses(home, registry_path).keys() if unused else None
-    freed = list(tending.free(home, needed=needed, max_age_seconds=max_age_seconds, dry_run=dry_run))
+    freed = list(maintenance.free(home, needed=needed, max_age_seconds=max_age_seconds, dry_run=dry_run))
     sizes = {sha256: blobs.blob_path(home, sha256).lstat().st_size for sha256 in blobs.stored_hashes(home)}
     gone = {item.name for item in freed}
     return ArtifactCollectionReport(

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from stemsep_envs._version import __version__
 from stemsep_envs.commands.registry import model_ids
-from stemsep_envs.commands.scratch import abandoned
-from stemsep_envs.documents.doctor import (
+from stemsep_envs.documents.doctor_report import (
     AcceleratorFacts,
     DoctorReport,
     HomeFacts,
@@ -22,8 +21,8 @@ from stemsep_envs.documents.doctor import (
 from stemsep_envs.documents.reports import Finding
 from stemsep_envs.documents.target import Platform
 from stemsep_envs.environments import uv
+from stemsep_envs.environments.environment_store import list_environments
 from stemsep_envs.environments.merging import merge, runtime_demands
-from stemsep_envs.environments.store import list_environments
 from stemsep_envs.environments.targets import choose_target
 from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host.accelerators import KNOWN_BUILDS, Usable, detect, usable_accelerators, why_not
@@ -33,6 +32,7 @@ from stemsep_envs.host.paths import Home, data_dir, default_registry_path, find_
 from stemsep_envs.registry.recipes import known_runtimes, load_runtime
 from stemsep_envs.sandbox.levels import candidates, measured
 from stemsep_envs.sandbox.policy import Measurement
+from stemsep_envs.separation.scratch import abandoned
 
 _LITTLE_SPACE_BYTES = 5 << 30
 """A torch environment takes one to six GiB."""

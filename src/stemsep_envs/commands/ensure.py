@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from stemsep_envs.artifacts import blobs, index
-from stemsep_envs.artifacts.wanted import wanted_files
-from stemsep_envs.commands.confinement import BuildConfinement
-from stemsep_envs.commands.convert import convert_artifacts, refuse_other_weights
-from stemsep_envs.commands.fetch import with_files
-from stemsep_envs.commands.listening import OnEvent, ignore_event
-from stemsep_envs.commands.plan import Plan, PlanOptions, refuse_if_blocked
-from stemsep_envs.commands.preflight import plan_model
-from stemsep_envs.documents.ensure import EnsuredModel, EnsureReport
-from stemsep_envs.documents.events import Event
-from stemsep_envs.environments import store
-from stemsep_envs.environments.adopted import notes_dir
-from stemsep_envs.environments.ensure import Environment, ensure_environment, resolve_plan
-from stemsep_envs.errors import BlockedError, BuildError
-from stemsep_envs.host.interpreters import folders_to_watch
-from stemsep_envs.host.paths import data_dir, default_registry_path, find_home
-from stemsep_envs.registry.recipes import RECIPE_NAME
-
-
-@dataclass(frozen=True)
-class Witnesses:
-    """Files and folders that an answer rests on: while none of them changes, on the same machine, neither does it.
-
-    Attributes:
-        read: What the answer was found with: registry, runtimes, recipes, locks, artifacts.
-        searched: Folders that were looked in for interpreters; they need not exist.
-        made: What the answer is: receipts, interpreters of environments, locks that were resolved for it.
-        used_marks: Files whose time of change says when the environments and artifacts were last used.
-    """
-
-    read: tuple[Path, ...]
-    searched: tuple[Path, ...]
-    made: tuple[Path, ...]
-    used_marks: tuple[Path, ...]
+from stemsep_envs.documents.ensure_report import EnsuredModel, EnsureReport
+from stemsep_envs.documents.events import OnEvent, ignore_event
+from stemsep_envs.environments.reuse_or_build import Environment
+from stemsep_envs.errors import BlockedError
+from stemsep_envs.host.paths import default_registry_path
+from stemsep_envs.planning.plan import Plan, PlanOptions, refuse_if_blocked
+from stemsep_envs.planning.preflight import plan_model
+from stemsep_envs.provisioning.conversion import convert_artifacts
+from stemsep_envs.provisioning.environment import ensure_all_planned, reporting
+from stemsep_envs.provisioning.fetch import with_files
+from stemsep_envs.provisioning.witnesses import Witnesses, witnesses_of
 
 
 @dataclass(frozen=True)
@@ -72,10 +47,10 @@ def ensure_models(model_ids: Sequence[str], options: PlanOptions, *, on_event: O
         UsageError: Unknown model or option.
     """
     plans = with_files(_plan_all(model_ids, options), options, on_event=on_event)
-    environments = _ensure_all(plans, on_event)
-    converted = [convert_artifacts(plan, report=_reporting(on_event)) for plan in plans]
+    environments = ensure_all_planned(plans, on_event)
+    converted = [convert_artifacts(plan, report=reporting(on_event)) for plan in plans]
     models = tuple(_ensured(plan, environment) for plan, environment in zip(plans, environments, strict=True))
-    witnesses = _witnesses(options.registry_path or default_registry_path(), plans, environments)
+    witnesses = witnesses_of(options.registry_path or default_registry_path(), plans, environments)
     files = {artifact.path for plan in converted for artifact in plan.artifacts if artifact.converted is not None}
     witnesses = replace(witnesses, made=tuple(sorted({*witnesses.made, *files})))
     return Ensured(EnsureReport(models=models), tuple(plans), witnesses)
@@ -101,49 +76,6 @@ def _plan_all(model_ids: Sequence[str], options: PlanOptions) -> list[Plan]:
     return plans
 
 
-def _ensure_all(plans: Sequence[Plan], on_event: OnEvent) -> list[Environment]:
-    """Make sure of every environment; what offline is missing is said of all of them together."""
-    environments, missing = [], []
-    for plan in plans:
-        try:
-            environments.append(ensure_planned(plan, on_event=on_event))
-        except BuildError as error:
-            if error.code != "offline":
-                raise
-            missing.append(error)
-    if len(missing) > 1:
-        raise BuildError(
-            f"{len(missing)} of {len(plans)} environments cannot be had offline",
-            hint=missing[0].hint,
-            code="offline",
-            output="\n".join(dict.fromkeys(f"{error.message}\n{error.output}" for error in missing)),
-            command=missing[0].command,
-        )
-    if missing:
-        raise missing[0]
-    return environments
-
-
-def ensure_planned(plan: Plan, *, on_event: OnEvent = ignore_event) -> Environment:
-    """Make sure of the engine and environment of one plan; raises as `ensure_models` does."""
-    report = _reporting(on_event)
-    environment = plan.environment
-    if environment.lock is None and environment.state != "ready":  # whether it can be met is known before any download
-        confine = BuildConfinement(plan.home)
-        environment = resolve_plan(environment, home=plan.home, offline=plan.offline, report=report, confine=confine)
-    if environment.state != "ready":  # where it is, the adapter looks before this would have
-        refuse_other_weights(plan, report=report)
-    if plan.engine is not None:
-        plan.engine.ensure(plan.home, offline=plan.offline, report=report)
-    return ensure_environment(
-        environment, home=plan.home, offline=plan.offline, report=report, confine=BuildConfinement(plan.home)
-    )
-
-
-def _reporting(on_event: OnEvent) -> Callable[[str, str], None]:
-    return lambda step, detail: on_event(Event(event="step", step=step, message=detail))
-
-
 def _ensured(plan: Plan, environment: Environment) -> EnsuredModel:
     return EnsuredModel(
         model_id=plan.entry.id,
@@ -157,30 +89,3 @@ def _ensured(plan: Plan, environment: Environment) -> EnsuredModel:
         steps_seconds={} if environment.reused else dict(environment.steps_seconds),
         artifacts=tuple(str(artifact.path) for artifact in plan.artifacts),
     )
-
-
-def _witnesses(registry_path: Path, plans: Sequence[Plan], environments: Sequence[Environment]) -> Witnesses:
-    read = {registry_path, data_dir("runtimes")}
-    made: set[Path] = set()
-    marks: set[Path] = set()
-    for plan, environment in zip(plans, environments, strict=True):
-        shipped = plan.runtime.locks_dir
-        read |= {plan.runtime.dir / RECIPE_NAME, shipped, *shipped.glob("*.txt")}
-        read |= {artifact.path for artifact in plan.artifacts}
-        if plan.environment.lock is not None:
-            read.add(plan.environment.lock.path)
-        else:  # resolved just now, perhaps for another Python than was planned
-            made.add(plan.home.locks_dir / f"{environment.receipt.lock_inputs}.txt")
-        made |= {environment.dir / store.RECEIPT, environment.python}
-        if plan.engine is not None:
-            made.add(plan.engine.receipt_path(plan.home))
-            read |= set(plan.engine.recipe_files())
-        marks.add(store.last_used_path(plan.home, environment.digest))
-        marks |= {blobs.stamp_path(plan.home, artifact.record.sha256) for artifact in plan.artifacts}
-        noted = (index.entry_path(plan.home, key) for wanted in wanted_files(plan.entry) for key in wanted.keys)
-        read |= {path for path in noted if path.is_file()}
-    searched = {*folders_to_watch(find_home(), os.environ), notes_dir(find_home())}
-    for environment in environments:
-        adopted = environment.receipt.adopted
-        read |= set(map(Path, adopted.site_dirs)) if adopted is not None else set()
-    return Witnesses(*(tuple(sorted(paths)) for paths in (read, searched, made, marks)))

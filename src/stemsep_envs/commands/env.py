@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
-from stemsep_envs.commands.confinement import BuildConfinement
-from stemsep_envs.commands.listening import OnEvent
 from stemsep_envs.documents.environment_reports import (
     EnvironmentDetails,
     RepairedEnvironment,
@@ -14,11 +12,12 @@ from stemsep_envs.documents.environment_reports import (
     VerifiedEnvironment,
     VerifyReport,
 )
-from stemsep_envs.documents.events import Event
+from stemsep_envs.documents.events import Event, OnEvent
 from stemsep_envs.environments import repairing, verifying
-from stemsep_envs.environments.store import Stored, find_environments, list_environments, read_receipt
+from stemsep_envs.environments.environment_store import Stored, find_environments, list_environments, read_receipt
 from stemsep_envs.errors import BlockedError, StemsepEnvError, UsageError
 from stemsep_envs.host.paths import find_home
+from stemsep_envs.provisioning.build_confinement import BuildConfinement
 
 
 def environment_details(prefix: str) -> EnvironmentDetails:

@@ -7,9 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from stemsep_envs.commands.env import named_environments, utc_text
-from stemsep_envs.commands.listening import OnEvent
-from stemsep_envs.commands.scratch import abandoned, clear_abandoned
-from stemsep_envs.commands.served import served_models
 from stemsep_envs.documents.environment_reports import (
     CollectionReport,
     EnvironmentListing,
@@ -17,12 +14,14 @@ from stemsep_envs.documents.environment_reports import (
     ListedEnvironment,
     RemovedItem,
 )
-from stemsep_envs.documents.events import Event
-from stemsep_envs.environments import collecting, uv
+from stemsep_envs.documents.events import Event, OnEvent
+from stemsep_envs.environments import gc, uv
 from stemsep_envs.environments.disk import Survey, freed_between
-from stemsep_envs.environments.store import Stored, list_environments
+from stemsep_envs.environments.environment_store import Stored, list_environments
 from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host.paths import find_home
+from stemsep_envs.planning.served_models import served_models
+from stemsep_envs.separation.scratch import abandoned, clear_abandoned
 
 
 def environment_listing(registry_path: Path | None = None) -> EnvironmentListing:
@@ -36,7 +35,7 @@ def environment_listing(registry_path: Path | None = None) -> EnvironmentListing
         served = served_models(environments, registry_path)
     except StemsepEnvError:
         served = {}
-    found = collecting.survey_home(home, environments)
+    found = gc.survey_home(home, environments)
     digests = [item.digest for item in environments]
     taken = found.size(*digests)
     return EnvironmentListing(
@@ -44,7 +43,7 @@ def environment_listing(registry_path: Path | None = None) -> EnvironmentListing
         environments=tuple(_listed(item, found, served) for item in environments),
         environments_bytes=taken,
         cache=str(uv.cache_dir(home)),
-        cache_bytes=found.freeable([owner for owner in _owners(found) if owner.startswith(collecting.CACHE)]),
+        cache_bytes=found.freeable([owner for owner in _owners(found) if owner.startswith(gc.CACHE)]),
     )
 
 
@@ -62,11 +61,11 @@ def remove_environments(environments: Collection[Stored], *, on_event: OnEvent) 
         UsageError: The home cannot be written.
     """
     home = find_home()
-    before = collecting.survey_home(home, list_environments(home))
+    before = gc.survey_home(home, list_environments(home))
     for item in environments:
         on_event(Event(event="step", step="remove", message=f"removing {item.digest[:12]}"))
-        collecting.remove_environment(home, item.digest)
-    after = collecting.survey_home(home, list_environments(home))
+        gc.remove_environment(home, item.digest)
+    after = gc.survey_home(home, list_environments(home))
     return CollectionReport(
         dry_run=False,
         removed=tuple(RemovedItem(kind="environment", name=item.digest, why="asked for") for item in environments),
@@ -77,7 +76,7 @@ def remove_environments(environments: Collection[Stored], *, on_event: OnEvent) 
 
 
 def collect_environments(
-    rules: collecting.Rules, *, registry_path: Path | None, dry_run: bool, on_event: OnEvent
+    rules: gc.Rules, *, registry_path: Path | None, dry_run: bool, on_event: OnEvent
 ) -> CollectionReport:
     """Remove what the rules choose, and what nobody can use.
 
@@ -91,7 +90,7 @@ def collect_environments(
         on_event(Event(event="step", step="models", message="looking which environments the registry's models use"))
         served = served_models(list_environments(home), registry_path)
     on_event(Event(event="step", step="survey", message="looking what environments and the package cache take"))
-    found = collecting.collect(home, rules, served=served.keys(), dry_run=dry_run)
+    found = gc.collect(home, rules, served=served.keys(), dry_run=dry_run)
     scratch = abandoned(home) if dry_run else clear_abandoned(home)
     removed = [
         *(RemovedItem(kind="leftover", name=str(path), why="the session that made it was killed") for path in scratch),
@@ -115,7 +114,7 @@ def _owners(found: Survey) -> set[str]:
 
 def _listed(stored: Stored, found: Survey, served: Mapping[str, tuple[str, ...]]) -> ListedEnvironment:
     receipt = stored.receipt
-    used = collecting.used_at(stored, time.time())
+    used = gc.used_at(stored, time.time())
     return ListedEnvironment(
         digest=stored.digest,
         state="broken" if stored.problem else "whole",

@@ -6,15 +6,14 @@ import os
 from pathlib import Path
 
 from stemsep_envs.artifacts import blobs
-from stemsep_envs.artifacts.wanted import wanted_files, what_is_known
-from stemsep_envs.commands.convert import convert_checkpoint, is_pickle
-from stemsep_envs.commands.listening import OnEvent
-from stemsep_envs.commands.registry import catalogue_at
+from stemsep_envs.artifacts.model_files import wanted_files, what_is_known
 from stemsep_envs.documents.checkpoint import InspectedCheckpoint, InspectReport
-from stemsep_envs.documents.events import Event
+from stemsep_envs.documents.events import Event, OnEvent
 from stemsep_envs.errors import UsageError
 from stemsep_envs.host.files import sha256_of
 from stemsep_envs.host.paths import Home, find_home
+from stemsep_envs.provisioning.conversion import convert_checkpoint, is_pickle
+from stemsep_envs.registry.catalogue import catalogue_at
 
 
 def inspect_checkpoints(what: str, *, registry_path: Path | None, on_event: OnEvent) -> InspectReport:

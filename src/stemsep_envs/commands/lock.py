@@ -9,26 +9,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from stemsep_envs.commands.confinement import BuildConfinement
-from stemsep_envs.commands.lock_questions import (
-    Asked,
-    Question,
-    find_questions,
-    older_question,
-    refuse_unknown_minors,
-)
 from stemsep_envs.documents.lock import Lock
 from stemsep_envs.documents.lock_reports import LockAnswer, LockReport, LockState, PackageChange
 from stemsep_envs.documents.reports import Finding
 from stemsep_envs.environments.lock_files import FileState, file_state, package_changes, strangers
 from stemsep_envs.environments.locking import home_lock_path, write_if_changed
 from stemsep_envs.environments.pylock import export_pylock
-from stemsep_envs.environments.refusals import CODE
 from stemsep_envs.environments.reporting import Report
 from stemsep_envs.environments.resolving import resolve
+from stemsep_envs.environments.unsatisfiable_cache import CODE
 from stemsep_envs.errors import BuildError, MismatchError, Reason, StemsepEnvError, UsageError
 from stemsep_envs.host import files
 from stemsep_envs.host.paths import Home, data_dir, find_home
+from stemsep_envs.planning.lock_requests import (
+    Asked,
+    Question,
+    find_questions,
+    older_question,
+    refuse_unknown_minors,
+)
+from stemsep_envs.provisioning.build_confinement import BuildConfinement
 from stemsep_envs.registry.recipes import RECIPE_NAME
 
 Format = Literal["requirements", "pylock"]

@@ -9,26 +9,8 @@ from stemsep_envs.documents.registry_reports import ListedModel, RegistryListing
 from stemsep_envs.documents.reports import Finding
 from stemsep_envs.documents.terminal import escaped_in_json
 from stemsep_envs.errors import UsageError
-from stemsep_envs.host.paths import default_registry_path, find_home, is_shipped
-from stemsep_envs.registry.catalogue import Catalogue, open_catalogue
-
-
-def catalogue_at(path: Path | None) -> Catalogue:
-    """Open a registry file, or the one in use when ``path`` is None."""
-    home = find_home()
-    # A look at the registry is no reason to make a home.
-    cache_dir = home.cache_dir if home.root.is_dir() else None
-    return open_catalogue(path or default_registry_path(), cache_dir=cache_dir)
-
-
-def files_dir(path: Path | None) -> Path | None:
-    """Return the folder whose files a registry may name by their address alone, its own; None if it may name any.
-
-    A registry may come from anywhere, and what it names is copied to where a model's worker can read it. The one that
-    came with the program names what we chose.
-    """
-    registry = path or default_registry_path()
-    return None if is_shipped(registry) else registry.absolute().parent
+from stemsep_envs.host.paths import default_registry_path
+from stemsep_envs.registry.catalogue import catalogue_at
 
 
 def model_ids(path: Path | None) -> tuple[str, ...]:

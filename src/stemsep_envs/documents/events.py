@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from stemsep_envs.documents.base import Document
@@ -64,3 +65,11 @@ class Event(Document):
     level: str | None = None
     transfers: tuple[FileTransfer, ...] | None = None
     exit_code: int | None = None
+
+
+OnEvent = Callable[[Event], None]
+"""Told of each step, and of a worker's log and progress, as it comes."""
+
+
+def ignore_event(_: Event) -> None:
+    """Tell nobody."""

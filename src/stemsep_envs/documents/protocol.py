@@ -2,7 +2,7 @@
 
 The worker is untrusted, so everything it says is parsed here into bounded, frozen models before anyone looks at it, and
 rid of what could steer the terminal, or the log, that it ends up in. The
-other half, `worker/entry.py`, runs inside the environment and shares no code with this package.
+other half, `inside/entry.py`, runs inside the environment and shares no code with this package.
 
 Order of a session: ``initialize``, ``load``, ``separate`` any number of times, ``shutdown``. The worker sends
 ``progress`` and ``log`` notifications while a request runs; the host may send ``cancel``.

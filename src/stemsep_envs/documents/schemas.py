@@ -22,9 +22,9 @@ from stemsep_envs.documents.artifacts import (
 )
 from stemsep_envs.documents.checkpoint import CheckpointReport, InspectReport
 from stemsep_envs.documents.configuration import Configuration
-from stemsep_envs.documents.doctor import DoctorReport
-from stemsep_envs.documents.dry_run import DryRunReport
-from stemsep_envs.documents.ensure import EnsureReport
+from stemsep_envs.documents.doctor_report import DoctorReport
+from stemsep_envs.documents.dry_run_report import DryRunReport
+from stemsep_envs.documents.ensure_report import EnsureReport
 from stemsep_envs.documents.environment import Receipt
 from stemsep_envs.documents.environment_manifest import Manifest
 from stemsep_envs.documents.environment_reports import (

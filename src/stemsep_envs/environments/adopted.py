@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from stemsep_envs.documents.canonical import digest_of_bytes
 from stemsep_envs.documents.environment import Adopted, AdoptedPackage, Receipt
 from stemsep_envs.documents.lock import LockInputs
-from stemsep_envs.environments import store
+from stemsep_envs.environments import environment_store
 from stemsep_envs.errors import Reason, StemsepEnvError, UsageError
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.processes import Command, run
@@ -139,19 +139,19 @@ def find_adopted(
         digest = note_path(inputs, home).read_text("ascii").strip()
     except (OSError, UnicodeDecodeError):
         return None, ()
-    folder = store.environment_dir(home, digest)
+    folder = environment_store.environment_dir(home, digest)
     if not digest or not folder.is_dir():
         return None, ()  # it was removed
-    problem = store.problem_with(home, digest)
+    problem = environment_store.problem_with(home, digest)
     try:
-        receipt = store.read_any_receipt(home, digest)
+        receipt = environment_store.read_any_receipt(home, digest)
     except StemsepEnvError as error:
         return None, (_changed("it", digest, error.message),)
     if receipt.adopted is None:
         return None, ()
     if problem is None and receipt.inputs.engine != engine_digest:
         problem = "it was checked with another engine"
-    if problem is None and _touched_since(receipt.adopted, folder / store.RECEIPT):
+    if problem is None and _touched_since(receipt.adopted, folder / environment_store.RECEIPT):
         problem = "; ".join(changes_since(receipt.adopted)) or None
     if problem is not None:
         return None, (_changed(receipt.adopted.python, digest, problem),)

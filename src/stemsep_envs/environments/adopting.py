@@ -29,7 +29,7 @@ from stemsep_envs.documents.environment import (
 )
 from stemsep_envs.documents.lock import Lock, LockInputs
 from stemsep_envs.documents.requirements import Requirements
-from stemsep_envs.environments import sealing, store
+from stemsep_envs.environments import environment_store, sealing
 from stemsep_envs.environments.adopted import note_path, probe
 from stemsep_envs.environments.builders import with_pip
 from stemsep_envs.environments.confining import Confine
@@ -102,7 +102,7 @@ def adopt(adoption: Adoption, *, home: Home) -> Receipt:
         adopted=adopted.digest,
     )
     files.ensure_dir(home.environments_dir)
-    with locks.hold(store.hold_path(home, inputs.digest)):
+    with locks.hold(environment_store.hold_path(home, inputs.digest)):
         receipt = _publish(adoption, adopted, inputs, consistent=consistent, home=home)
     files.write_atomic(note_path(adoption.inputs, home), f"{inputs.digest}\n".encode())
     return receipt
@@ -112,7 +112,7 @@ def _publish(
     adoption: Adoption, adopted: Adopted, inputs: EnvironmentInputs, *, consistent: bool, home: Home
 ) -> Receipt:
     digest, began = inputs.digest, time.perf_counter()
-    staging = home.environments_dir / f"{store.BUILDING}{digest[:16]}-{secrets.token_hex(4)}"
+    staging = home.environments_dir / f"{environment_store.BUILDING}{digest[:16]}-{secrets.token_hex(4)}"
     files.ensure_dir(staging)
     try:
         with_pip.make_venv(adoption.interpreter.path, staging / "venv", home=home, what=adoption.title)
@@ -145,9 +145,9 @@ def _publish(
             created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             created_by=f"stemsep-envs {__version__}",
         )
-        files.write_atomic(staging / store.RECEIPT, receipt.model_dump_json(indent=1).encode() + b"\n")
-        store.remove(home, digest)
-        files.publish(staging, store.environment_dir(home, digest))
+        files.write_atomic(staging / environment_store.RECEIPT, receipt.model_dump_json(indent=1).encode() + b"\n")
+        environment_store.remove(home, digest)
+        files.publish(staging, environment_store.environment_dir(home, digest))
     finally:
         files.remove_tree(staging)
     return receipt
@@ -163,7 +163,7 @@ def _lead_to(adopted: Adopted, venv: Path) -> None:
 
 def _imported(adoption: Adoption, adopted: Adopted, staging: Path, scratch: Path) -> Mapping[str, float]:
     """Import the modules; return the seconds each took. No bytecode is left: what is adopted stays as it is."""
-    python = store.python_path(staging)
+    python = environment_store.python_path(staging)
     if adoption.confine is None:
         return import_all(python, adoption.health_imports, scratch, adoption.title, bytecode=False).imports
     readable = (staging, *parts_of(Path(adopted.prefix)), *map(Path, adopted.site_dirs))

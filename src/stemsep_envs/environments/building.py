@@ -26,7 +26,7 @@ from stemsep_envs.documents.environment import (
 )
 from stemsep_envs.documents.environment_manifest import Deviation
 from stemsep_envs.documents.lock import Lock
-from stemsep_envs.environments import linking, sealing, store, torch_index, uv, wheels
+from stemsep_envs.environments import environment_store, linking, sealing, torch_index, uv, wheels
 from stemsep_envs.environments.builders import TOOLS
 from stemsep_envs.environments.builders.installation import Installation
 from stemsep_envs.environments.confining import Confine
@@ -102,13 +102,13 @@ def build(job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, report:
     """
     digest = job.inputs.digest
     built = _built(job, home=home, offline=offline, watch=watch, report=report)
-    staging = home.environments_dir / f"{store.BUILDING}{digest[:16]}-{secrets.token_hex(4)}"
+    staging = home.environments_dir / f"{environment_store.BUILDING}{digest[:16]}-{secrets.token_hex(4)}"
     files.ensure_dir(staging)
     try:
         receipt = _fill(staging, job, built, home=home, offline=offline, watch=watch, report=report)
-        store.remove(home, digest)  # a broken one, which nobody can use
+        environment_store.remove(home, digest)  # a broken one, which nobody can use
         with watch.step("publish"):
-            files.publish(staging, store.environment_dir(home, digest))
+            files.publish(staging, environment_store.environment_dir(home, digest))
     except BuildError as error:
         error.command = _repeatable(job, built, watch.seconds, home=home, offline=offline)
         raise
@@ -123,8 +123,8 @@ def _built(job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, report
         return {}
     if job.confine is None:
         raise ValueError(f"{job.title} may be built from source only where a sandbox is given")
+    from stemsep_envs.environments.sources.build_environment import Workshop  # noqa: PLC0415
     from stemsep_envs.environments.sources.building import build_sources  # noqa: PLC0415 - most have nothing to build
-    from stemsep_envs.environments.sources.workshop import Workshop  # noqa: PLC0415
 
     with watch.step("build"):
         told = "; ".join(f"{name} from its source, if need be: {why}" for name, why in _from_source(job).items())
@@ -142,10 +142,12 @@ def _fill(
     staging: Path, job: BuildJob, built: _Built, *, home: Home, offline: bool, watch: Stopwatch, report: Report
 ) -> Receipt:
     """Build in the staging folder, to the receipt."""
-    files.write_atomic(staging / store.LOCK, job.lock.text().encode())
+    files.write_atomic(staging / environment_store.LOCK, job.lock.text().encode())
     tool = TOOLS[job.builder]
     link = linking.choose_for(job.builder, files.ensure_dir(uv.cache_dir(home)), staging)
-    installation = _installation(job, staging, staging / store.LOCK, link.mode, built, home=home, offline=offline)
+    installation = _installation(
+        job, staging, staging / environment_store.LOCK, link.mode, built, home=home, offline=offline
+    )
     with watch.step("create"):
         report("create", f"Python {job.interpreter.version}")
         tool.create(installation, home=home)
@@ -195,7 +197,7 @@ def _fill(
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         created_by=f"stemsep-envs {__version__}",
     )
-    files.write_atomic(staging / store.RECEIPT, receipt.model_dump_json(indent=1).encode() + b"\n")
+    files.write_atomic(staging / environment_store.RECEIPT, receipt.model_dump_json(indent=1).encode() + b"\n")
     return receipt
 
 
@@ -217,7 +219,7 @@ def _repeatable(job: BuildJob, built: _Built, steps: Collection[str], *, home: H
     installation = _installation(job, folder, job.lock_path, mode, built, home=home, offline=offline)
     commands = list(TOOLS[job.builder].commands(installation, home=home)[: 2 if "install" in steps else 1])
     if "check" in steps:
-        commands.append(import_command(store.python_path(folder), job.health_imports, folder))
+        commands.append(import_command(environment_store.python_path(folder), job.health_imports, folder))
     return " && ".join(command.shown() for command in commands)
 
 
@@ -256,7 +258,9 @@ def _refuse_other_interpreter(job: BuildJob, version: str) -> None:
 def _installed(environment: Path, job: BuildJob) -> tuple[Package, ...]:
     """Return the distributions that are there, and refuse when they are not those of the lock."""
     found = set()
-    for entry in (path for folder in store.site_packages(environment) for path in folder.glob("*.dist-info")):
+    for entry in (
+        path for folder in environment_store.site_packages(environment) for path in folder.glob("*.dist-info")
+    ):
         name, _, version = entry.name.removesuffix(".dist-info").partition("-")
         found.add((str(canonicalize_name(name)), Version(version)))
     locked = {(pin.name, Version(pin.version)) for pin in job.lock.pins}

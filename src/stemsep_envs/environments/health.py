@@ -17,7 +17,7 @@ from pydantic import Field
 
 from stemsep_envs.documents.base import Document, parse_json
 from stemsep_envs.documents.environment import HealthReport
-from stemsep_envs.environments import store
+from stemsep_envs.environments import environment_store
 from stemsep_envs.environments.bytecode import take_bytecode
 from stemsep_envs.environments.confining import Confine
 from stemsep_envs.errors import BuildError, InvalidDocumentError
@@ -106,7 +106,7 @@ def check_health(
     Raises:
         BuildError: A module does not import, or distributions contradict each other.
     """
-    python = store.python_path(environment)
+    python = environment_store.python_path(environment)
     with scratch_dir(environment, "health-") as scratch:
         if confine is None:
             answer = import_all(python, imports, scratch, what)
@@ -123,7 +123,7 @@ def _refuse_contradictions(environment: Path, interpreter: Interpreter, what: st
     from stemsep_envs.environments.consistency import contradictions, installed_in  # noqa: PLC0415 - only builds ask
 
     found = contradictions(
-        installed_in(store.site_packages(environment)),
+        installed_in(environment_store.site_packages(environment)),
         implementation=interpreter.implementation,
         python=interpreter.version,
         excluded=excluded,
@@ -143,7 +143,7 @@ def _import_beside(
     """Import modules confined, and take the bytecode that they leave beside."""
     compiled = scratch / "bytecode"
     beside = (str(environment), str(compiled))
-    python = store.python_path(environment)
+    python = environment_store.python_path(environment)
     answer = import_confined(python, imports, scratch, what, confine, readable=(environment,), beside=beside)
     with files.explained(environment):
         take_bytecode(compiled, environment / "venv")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import get_args
 
 from stemsep_envs.documents.environment import BuilderName, LinkMode, Receipt, Size
-from stemsep_envs.environments import store
+from stemsep_envs.environments import environment_store
 from stemsep_envs.environments.fingerprints import list_files
 from stemsep_envs.errors import UsageError
 from stemsep_envs.host import files
@@ -83,18 +83,18 @@ def make_private(home: Home, digest: str) -> bool:
         LimitError: No space.
         StemsepEnvError: There is no such environment.
     """
-    receipt = store.read_receipt(home, digest)
+    receipt = environment_store.read_receipt(home, digest)
     if receipt.builder.link_mode != "hardlink":
         return False
-    folder = store.environment_dir(home, digest)
-    aside = home.environments_dir / f"{store.COPYING}{digest[:16]}-{secrets.token_hex(4)}"
+    folder = environment_store.environment_dir(home, digest)
+    aside = home.environments_dir / f"{environment_store.COPYING}{digest[:16]}-{secrets.token_hex(4)}"
     try:
         for number, path in enumerate(_linked(folder)):
             _replace_by_copy(path, aside / str(number))
     finally:
         files.remove_tree(aside)
     private = _private_receipt(receipt)
-    files.write_atomic(folder / store.RECEIPT, private.model_dump_json(indent=1).encode() + b"\n")
+    files.write_atomic(folder / environment_store.RECEIPT, private.model_dump_json(indent=1).encode() + b"\n")
     return True
 
 

@@ -14,9 +14,9 @@ from stemsep_envs.documents.lock import Lock, LockInputs, inputs_digest_of, pars
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments.confining import Confine
-from stemsep_envs.environments.refusals import recall
 from stemsep_envs.environments.reporting import Report
 from stemsep_envs.environments.targets import family_of
+from stemsep_envs.environments.unsatisfiable_cache import recall
 from stemsep_envs.host import files, locks
 from stemsep_envs.host.paths import Home
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from stemsep_envs.documents.lock import parse_lock
-from stemsep_envs.environments import store, uv
-from stemsep_envs.environments.sources.places import kept_by_distribution
+from stemsep_envs.environments import environment_store, uv
+from stemsep_envs.environments.sources.source_cache import kept_by_distribution
 from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host import files
 from stemsep_envs.host.paths import Home
@@ -48,7 +48,7 @@ def folders_by_distribution(home: Home) -> dict[str, list[Path]]:
     return found
 
 
-def unneeded(home: Home, environments: Collection[store.Stored]) -> tuple[str, ...]:
+def unneeded(home: Home, environments: Collection[environment_store.Stored]) -> tuple[str, ...]:
     """Return the distributions in this home's own cache that none of these environments has and no build wants."""
     needed = {package.name for stored in environments if stored.receipt for package in stored.receipt.packages}
     needed |= set(_being_built(home))
@@ -80,8 +80,8 @@ def _call(home: Home, arguments: tuple[str, ...]) -> None:
 
 
 def _being_built(home: Home) -> Iterator[str]:
-    for staging in home.environments_dir.glob(f"{store.BUILDING}*"):
-        path = staging / store.LOCK
+    for staging in home.environments_dir.glob(f"{environment_store.BUILDING}*"):
+        path = staging / environment_store.LOCK
         try:
             yield from (pin.name for pin in parse_lock(path.read_bytes(), origin=str(path)).pins)
         except (OSError, StemsepEnvError) as error:

@@ -14,7 +14,7 @@ from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock, Pylock
 
 from stemsep_envs.documents.lock import Lock, LockInputs
 from stemsep_envs.environments import torch_index, uv
-from stemsep_envs.environments.asking import RESOLVE_ENV, declaring_project, target_arguments, wheels_only
+from stemsep_envs.environments.uv_options import RESOLVE_ENV, declaring_project, target_arguments, wheels_only
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host import files
 from stemsep_envs.host.paths import Home

@@ -10,7 +10,7 @@ from pathlib import Path
 from stemsep_envs.documents.environment import Receipt
 from stemsep_envs.documents.environment_manifest import Deviation
 from stemsep_envs.documents.lock import parse_lock
-from stemsep_envs.environments import store, uv
+from stemsep_envs.environments import environment_store, uv
 from stemsep_envs.environments.building import BuildJob, Stopwatch, build
 from stemsep_envs.environments.confining import Confine
 from stemsep_envs.environments.reporting import Report
@@ -89,20 +89,20 @@ def repair(home: Home, digest: str, *, offline: bool, report: Report, confine: C
     watch = Stopwatch()
     with ExitStack() as held:
         lock = locks.hold(
-            store.hold_path(home, digest),
+            environment_store.hold_path(home, digest),
             on_wait=lambda: report("wait", "another process is building, removing or starting to use this environment"),
         )
         held.enter_context(lock)
-        store.refuse_if_used(home, digest)
+        environment_store.refuse_if_used(home, digest)
         try:
             job = replace(_job_of(home, digest), confine=confine)
         except StemsepEnvError as error:
             if isinstance(error, BuildError):
                 raise
-            store.remove(home, digest)
+            environment_store.remove(home, digest)
             return Repaired(None, error.message)
         receipt = build_clean(job, home=home, offline=offline, watch=watch, report=report)
-    store.clear_leftovers(home)
+    environment_store.clear_leftovers(home)
     return Repaired(receipt)
 
 
@@ -113,11 +113,11 @@ def _job_of(home: Home, digest: str) -> BuildJob:
         BuildError: Its interpreter is gone.
         StemsepEnvError: Its receipt or lock cannot be read.
     """
-    folder = store.environment_dir(home, digest)
-    receipt = store.read_any_receipt(home, digest)
+    folder = environment_store.environment_dir(home, digest)
+    receipt = environment_store.read_any_receipt(home, digest)
     if receipt.adopted is not None or receipt.builder.name == "adopted":
         raise StemsepEnvError("it was adopted, not built: `stemsep-env env adopt` again")
-    lock_path = folder / store.LOCK
+    lock_path = folder / environment_store.LOCK
     try:
         lock = parse_lock(lock_path.read_bytes(), origin=str(lock_path))
     except OSError as error:

@@ -13,22 +13,22 @@ from pathlib import Path
 from stemsep_envs.documents.lock import Lock, LockInputs, Pin, parse_body
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Target
-from stemsep_envs.environments import refusals, torch_index, uv
-from stemsep_envs.environments.asking import (
+from stemsep_envs.environments import torch_index, unsatisfiable_cache, uv
+from stemsep_envs.environments.confining import Confine
+from stemsep_envs.environments.explaining import is_unsatisfiable, unsatisfiable
+from stemsep_envs.environments.reporting import Report, silent
+from stemsep_envs.environments.sources.build_environment import Workshop
+from stemsep_envs.environments.sources.fetching import fetch_sdist
+from stemsep_envs.environments.sources.finding import find_sdist
+from stemsep_envs.environments.sources.sdist_metadata import declared_by
+from stemsep_envs.environments.torch_builds import find_builds
+from stemsep_envs.environments.uv_options import (
     RESOLVE_ENV,
     Declared,
     declaring_project,
     target_arguments,
     wheels_only,
 )
-from stemsep_envs.environments.confining import Confine
-from stemsep_envs.environments.explaining import is_unsatisfiable, unsatisfiable
-from stemsep_envs.environments.reporting import Report, silent
-from stemsep_envs.environments.sources.declaring import declared_by
-from stemsep_envs.environments.sources.fetching import fetch_sdist
-from stemsep_envs.environments.sources.finding import find_sdist
-from stemsep_envs.environments.sources.workshop import Workshop
-from stemsep_envs.environments.torch_builds import find_builds
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host import files
 from stemsep_envs.host.interpreters import find_interpreters, interpreter_at
@@ -100,9 +100,9 @@ def resolve(  # noqa: PLR0913 - the whole question, once
             if not is_unsatisfiable(error.output):
                 raise
             refused = unsatisfiable(error, asked, inputs, what=title)
-            refusals.remember(inputs, refused, home=home)
+            unsatisfiable_cache.remember(inputs, refused, home=home)
             raise refused from None
-    refusals.forget(inputs, home=home)
+    unsatisfiable_cache.forget(inputs, home=home)
     return lock
 
 

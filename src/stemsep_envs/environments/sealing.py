@@ -19,9 +19,9 @@ from pathlib import Path
 from stemsep_envs.documents.canonical import digest_of_bytes
 from stemsep_envs.documents.environment import Size
 from stemsep_envs.documents.environment_manifest import Deviation, Manifest, SealedFile, SealedLink
+from stemsep_envs.environments.environment_store import MANIFEST, RECEIPT
 from stemsep_envs.environments.fingerprints import Hashed, Listed, hash_file, hash_files, list_files, stamp_of
-from stemsep_envs.environments.records import Claim, claims_of, find_records, is_signature
-from stemsep_envs.environments.store import MANIFEST, RECEIPT
+from stemsep_envs.environments.wheel_records import Claim, claims_of, find_records, is_signature
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host import files
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from stemsep_envs.documents.lock import LockInputs
 from stemsep_envs.documents.target import Platform
 from stemsep_envs.environments import uv
-from stemsep_envs.environments.asking import Declared, declaring_lines
 from stemsep_envs.environments.torch_index import FAMILY, Place
+from stemsep_envs.environments.uv_options import Declared, declaring_lines
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host import files
 from stemsep_envs.host.paths import Home

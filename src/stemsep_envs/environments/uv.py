@@ -15,9 +15,9 @@ from pathlib import Path
 
 from stemsep_envs.errors import BlockedError, BuildError, MismatchError, Reason, StemsepEnvError
 from stemsep_envs.host.files import ensure_dir
-from stemsep_envs.host.hiding import hide_secrets
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.processes import Command, Completed, run, words_for_status
+from stemsep_envs.host.redaction import hide_secrets
 
 _OUTPUT_CHARACTERS = 6000
 _PASSED = frozenset(

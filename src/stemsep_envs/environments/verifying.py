@@ -19,16 +19,16 @@ from stemsep_envs.documents.canonical import digest_of_bytes
 from stemsep_envs.documents.environment import Receipt
 from stemsep_envs.documents.environment_manifest import Manifest
 from stemsep_envs.documents.environment_reports import Difference
-from stemsep_envs.environments import store
+from stemsep_envs.environments import environment_store
 from stemsep_envs.environments.adopted import changes_since
 from stemsep_envs.environments.fingerprints import Hashed, Listed, hash_files, list_files
-from stemsep_envs.environments.records import Claim, claims_of, find_records
 from stemsep_envs.environments.sealing import vouched
+from stemsep_envs.environments.wheel_records import Claim, claims_of, find_records
 from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host import files
 from stemsep_envs.host.paths import Home
 
-_OURS = frozenset({store.RECEIPT, store.MANIFEST, store.DAMAGED})
+_OURS = frozenset({environment_store.RECEIPT, environment_store.MANIFEST, environment_store.DAMAGED})
 _HARMFUL_GAINS = stat.S_ISUID | stat.S_ISGID | stat.S_IWGRP | stat.S_IWOTH
 _HARMFUL_LOSSES = stat.S_IRUSR | stat.S_IXUSR
 
@@ -71,8 +71,8 @@ def verify(home: Home, digest: str, *, quick: bool = False, on_bytes: Callable[[
         on_bytes: Told of each part that was hashed, from other threads.
     """
     began = time.perf_counter()
-    with store.kept(home, digest):
-        folder = store.environment_dir(home, digest)
+    with environment_store.kept(home, digest):
+        folder = environment_store.environment_dir(home, digest)
         hashed = [0]
 
         def count(size: int) -> None:
@@ -99,7 +99,11 @@ class _UnreadableError(Exception):
 
 def _note(folder: Path, *, damaged: bool) -> None:
     """Take the receipt from a damaged environment, or give it back to one that is whole again."""
-    now, then = (store.RECEIPT, store.DAMAGED) if damaged else (store.DAMAGED, store.RECEIPT)
+    now, then = (
+        (environment_store.RECEIPT, environment_store.DAMAGED)
+        if damaged
+        else (environment_store.DAMAGED, environment_store.RECEIPT)
+    )
     if (folder / now).is_file() and (damaged or not (folder / then).exists()) and os.access(folder, os.W_OK):
         files.publish(folder / now, folder / then)
 
@@ -109,9 +113,11 @@ def _differences(
 ) -> Iterator[Difference]:
     receipt = _receipt(home, digest)
     manifest = _manifest(listed.root, receipt)
-    problem = store.problem_with(home, digest)
-    if problem is not None and store.RECEIPT in listed.entries:  # a receipt that can be read: it is the interpreter
-        yield _difference(store.python_path(Path()).as_posix(), "changed", problem)
+    problem = environment_store.problem_with(home, digest)
+    if (
+        problem is not None and environment_store.RECEIPT in listed.entries
+    ):  # a receipt that can be read: it is the interpreter
+        yield _difference(environment_store.python_path(Path()).as_posix(), "changed", problem)
     if receipt.adopted is not None:
         for words in changes_since(receipt.adopted):
             yield _difference(receipt.adopted.prefix, "changed", words)
@@ -133,34 +139,34 @@ def _differences(
 
 
 def _receipt(home: Home, digest: str) -> Receipt:
-    folder = store.environment_dir(home, digest)
+    folder = environment_store.environment_dir(home, digest)
     if not folder.is_dir():
         raise _UnreadableError(".", "missing", "there is no such environment")
-    if not (folder / store.RECEIPT).exists() and not (folder / store.DAMAGED).exists():
-        raise _UnreadableError(store.RECEIPT, "missing", "without it nothing says what was built")
+    if not (folder / environment_store.RECEIPT).exists() and not (folder / environment_store.DAMAGED).exists():
+        raise _UnreadableError(environment_store.RECEIPT, "missing", "without it nothing says what was built")
     try:
-        receipt = store.read_any_receipt(home, digest)
+        receipt = environment_store.read_any_receipt(home, digest)
     except (StemsepEnvError, OSError) as error:
-        raise _UnreadableError(store.RECEIPT, "changed", f"it cannot be read: {error}") from None
+        raise _UnreadableError(environment_store.RECEIPT, "changed", f"it cannot be read: {error}") from None
     if receipt.digest != digest:
-        raise _UnreadableError(store.RECEIPT, "changed", "it is of another environment")
+        raise _UnreadableError(environment_store.RECEIPT, "changed", "it is of another environment")
     return receipt
 
 
 def _manifest(folder: Path, receipt: Receipt) -> Manifest:
-    path = folder / store.MANIFEST
+    path = folder / environment_store.MANIFEST
     if receipt.manifest is None:
-        raise _UnreadableError(store.MANIFEST, "missing", "it was built by a version that made none")
+        raise _UnreadableError(environment_store.MANIFEST, "missing", "it was built by a version that made none")
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise _UnreadableError(store.MANIFEST, "missing", f"it cannot be read: {error.strerror}") from None
+        raise _UnreadableError(environment_store.MANIFEST, "missing", f"it cannot be read: {error.strerror}") from None
     if digest_of_bytes(data) != receipt.manifest:
-        raise _UnreadableError(store.MANIFEST, "changed", "it is not the one that the receipt names")
+        raise _UnreadableError(environment_store.MANIFEST, "changed", "it is not the one that the receipt names")
     try:
         return parse_json(data, Manifest, origin=str(path))
     except StemsepEnvError as error:
-        raise _UnreadableError(store.MANIFEST, "changed", f"it cannot be read: {error}") from None
+        raise _UnreadableError(environment_store.MANIFEST, "changed", f"it cannot be read: {error}") from None
 
 
 def _expected(listed: Listed, manifest: Manifest) -> tuple[dict[str, _Expected], frozenset[str]]:
@@ -259,7 +265,7 @@ def _suspects(listed: Listed, paths: Iterable[str], resized: set[str]) -> list[s
 
 def _sealed_at_ns(listed: Listed) -> int:
     """Return when the environment was sealed: everything in it is older than its manifest."""
-    return listed.entries[store.MANIFEST].st_mtime_ns
+    return listed.entries[environment_store.MANIFEST].st_mtime_ns
 
 
 def _is_expected(root: Path, path: str, hashed: Hashed, expected: _Expected) -> bool:

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stemsep_envs.errors import LimitError
+from stemsep_envs.host.content_encoding import Plain, Unpacked
 from stemsep_envs.host.files import ensure_dir, explained
-from stemsep_envs.host.inflating import Plain, Unpacked
-from stemsep_envs.host.parts import PartState, begun, discard, make_sure, note
+from stemsep_envs.host.partial_download import PartState, begun, discard, make_sure, note
 from stemsep_envs.host.transfers import Patience, Transfer
 from stemsep_envs.host.web import Reply, WebError, WebRequest, opened
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stemsep_envs.errors import LimitError, StemsepEnvError, UsageError
-from stemsep_envs.host.trees import remove_file, remove_tree
+from stemsep_envs.host.tree_removal import remove_file, remove_tree
 
 __all__ = [
     "blocks_of",

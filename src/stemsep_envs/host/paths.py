@@ -82,14 +82,19 @@ def _expanded(named: str) -> Path:
     return Path(os.path.expanduser(named))  # noqa: PTH111
 
 
+PACKAGE_DIR = Path(__file__).resolve().parents[1]
+
+INSIDE_DIR = PACKAGE_DIR / "inside"
+"""What runs inside environments. The host never imports it: it is started by its path, and digested as files."""
+
+
 def data_dir(name: str) -> Path:
     """Return a data folder of the package (``registry``, ``runtimes``, ``schemas``, ``images``).
 
     In a wheel they ride inside the package; in a checkout they lie at its root.
     """
-    package = Path(__file__).resolve().parents[1]
-    packaged = package / "_data" / name
-    return packaged if packaged.is_dir() else package.parents[1] / name
+    packaged = PACKAGE_DIR / "_data" / name
+    return packaged if packaged.is_dir() else PACKAGE_DIR.parents[1] / name
 
 
 def default_registry_path() -> Path:

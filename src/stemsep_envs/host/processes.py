@@ -22,9 +22,9 @@ from pathlib import Path
 from types import FrameType
 
 from stemsep_envs.errors import LimitError, StemsepEnvError
-from stemsep_envs.host.family import hold_descendants
-from stemsep_envs.host.hiding import hide_secrets
 from stemsep_envs.host.pipes import Reader, Sink, Stop, Writer
+from stemsep_envs.host.process_tree import hold_descendants
+from stemsep_envs.host.redaction import hide_secrets
 from stemsep_envs.host.signals import ENDING_SIGNALS
 
 _KEEP_BYTES = 1 << 20

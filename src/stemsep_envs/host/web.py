@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from stemsep_envs._version import __version__
-from stemsep_envs.host.hiding import hide_secrets
+from stemsep_envs.host.redaction import hide_secrets
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager

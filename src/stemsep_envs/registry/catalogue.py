@@ -14,6 +14,7 @@ from pathlib import Path
 from stemsep_envs.documents.registry import ModelEntry, parse_entry
 from stemsep_envs.errors import InvalidDocumentError, Problem, StemsepEnvError, UsageError
 from stemsep_envs.host.files import write_atomic
+from stemsep_envs.host.paths import default_registry_path, find_home, is_shipped
 from stemsep_envs.registry.outline import (
     ModelSummary,
     Outline,
@@ -186,3 +187,21 @@ def _reading(path: Path) -> Iterator[None]:
     except OSError as error:
         words = error.strerror or str(error)
         raise UsageError(f"cannot read the registry {path}: {words}", code="registry_unreadable") from error
+
+
+def catalogue_at(path: Path | None) -> Catalogue:
+    """Open a registry file, or the one in use when ``path`` is None."""
+    home = find_home()
+    # A look at the registry is no reason to make a home.
+    cache_dir = home.cache_dir if home.root.is_dir() else None
+    return open_catalogue(path or default_registry_path(), cache_dir=cache_dir)
+
+
+def files_dir(path: Path | None) -> Path | None:
+    """Return the folder whose files a registry may name by their address alone, its own; None if it may name any.
+
+    A registry may come from anywhere, and what it names is copied to where a model's worker can read it. The one that
+    came with the program names what we chose.
+    """
+    registry = path or default_registry_path()
+    return None if is_shipped(registry) else registry.absolute().parent

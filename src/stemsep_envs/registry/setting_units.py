@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from stemsep_envs.documents.overlap import convert, samples_of, seconds_of, unit_of
 from stemsep_envs.documents.runtime import (
     OverlapDeclaration,
     RuntimeRecipe,
@@ -15,6 +14,7 @@ from stemsep_envs.documents.runtime import (
     SettingDeclaration,
     SettingValue,
 )
+from stemsep_envs.registry.overlap import convert, samples_of, seconds_of, unit_of
 
 WishUnit = Literal["as stated", "ratio", "samples", "seconds", "own"]
 

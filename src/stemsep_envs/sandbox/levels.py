@@ -90,6 +90,16 @@ def candidates(requested: LevelName | None) -> tuple[LevelName, ...]:
     return tuple(name for name in LEVEL_ORDER if name in _MAKERS and (name != "container" or requested == "container"))
 
 
+def quick_level(cache_dir: Path) -> Level:
+    """Return the strongest level that starts quickly and is to be had here, if only the lowest.
+
+    Args:
+        cache_dir: Where measurements are kept.
+    """
+    choice = choose("hygiene", None, None, measured(candidates(None), cache_dir))
+    return level_named(choice.level or "hygiene")
+
+
 def choose(
     required: LevelName,
     requested: LevelName | None,

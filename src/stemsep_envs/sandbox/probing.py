@@ -16,12 +16,13 @@ from typing import Any
 
 from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host.files import ensure_dir, scratch_dir, sweep_scratch, write_atomic
+from stemsep_envs.host.paths import INSIDE_DIR
 from stemsep_envs.host.processes import Child, Command, Completed, run, start
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.policy import Axis, AxisState, Level, Limits, Measurement, Policy
 from stemsep_envs.sandbox.system import interpreter_dirs
 
-_PROBE_PATH = Path(__file__).with_name("probe.py")
+_PROBE_PATH = INSIDE_DIR / "probe.py"
 """Run as a program; never imported here."""
 
 _PROBE_SECONDS = 20.0

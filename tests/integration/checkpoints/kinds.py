@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-WORKER = pathlib.Path(__file__).resolve().parents[3] / "src" / "stemsep_envs" / "worker"
+PACKAGE = pathlib.Path(__file__).resolve().parents[3] / "src" / "stemsep_envs"
 
 # Classes of an engine that is not there when its checkpoint is read.
 engine = types.ModuleType("engine")
@@ -210,7 +210,7 @@ class Comparison:
 
 
 def compare(folder):
-    sys.path.insert(0, str(WORKER))
+    sys.path.append(str(PACKAGE))
     import pickle
 
     from inside.checkpoints import reading

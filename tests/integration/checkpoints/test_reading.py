@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 
 PRELUDE = f"""
 import sys
-sys.path.insert(0, {str(CHECKOUT / "src" / "stemsep_envs" / "worker")!r})
+sys.path.append({str(CHECKOUT / "src" / "stemsep_envs")!r})
 import torch
 from inside.adapters import Context
 from inside.checkpoints.inert import Inert

@@ -13,7 +13,7 @@ import pytest
 from stemsep_envs.artifacts.safetensors import check_converted
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-CONVERTER = CHECKOUT / "src" / "stemsep_envs" / "worker" / "convert.py"
+CONVERTER = CHECKOUT / "src" / "stemsep_envs" / "inside" / "convert.py"
 KINDS = Path(__file__).with_name("kinds.py")
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.programs.file_server import FileServer, running
 
 from stemsep_envs.artifacts.fetching import Fetched, fetch_all
-from stemsep_envs.artifacts.wanted import ToFetch, Wanted
+from stemsep_envs.artifacts.model_files import ToFetch, Wanted
 from stemsep_envs.documents.addresses import parse_address
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.transfers import Patience, Transfer

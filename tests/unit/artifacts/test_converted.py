@@ -22,7 +22,7 @@ from stemsep_envs.artifacts.converted import converted_dir, ensure_converted, fi
 from stemsep_envs.artifacts.safetensors import BrokenOutputError, check_converted
 from stemsep_envs.errors import MismatchError, ModelError
 from stemsep_envs.host.paths import Home
-from stemsep_envs.worker.inside.checkpoints import converting, reading, storing, table, tree
+from stemsep_envs.inside.checkpoints import converting, reading, storing, table, tree
 
 SHA256 = "ab" * 32
 Header = dict[str, Any]

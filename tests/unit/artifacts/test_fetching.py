@@ -27,7 +27,7 @@ from tests.unit.artifacts.conftest import BRISK, Fetch, want
 from stemsep_envs.artifacts import adding, blobs, fetching, index
 from stemsep_envs.artifacts.adding import add_file
 from stemsep_envs.artifacts.fetching import held, lock_name, part_path
-from stemsep_envs.artifacts.wanted import what_is_known
+from stemsep_envs.artifacts.model_files import what_is_known
 from stemsep_envs.errors import BuildError, LimitError, MismatchError, UsageError
 from stemsep_envs.host.paths import Home
 
@@ -268,7 +268,7 @@ import sys
 from pathlib import Path
 from tests.unit.artifacts.conftest import want
 from stemsep_envs.artifacts.fetching import fetch_all
-from stemsep_envs.artifacts.wanted import ToFetch
+from stemsep_envs.artifacts.model_files import ToFetch
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.transfers import Patience
 wanted = want(sys.argv[2], sha256=sys.argv[3] or None)

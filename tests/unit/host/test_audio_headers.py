@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from stemsep_envs.commands.output_bound import track_bound
 from stemsep_envs.host import audio_headers
 from stemsep_envs.host.audio_headers import AudioHeader, read_header
+from stemsep_envs.separation.output_limits import track_bound
 
 
 def aiff(path: Path, rate: bytes, *, channels: int = 2, frames: int = 0xFFFFFFFF) -> Path:

@@ -22,7 +22,7 @@ import pytest
 from tests.unprivileged import unprivileged
 
 from stemsep_envs.errors import LimitError, UsageError
-from stemsep_envs.host import files, trees
+from stemsep_envs.host import files, tree_removal
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -540,7 +540,7 @@ def test_a_link_put_in_a_folders_place_meanwhile_leads_nowhere(
     for folder, mode in ((outside, 0o500), (tree / "locked", 0)):
         folder.chmod(mode)
     if found_by == "name":
-        monkeypatch.setattr(trees, "_OF_DESCRIPTORS", tmp_path / "no-such-folder")
+        monkeypatch.setattr(tree_removal, "_OF_DESCRIPTORS", tmp_path / "no-such-folder")
     real = os.chmod
 
     def exchange_first(name: str, mode: int, **where: Any) -> None:
@@ -561,7 +561,7 @@ def test_a_link_put_in_a_folders_place_meanwhile_leads_nowhere(
 def test_a_tree_that_is_dug_deeper_meanwhile_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tree = tmp_path / "tree"
     (tree / "a").mkdir(parents=True)
-    monkeypatch.setattr(trees, "_MOST_FOLDERS", 50)
+    monkeypatch.setattr(tree_removal, "_MOST_FOLDERS", 50)
     real = os.rename
 
     def dig_first(old: str, new: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
@@ -580,7 +580,7 @@ def test_a_tree_that_is_dug_deeper_meanwhile_has_an_end(tmp_path: Path, monkeypa
 
 
 def test_a_folder_is_emptied_though_it_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trees, "_MOST_NAMES", 3)
+    monkeypatch.setattr(tree_removal, "_MOST_NAMES", 3)
     for number in range(40):
         (tmp_path / "tree" / "inner" / str(number)).mkdir(parents=True)
         (tmp_path / "tree" / f"file-{number}").touch()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stemsep_envs.documents.protocol import LoadedModel, LoadParams, OutputRequest, SeparateParams
 from stemsep_envs.host.processes import Command
-from stemsep_envs.worker.session import Deadlines, WorkerSession
+from stemsep_envs.worker.connection import Deadlines, WorkerSession
 
 WORKER = Path(__file__).resolve().parents[2] / "programs" / "worker.py"
 

@@ -15,14 +15,14 @@ from pathlib import Path
 from packaging.version import Version
 
 from stemsep_envs.documents.lock import Lock, Pin
-from stemsep_envs.environments import store, torch_index
+from stemsep_envs.environments import environment_store, torch_index
 from stemsep_envs.environments.builders.installation import Installation
-from stemsep_envs.environments.builders.moving import make_movable, make_scripts_movable
+from stemsep_envs.environments.builders.relocatable import make_movable, make_scripts_movable
 from stemsep_envs.errors import BuildError, MismatchError, StemsepEnvError
 from stemsep_envs.host import files
-from stemsep_envs.host.hiding import hide_secrets
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.processes import Command, Completed, run, words_for_status
+from stemsep_envs.host.redaction import hide_secrets
 
 _CREATE_SECONDS = 120.0
 _INSTALL_SECONDS = 7200.0
@@ -155,7 +155,7 @@ def _create_command(interpreter: Path, venv: Path, home: Home) -> Command:
 def _install_command(job: Installation, pip: tuple[str, ...], home: Home) -> Command:
     return _command(
         (
-            *_install_options(job, pip, store.python_path(job.folder)),
+            *_install_options(job, pip, environment_store.python_path(job.folder)),
             *("--quiet", "--no-compile", "--no-warn-script-location"),
             *("--requirement", str(job.lock_path)),
         ),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stemsep_envs.documents.canonical import digest_of_bytes
 from stemsep_envs.documents.lock import Lock, Pin
-from stemsep_envs.environments import store, torch_index, uv
+from stemsep_envs.environments import environment_store, torch_index, uv
 from stemsep_envs.environments.builders.installation import Installation
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host import files
@@ -126,7 +126,7 @@ def _install_arguments(job: Installation, home: Home) -> tuple[str, ...]:
     constraints = ("--constraints", str(_kept_constraints(unlabelled, home))) if unlabelled else ()
     return (
         *("pip", "sync", "--quiet", "--require-hashes", "--link-mode", job.link_mode),
-        *("--python", str(store.python_path(job.folder))),
+        *("--python", str(environment_store.python_path(job.folder))),
         *("--only-binary", ":all:"),
         *_folders(job),
         *(place if "--index-strategy" in place else (*place, *any_index)),

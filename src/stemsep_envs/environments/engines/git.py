@@ -16,8 +16,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stemsep_envs.errors import BlockedError, BuildError, LimitError, Reason, StemsepEnvError
-from stemsep_envs.host.hiding import hide_secrets
 from stemsep_envs.host.processes import Command, Completed, run, words_for_status
+from stemsep_envs.host.redaction import hide_secrets
 
 _FETCH_SECONDS = 3600.0
 _LOCAL_SECONDS = 600.0

@@ -10,14 +10,19 @@ from pathlib import Path
 from pydantic import Field
 
 from stemsep_envs.documents.base import Document, parse_json
-from stemsep_envs.environments.sources import inside
-from stemsep_envs.environments.sources.declared import CODE, BuildSystem, build_system, read_requirements
-from stemsep_envs.environments.sources.workshop import BuildEnvironment, Workshop, build_environ, make_environment
+from stemsep_envs.environments.sources.build_environment import (
+    BuildEnvironment,
+    Workshop,
+    build_environ,
+    make_environment,
+)
+from stemsep_envs.environments.sources.sdist_declarations import CODE, BuildSystem, build_system, read_requirements
 from stemsep_envs.errors import BuildError, InvalidDocumentError
 from stemsep_envs.host import files
+from stemsep_envs.host.paths import INSIDE_DIR
 from stemsep_envs.host.processes import run, words_for_status
 
-_PROGRAM = Path(inside.__file__)
+_PROGRAM = INSIDE_DIR / "build_backend.py"
 _UNPACK_SECONDS = 600.0
 _BUILD_SECONDS = 7200.0
 _OUTPUT_CHARACTERS = 6000

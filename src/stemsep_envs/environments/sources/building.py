@@ -19,11 +19,11 @@ from stemsep_envs.documents.canonical import digest_of
 from stemsep_envs.documents.environment import SourceBuild
 from stemsep_envs.documents.lock import Lock, Pin
 from stemsep_envs.environments.sources import backend
-from stemsep_envs.environments.sources.declared import CODE
+from stemsep_envs.environments.sources.build_environment import Workshop
 from stemsep_envs.environments.sources.fetching import fetch_sdist
 from stemsep_envs.environments.sources.finding import find_sdist, has_wheel
-from stemsep_envs.environments.sources.places import built_dir, scratch_of
-from stemsep_envs.environments.sources.workshop import Workshop
+from stemsep_envs.environments.sources.sdist_declarations import CODE
+from stemsep_envs.environments.sources.source_cache import built_dir, scratch_of
 from stemsep_envs.errors import BuildError, StemsepEnvError
 from stemsep_envs.host import files, locks
 from stemsep_envs.host.machine import this_machine

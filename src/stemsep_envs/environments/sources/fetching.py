@@ -9,14 +9,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stemsep_envs.environments.sources.finding import Sdist
-from stemsep_envs.environments.sources.places import sources_dir
+from stemsep_envs.environments.sources.source_cache import sources_dir
 from stemsep_envs.errors import BuildError, LimitError, MismatchError
 from stemsep_envs.host import files, locks
 from stemsep_envs.host.downloads import Expected, Source, WrongContentError, fetch_into
-from stemsep_envs.host.hiding import hide_secrets
-from stemsep_envs.host.parts import discard
+from stemsep_envs.host.partial_download import discard
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.reading import Readable, UnreadableError
+from stemsep_envs.host.redaction import hide_secrets
 from stemsep_envs.host.transfers import Patience, Transfer, transfer_all
 from stemsep_envs.host.web import WebError, WebRequest
 

@@ -8,11 +8,11 @@ from pathlib import PurePosixPath
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from stemsep_envs.documents.overlap import MAX_DIVISOR, MIN_DIVISOR, problem_with, unit_of
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.registry_settings import HardwareTier
 from stemsep_envs.documents.runtime import OverlapUnit, Variant
 from stemsep_envs.registry.lint.subject import Defect, Entry, Subject
+from stemsep_envs.registry.overlap import MAX_DIVISOR, MIN_DIVISOR, problem_with, unit_of
 
 _ENGINE_WORDS = {
     "BS-Roformer": "bs_roformer",

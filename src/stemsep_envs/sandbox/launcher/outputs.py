@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from stemsep_envs.host.family import descendants_of
+from stemsep_envs.host.process_tree import descendants_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import mmap
 import os
 import select
 
-from stemsep_envs.host.family import children_of
+from stemsep_envs.host.process_tree import children_of
 from stemsep_envs.sandbox.launcher import (
     DISK_FULL,
     HOST_GONE,

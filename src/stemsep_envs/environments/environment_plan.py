@@ -1,0 +1,259 @@
+"""Planning: from requirements to the environment that meets them, without changing or fetching anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from packaging.utils import canonicalize_name
+
+from stemsep_envs.documents.environment import BuilderName, EnvironmentInputs, InterpreterIdentity, Receipt
+from stemsep_envs.documents.lock import LockInputs
+from stemsep_envs.documents.requirements import Requirements
+from stemsep_envs.documents.runtime import RuntimeRecipe
+from stemsep_envs.documents.target import Target
+from stemsep_envs.environments import environment_store
+from stemsep_envs.environments.adopted import find_adopted
+from stemsep_envs.environments.builder_choice import choose_builder
+from stemsep_envs.environments.locking import FoundLock, find_lock, home_lock_path, lock_inputs, shipped_digests
+from stemsep_envs.environments.pythons import PythonChoice, choose_python
+from stemsep_envs.environments.unsatisfiable_cache import Refusal, forget, recall
+from stemsep_envs.errors import Reason
+from stemsep_envs.host.interpreters import Interpreter, find_interpreters, interpreter_at
+from stemsep_envs.host.machine import this_machine
+from stemsep_envs.host.paths import Home
+
+State = Literal["ready", "to_fetch", "to_build", "to_lock", "impossible"]
+_OLDEST_GLIBC = (2, 28)
+
+
+@dataclass(frozen=True)
+class EnvironmentPlan:
+    """What `ensure_environment` would use and do.
+
+    Attributes:
+        runtime_id: The runtime it serves.
+        requirements: What it must hold, and who asks.
+        target: What it is made for.
+        engine_digest: The source tree it belongs to, if any.
+        health_imports: Modules that must import in it.
+        python: The chosen interpreter, or the minor that has to be installed first.
+        lock_inputs: The question its lock answers; None when no Python serves.
+        lock: The lock, when there is one already.
+        digest: The environment's name; None until interpreter and lock are known.
+        state: ``ready`` to use; ``to_build``; ``to_lock`` (resolve first, then build); ``to_fetch`` (the model's files
+            first, of which its engine is made, and then plan again); ``impossible`` (see `reasons`).
+        reasons: Why it is impossible; empty otherwise.
+        builder: What builds it, when it has to be built.
+        source_reasons: Distributions that may be built from source, each with the runtime's reason.
+        again: Plans it anew, with what has been found since.
+    """
+
+    runtime_id: str
+    requirements: Requirements
+    target: Target
+    engine_digest: str | None
+    health_imports: tuple[str, ...]
+    python: PythonChoice
+    lock_inputs: LockInputs | None
+    lock: FoundLock | None
+    digest: str | None
+    state: State
+    reasons: tuple[Reason, ...]
+    builder: BuilderName = "uv"
+    source_reasons: Mapping[str, str] = field(default_factory=dict)
+    again: Callable[[], EnvironmentPlan] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def title(self) -> str:
+        """What is planned, in words: ``dsp for linux-x86_64-cpu``."""
+        variants = [
+            party.removeprefix("variant ") for party in self.requirements.parties if party.startswith("variant ")
+        ]
+        return f"{' '.join([self.runtime_id, *variants])} for {self.target}"
+
+
+def plan_environment(  # noqa: PLR0913 - the whole question, once
+    requirements: Requirements,
+    target: Target,
+    *,
+    recipe: RuntimeRecipe,
+    locks_dir: Path,
+    home: Home,
+    engine_digest: str | None = None,
+    engine_known: bool = True,
+    python: str | None = None,
+    builder: BuilderName | None = None,
+    environ: Mapping[str, str] | None = None,
+    anew: bool = False,
+) -> EnvironmentPlan:
+    """Say which environment would serve, and whether it is there. Reads; builds and fetches nothing.
+
+    Args:
+        requirements: From `merging.merge`.
+        target: From `targets.choose_target`.
+        recipe: The runtime.
+        locks_dir: The locks that ship with it: ``runtimes/<id>/locks``.
+        home: Where environments are.
+        engine_digest: The engine's source tree, when the runtime has one.
+        engine_known: Whether the engine has a name yet; without one, neither has the environment.
+        python: A minor (``3.11``) that the user insists on.
+        builder: What the user wants it built with.
+        environ: Where to look for interpreters (PATH); this process's environment by default.
+        anew: Forget what the resolver refused, since it is about to be asked again.
+
+    Raises:
+        MismatchError: The lock that serves was changed.
+        UsageError: A builder is named that does not exist.
+    """
+    shipped = shipped_digests(locks_dir)
+    minors = tuple(minor for minor in requirements.python_minors() if python in {None, minor})
+    questions = {minor: lock_inputs(requirements, target, minor) for minor in minors}
+    locked_minors = frozenset(minor for minor, question in questions.items() if question.digest in shipped)
+    interpreters = find_interpreters(home, environ=environ)
+    builder = choose_builder(builder, home=home)
+    for minor, asked in questions.items() if engine_known else ():
+        receipt, broken = find_adopted(asked, engine_digest, home)
+        if receipt is not None or broken:
+            reasons = (*requirements.conflicts, *_machine_reasons(target), *broken)
+            return EnvironmentPlan(
+                runtime_id=recipe.id,
+                requirements=requirements,
+                target=target,
+                engine_digest=engine_digest,
+                health_imports=recipe.health.imports,
+                python=_adopted_python(minor, receipt, interpreters),
+                lock_inputs=asked,
+                lock=None,
+                digest=receipt.digest if receipt is not None else None,
+                state="impossible" if reasons else "ready",
+                reasons=reasons,
+            )
+    resolved_minors = frozenset(minor for minor, asked in questions.items() if home_lock_path(asked, home).is_file())
+    for asked in questions.values() if anew else ():
+        forget(asked, home=home)
+    refused = _refused(questions, locked_minors | resolved_minors, home)
+    open_minors = tuple(minor for minor in minors if minor not in refused)
+    choice = choose_python(
+        interpreters,
+        requirements.python,
+        minors=open_minors,
+        locked_minors=locked_minors,
+        resolved_minors=resolved_minors,
+        platform=target.platform,
+    )
+    python_reasons = choice.reasons
+    if requirements.python.empty:  # that has been said, with who set its ends
+        python_reasons = ()
+    elif choice.reasons and refused:
+        choice = choose_python(
+            interpreters, requirements.python, minors=minors, locked_minors=locked_minors, platform=target.platform
+        )
+        python_reasons = choice.reasons or (refused.get(choice.minor or "", next(iter(refused.values()))).reason(),)
+    reasons = (*requirements.conflicts, *_machine_reasons(target), *python_reasons)
+    question = questions.get(choice.minor) if choice.minor else None
+    lock = find_lock(question, shipped=shipped, home=home) if question and not reasons else None
+    digest = environment_digest(choice.interpreter, target, lock, engine_digest) if engine_known else None
+    return EnvironmentPlan(
+        runtime_id=recipe.id,
+        requirements=requirements,
+        target=target,
+        engine_digest=engine_digest,
+        health_imports=recipe.health.imports,
+        python=choice,
+        lock_inputs=question,
+        lock=lock,
+        digest=digest,
+        state=_state(home, digest, lock, reasons) if engine_known or reasons else "to_fetch",
+        reasons=reasons,
+        builder=builder,
+        source_reasons=_source_reasons(recipe),
+        again=partial(
+            plan_environment,
+            requirements,
+            target,
+            recipe=recipe,
+            locks_dir=locks_dir,
+            home=home,
+            engine_digest=engine_digest,
+            engine_known=engine_known,
+            python=python,
+            builder=builder,
+            environ=environ,
+        ),
+    )
+
+
+def _refused(questions: Mapping[str, LockInputs], locked: Collection[str], home: Home) -> dict[str, Refusal]:
+    """Return what is known against minors that have no lock."""
+    found = {minor: recall(asked, home=home) for minor, asked in questions.items() if minor not in locked}
+    return {minor: refusal for minor, refusal in found.items() if refusal is not None}
+
+
+def _adopted_python(minor: str, receipt: Receipt | None, interpreters: Sequence[Interpreter]) -> PythonChoice:
+    if receipt is None or receipt.adopted is None:
+        return PythonChoice(minor, None, "an adopted interpreter that can no longer be used")
+    path = Path(receipt.base_interpreter.path)
+    found = next((interpreter for interpreter in interpreters if interpreter.path == path), None)
+    return PythonChoice(minor, found or interpreter_at(path), f"adopted: {receipt.adopted.python}")
+
+
+def with_lock(plan: EnvironmentPlan, lock: FoundLock, *, home: Home) -> EnvironmentPlan:
+    """Return a plan with the lock that was found for it since."""
+    if plan.state == "to_fetch":  # the engine has no name yet
+        return replace(plan, lock=lock)
+    digest = environment_digest(plan.python.interpreter, plan.target, lock, plan.engine_digest)
+    return replace(plan, lock=lock, digest=digest, state=_state(home, digest, lock, plan.reasons))
+
+
+def environment_inputs(
+    interpreter: Interpreter, target: Target, lock: FoundLock, engine_digest: str | None
+) -> EnvironmentInputs:
+    """Return all that goes into an environment."""
+    identity = InterpreterIdentity(
+        implementation=interpreter.implementation, version=interpreter.version, soabi=interpreter.soabi
+    )
+    return EnvironmentInputs(target=target, interpreter=identity, lock=lock.lock.digest, engine=engine_digest)
+
+
+def environment_digest(
+    interpreter: Interpreter | None, target: Target, lock: FoundLock | None, engine_digest: str | None
+) -> str | None:
+    """Return the environment's name, or None while an ingredient is unknown."""
+    if interpreter is None or lock is None:
+        return None
+    return environment_inputs(interpreter, target, lock, engine_digest).digest
+
+
+def _state(home: Home, digest: str | None, lock: FoundLock | None, reasons: tuple[Reason, ...]) -> State:
+    if reasons:
+        return "impossible"
+    if lock is None:
+        return "to_lock"
+    return "ready" if digest is not None and environment_store.problem_with(home, digest) is None else "to_build"
+
+
+def _source_reasons(recipe: RuntimeRecipe) -> dict[str, str]:
+    """Return why distributions may be built from source; which of them an environment has, its lock says."""
+    stated = [recipe.source_distributions, *(variant.source_distributions for variant in recipe.variants.values())]
+    return {canonicalize_name(name): why for named in stated for name, why in named.items()}
+
+
+def _machine_reasons(target: Target) -> tuple[Reason, ...]:
+    machine = this_machine()
+    if machine.platform != target.platform:
+        return (
+            Reason(
+                "target_not_here",
+                f"{target} cannot be built on {machine.platform}",
+                hint="lock it here and build it there, or choose a target of this machine",
+            ),
+        )
+    if machine.platform.startswith("linux") and (machine.glibc or (0, 0)) < _OLDEST_GLIBC:
+        here = "another C library" if machine.glibc is None else f"version {machine.glibc[0]}.{machine.glibc[1]}"
+        words = f"wheels for {machine.platform} need the GNU C library 2.28 or newer; here is {here}"
+        return (Reason("libc_not_supported", words, hint="use a container image of a newer system"),)
+    return ()

@@ -1,0 +1,154 @@
+"""Where things are built from source: a locked environment of build requirements, and the sandbox around it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from stemsep_envs.documents.environment import BuilderName, Package
+from stemsep_envs.documents.lock import Lock, LockInputs
+from stemsep_envs.documents.requirements import Range, Requirements, Source, Want, normalize
+from stemsep_envs.documents.target import Target
+from stemsep_envs.environments import environment_store, linking, torch_index, uv
+from stemsep_envs.environments.builders import TOOLS
+from stemsep_envs.environments.builders.installation import Installation
+from stemsep_envs.environments.confining import Confine
+from stemsep_envs.environments.locking import resolve_once
+from stemsep_envs.environments.reporting import Report
+from stemsep_envs.host import files
+from stemsep_envs.host.installation import readable_for
+from stemsep_envs.host.interpreters import Interpreter
+from stemsep_envs.host.machine import this_machine
+from stemsep_envs.host.paths import Home
+
+_EPOCH = "315619200"
+"""Archives that a build makes carry this time (2 January 1980, which zip can say), so that equal builds are equal."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What building from source takes, whatever is built.
+
+    Attributes:
+        interpreter: The Python that builds, and that what is built is for.
+        confine: Confines all that runs. There is no way to build without.
+        home: Where locks, sources and built wheels are kept.
+        offline: Forbid the network.
+        report: Told of each step as it begins.
+        builder: What installs the build requirements.
+    """
+
+    interpreter: Interpreter
+    confine: Confine
+    home: Home
+    offline: bool
+    report: Report
+    builder: BuilderName = "uv"
+
+    @property
+    def bases(self) -> tuple[Path, ...]:
+        """What must be readable for the interpreter to run."""
+        return readable_for(self.interpreter.path, self.interpreter.base_prefix)
+
+
+@dataclass(frozen=True)
+class BuildEnvironment:
+    """An environment that holds what a build needs: its folder, its interpreter, and its distributions."""
+
+    folder: Path
+    python: Path
+    packages: tuple[Package, ...]
+
+
+def make_environment(requires: tuple[str, ...], folder: Path, shop: Workshop, *, what: str) -> BuildEnvironment:
+    """Make an environment of build requirements: locked by hashes, wheels alone, so that making it runs nothing.
+
+    Args:
+        requires: The requirements, checked.
+        folder: A folder of its own.
+        shop: Where.
+        what: What is to be built, in words.
+
+    Raises:
+        BuildError: Nothing meets the requirements, or it cannot be installed.
+        MismatchError: A file is not the one that is locked.
+    """
+    lock = _locked(requires, shop, what=what) if requires else None
+    files.ensure_dir(folder)
+    path = folder / environment_store.LOCK
+    empty = Lock(_question((), shop), "", "", ())
+    files.write_atomic(path, (lock or empty).text().encode())
+    tool = TOOLS[shop.builder]
+    cache = files.ensure_dir(uv.cache_dir(shop.home))
+    installation = Installation(
+        folder=folder,
+        interpreter=shop.interpreter.path,
+        lock=lock or empty,
+        lock_path=path,
+        place=torch_index.place_of(lock or empty, home=shop.home),
+        link_mode=linking.choose_for(shop.builder, cache, folder).mode,
+        what=f"what the build of {what} needs",
+        offline=shop.offline,
+    )
+    tool.create(installation, home=shop.home)
+    if lock is not None:
+        tool.install(installation, home=shop.home)
+    packages = tuple(Package(name=pin.name, version=pin.version) for pin in (lock or empty).pins)
+    return BuildEnvironment(folder, environment_store.python_path(folder), packages)
+
+
+def build_environ(private_dir: Path, python: Path) -> Mapping[str, str]:
+    """Return the whole environment of a build: the system's compilers, its own tools, nothing of the user's."""
+    scratch = str(files.ensure_dir(private_dir / "tmp"))
+    system = {
+        name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ
+    }  # Windows starts nothing without
+    return {
+        **system,
+        "PATH": os.pathsep.join((str(python.parent), "/usr/local/bin", "/usr/bin", "/bin")),
+        "HOME": str(private_dir),
+        "USERPROFILE": str(private_dir),
+        "TMPDIR": scratch,
+        "TEMP": scratch,
+        "TMP": scratch,
+        "LANG": "C.UTF-8",
+        "SOURCE_DATE_EPOCH": _EPOCH,
+    }
+
+
+def _question(requires: tuple[str, ...], shop: Workshop) -> LockInputs:
+    names = {canonicalize_name(Requirement(text).name) for text in requires}
+    torch = tuple(sorted(names & set(torch_index.FAMILY)))
+    target = Target(this_machine().platform, "cpu")
+    return LockInputs(target, shop.interpreter.minor, normalize(requires), torch_packages=torch)
+
+
+def _locked(requires: tuple[str, ...], shop: Workshop, *, what: str) -> Lock:
+    party = f"the build of {what}"
+    asked = Requirements(
+        python=Range(),
+        torch=None,
+        torch_packages=(),
+        cuda=None,
+        rocm=None,
+        packages=tuple(Want(text, Source(party, "build-system.requires")) for text in requires),
+        accelerators=("cpu",),
+        source_distributions=(),
+        parties=(party,),
+        conflicts=(),
+    )
+    found = resolve_once(
+        _question(requires, shop),
+        asked,
+        home=shop.home,
+        what=f"what {party} needs",
+        offline=shop.offline,
+        report=shop.report,
+        confine=shop.confine,
+    )
+    return found.lock

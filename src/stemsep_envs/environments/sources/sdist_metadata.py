@@ -1,0 +1,71 @@
+"""What a source distribution declares that it needs, for the resolver: read where it holds, else asked of its build.
+
+Kept by the hash of the source, so that a hundred locks ask once.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from stemsep_envs.documents.lock import LockInputs
+from stemsep_envs.environments.sources import backend
+from stemsep_envs.environments.sources.build_environment import Workshop
+from stemsep_envs.environments.sources.fetching import fetch_sdist
+from stemsep_envs.environments.sources.finding import find_sdist
+from stemsep_envs.environments.sources.sdist_declarations import CODE, read_metadata, static_metadata
+from stemsep_envs.environments.sources.source_cache import scratch_of, sources_dir
+from stemsep_envs.environments.uv_options import Declared
+from stemsep_envs.errors import BuildError
+from stemsep_envs.host import files, locks
+
+_NOTE = "declared.json"
+
+
+def declared_by(name: str, version: str, inputs: LockInputs, shop: Workshop) -> Declared:
+    """Return what the source distribution of a version declares.
+
+    Args:
+        name: The distribution.
+        version: The version.
+        inputs: The question in whose answer it may stand.
+        shop: Where its build runs, if it has to be asked.
+
+    Raises:
+        BuildError: There is no source, or its build fails.
+        MismatchError: It is not the file that its index announces.
+    """
+    what = f"{name} {version}"
+    sdist = find_sdist(name, version, inputs, home=shop.home, offline=shop.offline)
+    archive, sha256 = fetch_sdist(sdist, hashes=None, home=shop.home, offline=shop.offline)
+    note = sources_dir(shop.home) / sha256 / _NOTE
+    with locks.hold(shop.home.holds_dir / f"declared-{sha256[:16]}"):
+        known = _read(note)
+        if known is not None:
+            return known
+        shop.report("lock", f"asking {what} what it needs, confined by {shop.confine.level}")
+        with scratch_of(note.parent) as scratch:
+            found = _ask(archive, scratch, shop, what=what)
+        if (found.name, found.version) != (name, version):
+            raise BuildError(f"the source of {what} says that it is {found.name} {found.version}", code=CODE)
+        files.write_atomic(note, json.dumps(asdict(found), indent=1).encode())
+        return found
+
+
+def _ask(archive: Path, scratch: Path, shop: Workshop, *, what: str) -> Declared:
+    source = backend.unpack(archive, scratch / "work", shop, what=what)
+    static = static_metadata(source.pkg_info, what)
+    if static is not None:
+        return static
+    system, environment = backend.make_ready(source, scratch, shop, what=what)
+    return read_metadata(backend.prepare_metadata(source, system, environment, shop, what=what), what)
+
+
+def _read(note: Path) -> Declared | None:
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        kept = json.loads(note.read_bytes())
+        lists = {key: tuple(kept[key]) for key in ("requires", "extras")}
+        return Declared(kept["name"], kept["version"], requires_python=kept["requires_python"], **lists)
+    return None

@@ -1,0 +1,1 @@
+"""A plan made real: files fetched, checkpoints converted, engine patched, environment built."""

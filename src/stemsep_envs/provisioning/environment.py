@@ -1,0 +1,56 @@
+"""The environment of a plan, with its engine: reused or built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from stemsep_envs.documents.events import Event, OnEvent, ignore_event
+from stemsep_envs.environments.reuse_or_build import Environment, ensure_environment, resolve_plan
+from stemsep_envs.errors import BuildError
+from stemsep_envs.planning.plan import Plan
+from stemsep_envs.provisioning.build_confinement import BuildConfinement
+from stemsep_envs.provisioning.conversion import refuse_other_weights
+
+
+def ensure_all_planned(plans: Sequence[Plan], on_event: OnEvent) -> list[Environment]:
+    """Make sure of every environment; what offline is missing is said of all of them together."""
+    environments, missing = [], []
+    for plan in plans:
+        try:
+            environments.append(ensure_planned(plan, on_event=on_event))
+        except BuildError as error:
+            if error.code != "offline":
+                raise
+            missing.append(error)
+    if len(missing) > 1:
+        raise BuildError(
+            f"{len(missing)} of {len(plans)} environments cannot be had offline",
+            hint=missing[0].hint,
+            code="offline",
+            output="\n".join(dict.fromkeys(f"{error.message}\n{error.output}" for error in missing)),
+            command=missing[0].command,
+        )
+    if missing:
+        raise missing[0]
+    return environments
+
+
+def ensure_planned(plan: Plan, *, on_event: OnEvent = ignore_event) -> Environment:
+    """Make sure of the engine and environment of one plan; raises as `ensure_models` does."""
+    report = reporting(on_event)
+    environment = plan.environment
+    if environment.lock is None and environment.state != "ready":  # whether it can be met is known before any download
+        confine = BuildConfinement(plan.home)
+        environment = resolve_plan(environment, home=plan.home, offline=plan.offline, report=report, confine=confine)
+    if environment.state != "ready":  # where it is, the adapter looks before this would have
+        refuse_other_weights(plan, report=report)
+    if plan.engine is not None:
+        plan.engine.ensure(plan.home, offline=plan.offline, report=report)
+    return ensure_environment(
+        environment, home=plan.home, offline=plan.offline, report=report, confine=BuildConfinement(plan.home)
+    )
+
+
+def reporting(on_event: OnEvent) -> Callable[[str, str], None]:
+    """Return what tells of steps as events."""
+    return lambda step, detail: on_event(Event(event="step", step=step, message=detail))

@@ -1,0 +1,1 @@
+"""From a plan to stems: inputs, names, sessions, the tracks of a run, publishing, records."""
