@@ -77,7 +77,7 @@ def import_graph(source: Path = SOURCE) -> Mapping[str, set[str]]:
     return graph
 
 
-@pytest.mark.parametrize("module", host_modules(), ids=lambda module: dotted(module))
+@pytest.mark.parametrize("module", host_modules(), ids=dotted)
 def test_imports_point_downward(module: Path) -> None:
     own = package_of(module)
     for line, name in imported(module):
