@@ -86,6 +86,7 @@ class BuildError(StemsepEnvError):
         code: A stable word for programs.
         output: The tool's own words, already bounded.
         command: The command line that repeats the failure, with secrets hidden.
+        about: What cannot be met, as `Reason.about`.
     """
 
     exit_code = 5
@@ -99,10 +100,12 @@ class BuildError(StemsepEnvError):
         code: str | None = None,
         output: str = "",
         command: str | None = None,
+        about: tuple[str, ...] = (),
     ) -> None:
         super().__init__(message, hint=hint, code=code)
         self.output = output
         self.command = command
+        self.about = about
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,8 @@ class Reason:
         hint: What to do next.
         path: The registry field behind it.
         details: A tool's own words, where there are some: a resolver's reasoning.
+        about: Which requirements it speaks of: distributions by their normalized name, or ``python``. Empty when it
+            speaks of none in particular. For code that decides; reports do not carry it.
     """
 
     code: str
@@ -122,6 +127,7 @@ class Reason:
     hint: str | None = None
     path: str | None = None
     details: str | None = None
+    about: tuple[str, ...] = ()
 
 
 class BlockedError(StemsepEnvError):

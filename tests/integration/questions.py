@@ -14,6 +14,7 @@ from stemsep_envs.environments.environment_plan import EnvironmentPlan, plan_env
 from stemsep_envs.environments.locking import lock_inputs
 from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
 from stemsep_envs.environments.resolving import resolve
+from stemsep_envs.environments.sources.sdist_metadata import sdist_metadata
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home
 from stemsep_envs.provisioning.build_confinement import BuildConfinement
@@ -46,7 +47,8 @@ def lock_for(target: str | Target, requirements: Requirements, home: Home, *, py
     """Resolve."""
     place = parse_target(target)
     inputs = lock_inputs(requirements, place, python)
-    return resolve(inputs, requirements, home=home, what="engine", confine=BuildConfinement(home))
+    metadata = sdist_metadata(BuildConfinement(home), home=home, offline=False)
+    return resolve(inputs, requirements, home=home, what="engine", sdist_metadata=metadata)
 
 
 def plan_here(recipe: RuntimeRecipe, home: Home, *, accelerator: str = "cpu", **options: Any) -> EnvironmentPlan:

@@ -22,7 +22,7 @@ from stemsep_envs.documents.lock import Lock
 from stemsep_envs.documents.lock_reports import LockAnswer
 from stemsep_envs.environments import resolving, unsatisfiable_cache
 from stemsep_envs.environments.environment_plan import EnvironmentPlan
-from stemsep_envs.environments.locking import resolve_once
+from stemsep_envs.environments.resolve_once import resolve_once
 from stemsep_envs.environments.reuse_or_build import ensure_environment, resolve_plan
 from stemsep_envs.errors import BlockedError, BuildError
 from stemsep_envs.host.interpreters import find_interpreters

@@ -29,6 +29,7 @@ from stemsep_envs.environments.repairing import repair
 from stemsep_envs.environments.resolving import resolve
 from stemsep_envs.environments.reuse_or_build import Environment, ensure_environment
 from stemsep_envs.environments.sources import source_cache
+from stemsep_envs.environments.sources.sdist_metadata import sdist_metadata
 from stemsep_envs.environments.sources.source_cache import built_dir, sources_dir
 from stemsep_envs.environments.verifying import verify
 from stemsep_envs.errors import BuildError, MismatchError, StemsepEnvError
@@ -119,7 +120,8 @@ def ensured(
 def resolved(home: Home, **recipe: object) -> Lock:
     requirements = ask(make_recipe(**{**LISTED, **recipe}))
     inputs = lock_inputs(requirements, Target(this_machine().platform, "cpu"), "3.11")
-    return resolve(inputs, requirements, home=home, what="engine", confine=At("namespaces"))
+    metadata = sdist_metadata(At("namespaces"), home=home, offline=False)
+    return resolve(inputs, requirements, home=home, what="engine", sdist_metadata=metadata)
 
 
 def was_reached(listener: socket.socket) -> bool:

@@ -12,7 +12,7 @@ from tests.integration.questions import ask, lock_for, make_recipe, plan_here, v
 
 from stemsep_envs.documents.environment import BuilderName
 from stemsep_envs.environments import resolving
-from stemsep_envs.environments.locking import resolve_once
+from stemsep_envs.environments.resolve_once import resolve_once
 from stemsep_envs.environments.reuse_or_build import ensure_environment
 from stemsep_envs.environments.verifying import verify
 from stemsep_envs.errors import BuildError, InvalidDocumentError, MismatchError

@@ -167,11 +167,11 @@ def pressing(warnings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def error_body(error: StemsepEnvError) -> ErrorBody:
     """Return an error as the document that ``--json`` prints."""
-    from stemsep_envs.documents.reports import ErrorBody, Finding
+    from stemsep_envs.documents.reports import ErrorBody, Finding, finding_of
 
     findings: tuple[Finding, ...] = ()
     if isinstance(error, BlockedError):
-        findings = tuple(Finding(**vars(reason)) for reason in error.reasons)
+        findings = tuple(map(finding_of, error.reasons))
     elif isinstance(error, InvalidDocumentError):
         findings = tuple(
             Finding(code="invalid", message=problem.message, path=problem.path or None) for problem in error.problems

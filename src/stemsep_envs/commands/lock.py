@@ -17,6 +17,7 @@ from stemsep_envs.environments.locking import home_lock_path, write_if_changed
 from stemsep_envs.environments.pylock import export_pylock
 from stemsep_envs.environments.reporting import Report
 from stemsep_envs.environments.resolving import resolve
+from stemsep_envs.environments.sources.sdist_metadata import sdist_metadata
 from stemsep_envs.environments.unsatisfiable_cache import CODE
 from stemsep_envs.errors import BuildError, MismatchError, Reason, StemsepEnvError, UsageError
 from stemsep_envs.host import files
@@ -218,8 +219,7 @@ def _resolve(question: Question, previous: Lock | None, options: LockOptions, ho
         what=question.title,
         offline=options.offline,
         previous=previous,
-        report=report,
-        confine=BuildConfinement(home),
+        sdist_metadata=sdist_metadata(BuildConfinement(home), home=home, offline=options.offline, report=report),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from stemsep_envs.documents.base import Document
+from stemsep_envs.errors import Reason
 
 
 class Finding(Document):
@@ -19,6 +20,11 @@ class Finding(Document):
     hint: str | None = None
     path: str | None = None
     details: str | None = None
+
+
+def finding_of(reason: Reason) -> Finding:
+    """Return what a report tells of a reason: all but which requirements it is about, which is for code."""
+    return Finding(code=reason.code, message=reason.message, hint=reason.hint, path=reason.path, details=reason.details)
 
 
 class ErrorBody(Document):

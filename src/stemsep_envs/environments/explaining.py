@@ -32,18 +32,26 @@ def unsatisfiable(error: BuildError, asked: Requirements, inputs: LockInputs, *,
         what: What was to be locked, in words.
     """
     named = {canonicalize_name(word.rstrip("._-")) for word in _WORD.findall(error.output)}
-    sides = [
-        f"{text} ({source})"
-        for text, source in _asks(asked, inputs)
-        if canonicalize_name(Requirement(text).name) in named
-    ]
+    sides, about = [], []
+    for text, source in _asks(asked, inputs):
+        name = canonicalize_name(Requirement(text).name)
+        if name in named:
+            sides.append(f"{text} ({source})")
+            about.append(name)
     words = f"{what} cannot be resolved: "
     words += f"nothing meets {_joined(sides)}" if sides else "no versions meet all that is asked for"
     hint = "the chain that makes it so is above; change one of its ends, or choose another runtime or target"
     if "wheels" in error.output:
         allowed = f" ({', '.join(inputs.builds)})" if inputs.builds else ""
         hint += f". Only wheels are installed, but for what a runtime lists under source_distributions{allowed}"
-    return BuildError(words, hint=hint, code="unsatisfiable", output=error.output, command=error.command)
+    return BuildError(
+        words,
+        hint=hint,
+        code="unsatisfiable",
+        output=error.output,
+        command=error.command,
+        about=tuple(dict.fromkeys(about)),
+    )
 
 
 def _asks(asked: Requirements, inputs: LockInputs) -> list[tuple[str, str]]:

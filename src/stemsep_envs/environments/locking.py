@@ -1,4 +1,4 @@
-"""Finding the lock that answers a question, and having it resolved, once, where there is none.
+"""Finding the lock that answers a question, and writing locks.
 
 A lock is found by the digest of its inputs, never by its name: among those that ship with the runtime, then among those
 resolved on this machine. One whose text was changed is refused, not passed over.
@@ -13,11 +13,8 @@ from typing import Literal
 from stemsep_envs.documents.lock import Lock, LockInputs, inputs_digest_of, parse_lock
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Target
-from stemsep_envs.environments.confining import Confine
-from stemsep_envs.environments.reporting import Report
 from stemsep_envs.environments.targets import family_of
-from stemsep_envs.environments.unsatisfiable_cache import recall
-from stemsep_envs.host import files, locks
+from stemsep_envs.host import files
 from stemsep_envs.host.paths import Home
 
 _HEAD_BYTES = 16384
@@ -76,52 +73,6 @@ def find_lock(inputs: LockInputs, *, shipped: dict[str, Path], home: Home) -> Fo
 def home_lock_path(inputs: LockInputs, home: Home) -> Path:
     """Return where a lock that was resolved on this machine is kept."""
     return home.locks_dir / f"{inputs.digest}.txt"
-
-
-def resolve_once(
-    inputs: LockInputs,
-    asked: Requirements,
-    *,
-    home: Home,
-    what: str,
-    offline: bool,
-    report: Report,
-    confine: Confine | None = None,
-) -> FoundLock:
-    """Resolve a question and keep the answer in the home; of several processes that ask at once, one resolves.
-
-    Args:
-        inputs: The question.
-        asked: The requirements behind it, for saying who asks what cannot be met.
-        home: Where locks are kept.
-        what: What is locked, in words.
-        offline: Use only what the package cache holds.
-        report: Told of what is done.
-        confine: Confines the builds of source distributions, where one has to be asked what it needs.
-
-    Raises:
-        BuildError: It cannot be resolved.
-    """
-    path = home_lock_path(inputs, home)
-    waited: list[bool] = []
-
-    def on_wait() -> None:
-        waited.append(True)
-        report("lock", "another process is resolving the same")
-
-    with locks.hold(home.holds_dir / f"lock-{inputs.digest[:16]}", on_wait=on_wait):
-        found = find_lock(inputs, shipped={}, home=home)
-        if found is not None:
-            return found
-        refusal = recall(inputs, home=home) if waited else None
-        if refusal is not None:  # whoever was before asked just now
-            raise refusal.error()
-        from stemsep_envs.environments.resolving import resolve  # noqa: PLC0415 - most locks are there already
-
-        report("lock", f"resolving {what}")
-        lock = resolve(inputs, asked, home=home, what=what, offline=offline, report=report, confine=confine)
-        files.write_atomic(path, lock.text().encode())
-        return FoundLock(lock, path, "home")
 
 
 def write_if_changed(path: Path, lock: Lock) -> bool:

@@ -82,7 +82,10 @@ def choose_python(
     wanted = next((minor for minor in installable if minor in locked_minors), next(iter(installable), None))
     if wanted is None:
         reason = Reason(
-            "python_unsatisfiable", f"no Python can serve: the range is {admitted}", hint="choose a Python in it"
+            "python_unsatisfiable",
+            f"no Python can serve: the range is {admitted}",
+            hint="choose a Python in it",
+            about=("python",),
         )
         return PythonChoice(None, None, reason.message, tuple(refused), (reason,))
     return PythonChoice(

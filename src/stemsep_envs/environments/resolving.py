@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from stemsep_envs.documents.lock import Lock, LockInputs, Pin, parse_body
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments import torch_index, unsatisfiable_cache, uv
-from stemsep_envs.environments.confining import Confine
 from stemsep_envs.environments.explaining import is_unsatisfiable, unsatisfiable
-from stemsep_envs.environments.reporting import Report, silent
-from stemsep_envs.environments.sources.build_environment import Workshop
 from stemsep_envs.environments.sources.fetching import fetch_sdist
 from stemsep_envs.environments.sources.finding import find_sdist
-from stemsep_envs.environments.sources.sdist_metadata import declared_by
 from stemsep_envs.environments.torch_builds import find_builds
 from stemsep_envs.environments.uv_options import (
     RESOLVE_ENV,
@@ -31,7 +27,6 @@ from stemsep_envs.environments.uv_options import (
 )
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host import files
-from stemsep_envs.host.interpreters import find_interpreters, interpreter_at
 from stemsep_envs.host.paths import Home
 
 _SECONDS = 900.0
@@ -44,6 +39,13 @@ _OLDER_RELEASES = 8
 
 _ACCELERATOR_LABEL = re.compile(r"cpu|cu\d{2,3}|rocm\d+(\.\d+)+|xpu")
 _CUDA_RUNTIME = re.compile(r"nvidia-cuda-runtime(-cu\d+)?")
+
+
+class SdistMetadata(Protocol):
+    """Tells what a source distribution declares that it needs; its build may have to be run for that."""
+
+    def __call__(self, name: str, version: str, inputs: LockInputs) -> Declared:
+        """Return what the source distribution of one version declares, for the Python and the target of a question."""
 
 
 @dataclass(frozen=True)
@@ -62,28 +64,26 @@ class _Asking:
     """What source distributions were found to need."""
 
 
-def resolve(  # noqa: PLR0913 - the whole question, once
+def resolve(
     inputs: LockInputs,
-    asked: Requirements,
+    requirements: Requirements,
     *,
     home: Home,
     what: str,
     offline: bool = False,
     previous: Lock | None = None,
-    report: Report = silent,
-    confine: Confine | None = None,
+    sdist_metadata: SdistMetadata | None = None,
 ) -> Lock:
     """Ask the resolver.
 
     Args:
         inputs: The question.
-        asked: The requirements behind it, for saying who asks what cannot be met.
+        requirements: The requirements behind it, for saying who asks what cannot be met.
         home: Whose package cache and configuration are used.
         what: What is locked, in words.
         offline: Use only what the cache holds.
         previous: An earlier answer, whose versions are kept where they still serve.
-        report: Told of each step as it begins.
-        confine: Confines the builds of source distributions that have to be asked what they need.
+        sdist_metadata: Tells what source distributions need. Without it, what is locked must be wheels alone.
 
     Raises:
         BuildError: There is no answer; the resolver's reasoning is in `BuildError.output`.
@@ -95,18 +95,18 @@ def resolve(  # noqa: PLR0913 - the whole question, once
     title = f"{what} for {inputs.target} on Python {inputs.python}"
     with files.scratch_dir(files.ensure_dir(home.cache_dir), "resolving-") as scratch:
         try:
-            lock = _resolve_declared(_Asking(inputs, place, title, home, offline, scratch, before), report, confine)
+            lock = _resolve_declared(_Asking(inputs, place, title, home, offline, scratch, before), sdist_metadata)
         except BuildError as error:
             if not is_unsatisfiable(error.output):
                 raise
-            refused = unsatisfiable(error, asked, inputs, what=title)
+            refused = unsatisfiable(error, requirements, inputs, what=title)
             unsatisfiable_cache.remember(inputs, refused, home=home)
             raise refused from None
     unsatisfiable_cache.forget(inputs, home=home)
     return lock
 
 
-def _resolve_declared(asking: _Asking, report: Report, confine: Confine | None) -> Lock:
+def _resolve_declared(asking: _Asking, sdist_metadata: SdistMetadata | None) -> Lock:
     """Resolve until what is known of every source distribution in the answer is what it declares itself.
 
     What nobody has asked yet is taken to need nothing. So an answer may be wrong only in those it has; and one that it
@@ -118,20 +118,14 @@ def _resolve_declared(asking: _Asking, report: Report, confine: Confine | None) 
         news = [pin for pin in lock.pins if pin.name in asking.inputs.builds and (pin.name, pin.version) not in known]
         if not news:
             return lock
-        shop = _workshop(asking, report, confine)
-        found = [declared_by(pin.name, pin.version, asking.inputs, shop) for pin in news]
+        if sdist_metadata is None:
+            raise ValueError(
+                f"what {news[0].name} needs, its build says, which runs only where a sandbox is given: {asking.what}"
+            )
+        found = [sdist_metadata(pin.name, pin.version, asking.inputs) for pin in news]
         asking = replace(asking, declared=(*asking.declared, *found))
     names = ", ".join(asking.inputs.builds)
     raise BuildError(f"{asking.what} has no answer after {_MOST_ROUNDS} versions of what is built from source: {names}")
-
-
-def _workshop(asking: _Asking, report: Report, confine: Confine | None) -> Workshop:
-    """Return where source distributions are asked: with the Python that is locked for, where it is here."""
-    if confine is None:
-        raise ValueError(f"what {asking.what} has of source is asked only where a sandbox is given")
-    same = (item for item in find_interpreters(asking.home) if item.minor == asking.inputs.python)
-    interpreter = next(same, None) or interpreter_at(Path(sys.executable))
-    return Workshop(interpreter, confine, asking.home, asking.offline, report)
 
 
 def _resolve(asking: _Asking) -> Lock:

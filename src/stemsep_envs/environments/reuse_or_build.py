@@ -12,7 +12,6 @@ from stemsep_envs.environments import environment_store, uv
 from stemsep_envs.environments.building import BuildJob, Stopwatch
 from stemsep_envs.environments.confining import Confine
 from stemsep_envs.environments.environment_plan import EnvironmentPlan, environment_inputs, with_lock
-from stemsep_envs.environments.locking import resolve_once
 from stemsep_envs.environments.pythons import choose_python
 from stemsep_envs.environments.repairing import build_clean
 from stemsep_envs.environments.reporting import Report, silent
@@ -163,9 +162,16 @@ def resolve_plan(
         BuildError: It cannot be resolved; when that is so on every Python, the error is that of the first.
         MismatchError: What an index serves is not what it promises.
     """
+    if plan.lock is not None:
+        return plan
+    # Most locks are there already, and what resolves is slow to load.
+    from stemsep_envs.environments.resolve_once import resolve_once  # noqa: PLC0415
+    from stemsep_envs.environments.sources.sdist_metadata import sdist_metadata  # noqa: PLC0415
+
+    metadata = sdist_metadata(confine, home=home, offline=offline, report=report)
     first: BuildError | None = None
     tried: list[str] = []
-    while plan.lock is None:
+    while True:
         if plan.lock_inputs is None:
             raise ValueError("a plan without a question has reasons")
         what = plan.title.partition(" for ")[0]
@@ -173,7 +179,13 @@ def resolve_plan(
         tried.append(asked.python)
         try:
             lock = resolve_once(
-                asked, plan.requirements, home=home, what=what, offline=offline, report=report, confine=confine
+                asked,
+                plan.requirements,
+                home=home,
+                what=what,
+                offline=offline,
+                report=report,
+                sdist_metadata=metadata,
             )
         except BuildError as error:
             if error.code != CODE:
@@ -186,7 +198,6 @@ def resolve_plan(
             plan = following
         else:
             return with_lock(plan, lock, home=home)
-    return plan
 
 
 def _say_others(error: BuildError, tried: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ from stemsep_envs.host import files
 from stemsep_envs.host.paths import Home
 
 CODE = "unsatisfiable"
-_FORMAT = 1
+_FORMAT = 2
 _KEPT_SECONDS = 24 * 3600.0
 _WAYS = (
     *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX"),
@@ -31,21 +31,22 @@ _WAYS = (
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a question has no answer: in words, and the resolver's own reasoning."""
+    """Why a question has no answer: in words, the resolver's own reasoning, and which requirements cannot be met."""
 
     message: str
     hint: str | None
     reasoning: str
+    about: tuple[str, ...] = ()
 
     def reason(self) -> Reason:
         """Return it as preflight tells it."""
         again = "that was the answer within the last day; `stemsep-env preflight --resolve` asks again"
         hint = f"{self.hint}. {again}" if self.hint else again
-        return Reason(CODE, self.message, hint=hint, details=self.reasoning or None)
+        return Reason(CODE, self.message, hint=hint, details=self.reasoning or None, about=self.about)
 
     def error(self) -> BuildError:
         """Return it as the error that it was."""
-        return BuildError(self.message, hint=self.hint, code=CODE, output=self.reasoning)
+        return BuildError(self.message, hint=self.hint, code=CODE, output=self.reasoning, about=self.about)
 
 
 def remember(inputs: LockInputs, error: BuildError, *, home: Home) -> None:
@@ -57,6 +58,7 @@ def remember(inputs: LockInputs, error: BuildError, *, home: Home) -> None:
         "message": error.message,
         "hint": error.hint,
         "reasoning": error.output,
+        "about": error.about,
     }
     with suppress(UsageError, OSError):
         files.write_atomic(_path(inputs, home), json.dumps(known).encode())
@@ -74,7 +76,8 @@ def recall(inputs: LockInputs, *, home: Home) -> Refusal | None:
         known = json.loads(_path(inputs, home).read_bytes())
         age_seconds = time.time() - float(known["at"])
         hint = known["hint"]
-        refusal = Refusal(str(known["message"]), None if hint is None else str(hint), str(known["reasoning"]))
+        about = tuple(map(str, known["about"]))
+        refusal = Refusal(str(known["message"]), None if hint is None else str(hint), str(known["reasoning"]), about)
         way, written = known["way"], known["format"]
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -19,7 +19,7 @@ from stemsep_envs.documents.preflight import (
     Resolved,
 )
 from stemsep_envs.documents.registry import ModelEntry
-from stemsep_envs.documents.reports import Finding
+from stemsep_envs.documents.reports import Finding, finding_of
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Target, parse_target
 from stemsep_envs.environments.environment_plan import EnvironmentPlan, plan_environment
@@ -335,7 +335,7 @@ def _enforce(errors: list[Reason], enforcement: str) -> tuple[list[Reason], list
 
 
 def _findings(reasons: Sequence[Reason]) -> tuple[Finding, ...]:
-    return tuple(Finding(**vars(reason)) for reason in reasons)
+    return tuple(map(finding_of, reasons))
 
 
 def _without_plan(model_id: str, reasons: list[Reason]) -> Preflight:

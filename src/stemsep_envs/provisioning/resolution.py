@@ -25,7 +25,7 @@ def resolved(plan: EnvironmentPlan, home: Home, offline: bool) -> tuple[Environm
         return resolve_plan(plan, home=home, offline=offline, confine=BuildConfinement(home)), ()
     except BuildError as error:
         if error.code == CODE:
-            reason = Reason(CODE, error.message, hint=error.hint, details=error.output or None)
+            reason = Reason(CODE, error.message, hint=error.hint, details=error.output or None, about=error.about)
             return replace(plan, state="impossible", reasons=(reason,)), ()
         words = f"whether the requirements can be met is not known: {error.message}"
         return plan, (Reason("requirements_unresolved", words, hint=error.hint, details=error.output or None),)

@@ -78,3 +78,4 @@ def test_no_minor_at_all_is_a_reason(interpreter: MakeInterpreter) -> None:
     )
     assert choice.minor is None
     assert choice.reasons[0].code == "python_unsatisfiable"
+    assert choice.reasons[0].about == ("python",)

@@ -18,8 +18,8 @@ from stemsep_envs.environments import environment_store, linking, torch_index, u
 from stemsep_envs.environments.builders import TOOLS
 from stemsep_envs.environments.builders.installation import Installation
 from stemsep_envs.environments.confining import Confine
-from stemsep_envs.environments.locking import resolve_once
 from stemsep_envs.environments.reporting import Report
+from stemsep_envs.environments.resolve_once import resolve_once
 from stemsep_envs.host import files
 from stemsep_envs.host.installation import readable_for
 from stemsep_envs.host.interpreters import Interpreter
@@ -149,6 +149,5 @@ def _locked(requires: tuple[str, ...], shop: Workshop, *, what: str) -> Lock:
         what=f"what {party} needs",
         offline=shop.offline,
         report=shop.report,
-        confine=shop.confine,
     )
     return found.lock

@@ -6,11 +6,15 @@ Kept by the hash of the source, so that a hundred locks ask once.
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from stemsep_envs.documents.lock import LockInputs
+from stemsep_envs.environments.confining import Confine
+from stemsep_envs.environments.reporting import Report, silent
+from stemsep_envs.environments.resolving import SdistMetadata
 from stemsep_envs.environments.sources import backend
 from stemsep_envs.environments.sources.build_environment import Workshop
 from stemsep_envs.environments.sources.fetching import fetch_sdist
@@ -20,8 +24,38 @@ from stemsep_envs.environments.sources.source_cache import scratch_of, sources_d
 from stemsep_envs.environments.uv_options import Declared
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host import files, locks
+from stemsep_envs.host.interpreters import Interpreter, find_interpreters, interpreter_at
+from stemsep_envs.host.paths import Home
 
 _NOTE = "declared.json"
+
+
+def sdist_metadata(
+    confine: Confine | None, *, home: Home, offline: bool, report: Report = silent
+) -> SdistMetadata | None:
+    """Return how the resolver learns what source distributions need: from their builds, confined.
+
+    Args:
+        confine: Confines the builds. None gives None: no build runs without.
+        home: Where sources and what they declare are kept.
+        offline: Forbid the network.
+        report: Told of each step as it begins.
+    """
+    if confine is None:
+        return None
+
+    def read(name: str, version: str, inputs: LockInputs) -> Declared:
+        return declared_by(
+            name, version, inputs, Workshop(_interpreter(inputs.python, home), confine, home, offline, report)
+        )
+
+    return read
+
+
+def _interpreter(minor: str, home: Home) -> Interpreter:
+    """Return the Python that is locked for, where it is here; else the one that runs this."""
+    same = (interpreter for interpreter in find_interpreters(home) if interpreter.minor == minor)
+    return next(same, None) or interpreter_at(Path(sys.executable))
 
 
 def declared_by(name: str, version: str, inputs: LockInputs, shop: Workshop) -> Declared:
