@@ -12,56 +12,43 @@ from contextlib import contextmanager, suppress
 import click
 
 from stemsep_envs._version import __version__
+from stemsep_envs.cli import overview
 from stemsep_envs.cli.console import Console
 from stemsep_envs.cli.streams import give_up, mend_streams
 from stemsep_envs.errors import InterruptedRunError, StemsepEnvError, UsageError
 from stemsep_envs.host.signals import ENDING_SIGNALS
 
-_VERBS = {
-    "run": ("run", "Separate audio with a model."),
-    "ensure": ("ensure", "Build or reuse a model's environment."),
-    "preflight": ("preflight", "Say whether a model will run here, how, and if not why."),
-    "lock": ("lock", "Resolve what models need, for any target, to versions and hashes."),
-    "env": ("env", "List, show and tend built environments."),
-    "registry": ("registry", "List, show and check the models."),
-    "artifacts": ("artifacts", "Put in, list and verify weights and configs."),
-    "doctor": ("doctor", "Say what this machine offers and what to do for more."),
-    "completion": ("completion", "Print the tab completion of a shell."),
-}
-"""Command to the module of `stemsep_envs.cli` that holds it, and its line of help."""
-
 _interrupted = threading.Event()
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are used."""
+    """The verbs, each imported when it is used."""
 
     def list_commands(self, _: click.Context) -> list[str]:
-        """Return the verbs in the order of the table."""
-        return list(_VERBS)
+        """Return the verbs in the order of the help."""
+        return list(overview.verbs())
 
     def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
         """Import a verb."""
-        if cmd_name not in _VERBS:
+        if cmd_name not in overview.verbs():
             return None
-        module = importlib.import_module(f"stemsep_envs.cli.{_VERBS[cmd_name][0]}")
+        module = importlib.import_module(f"stemsep_envs.cli.{cmd_name}")
         command: click.Command = module.command
         return command
 
-    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the verbs without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _VERBS.items()])
+    def get_help(self, _: click.Context) -> str:
+        """Return the help that is printed without loading click."""
+        return overview.help_text(overview.terminal_columns())
 
 
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Environment variables: STEMSEP_ENV_HOME, STEMSEP_ENV_REGISTRY, NO_COLOR. Manual: README.md and docs/.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": overview.MOST_COLUMNS},
+    help=overview.SUMMARY,
 )
-@click.version_option(__version__, prog_name="stemsep-env", message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name=overview.PROGRAM, message="%(prog)s %(version)s")
 def app() -> None:
-    """Run music-source-separation models, each in the environment it needs."""
+    """Hold the verbs."""
 
 
 def run_app(arguments: list[str]) -> int:
@@ -82,7 +69,7 @@ def run_app(arguments: list[str]) -> int:
 
 def _run(arguments: list[str], console: Console) -> int:
     try:
-        result = app.main(arguments, prog_name="stemsep-env", standalone_mode=False, obj=console)
+        result = app.main(arguments, prog_name=overview.PROGRAM, standalone_mode=False, obj=console)
     except click.exceptions.NoArgsIsHelpError as error:  # nothing was asked: say what can be
         click.echo(error.format_message(), err=True)
         return UsageError.exit_code

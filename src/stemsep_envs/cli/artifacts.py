@@ -1,4 +1,4 @@
-"""``artifacts``: put in, list and verify weights, configs and patch files."""
+"""``artifacts``: put in, list and verify weights and configs."""
 
 from __future__ import annotations
 

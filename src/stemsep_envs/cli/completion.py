@@ -1,4 +1,4 @@
-"""``completion``: the script that a shell loads to complete commands, options and model ids."""
+"""``completion``: print the tab completion of a shell."""
 
 from __future__ import annotations
 

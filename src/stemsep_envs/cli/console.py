@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
-import secrets
 import sys
-import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -27,6 +23,8 @@ from stemsep_envs.errors import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pydantic import BaseModel
 
     from stemsep_envs.documents.reports import ErrorBody, Finding
@@ -111,9 +109,10 @@ class Console:
 
     def bug(self, error: BaseException) -> int:
         """Report a defect of this program: one line, and a file with the traceback."""
+        from stemsep_envs.cli.bug_reports import write_bug_report
         from stemsep_envs.host.redaction import hide_secrets
 
-        path = _write_bug_report(error)
+        path = write_bug_report(error)
         message = hide_secrets(str(error) or repr(error))
         where = f"; the details are in {path}" if path else ""
         words = visible(f"{type(error).__name__}: {message}")
@@ -208,31 +207,3 @@ def human_seconds(seconds: float) -> str:
 
 def _indented(text: str, indent: str = "  ") -> str:
     return "\n".join(indent + visible(line.expandtabs()) for line in text.splitlines())
-
-
-def _write_bug_report(error: BaseException) -> str | None:
-    from stemsep_envs._version import __version__
-    from stemsep_envs.host.files import write_atomic
-    from stemsep_envs.host.paths import find_home
-    from stemsep_envs.host.redaction import hide_secrets
-
-    text = "".join(traceback.format_exception(error))
-    head = f"stemsep-envs {__version__}, Python {sys.version}, {sys.platform}\n\n"
-    name = f"bug-{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}.txt"
-    for folder in (_quietly(lambda: find_home().root / "reports"), Path.cwd()):
-        if folder is None:
-            continue
-        try:
-            write_atomic(folder / name, hide_secrets(head + text).encode(errors="replace"))
-        except (StemsepEnvError, OSError):
-            continue
-        return str(folder / name)
-    return None
-
-
-def _quietly(make: object) -> Path | None:
-    try:
-        made = make() if callable(make) else None
-    except Exception:  # noqa: BLE001 - perhaps the very bug that is to be reported
-        return None
-    return made if isinstance(made, Path) else None

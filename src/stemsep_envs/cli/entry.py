@@ -1,4 +1,7 @@
-"""The console script. Answers ``ensure`` from what is remembered when nothing has changed; loads the rest otherwise."""
+"""The console script: answers in the fewest imports that will do.
+
+``--version`` and ``--help`` need next to none, ``ensure`` few when nothing has changed; all else loads the commands.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,13 @@ looks through all of them again and again."""
 def main() -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:]
-    if arguments[:1] == ["ensure"]:
+    if arguments[:1] in (["--version"], ["--help"], ["-h"]):
+        from stemsep_envs.cli.overview import answer as answer_overview
+
+        code = answer_overview(arguments)
+        if code is not None:
+            sys.exit(code)
+    elif arguments[:1] == ["ensure"]:
         from stemsep_envs.cli.ensure_cache import answer
 
         try:

@@ -1,4 +1,4 @@
-"""``preflight``: will this model run here, how, and if not why."""
+"""``preflight``: say whether a model will run here, how, and if not why."""
 
 from __future__ import annotations
 

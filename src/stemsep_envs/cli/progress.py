@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 import click
 
 from stemsep_envs.cli.console import Console, human_bytes, human_seconds
-from stemsep_envs.documents.events import Event, FileTransfer
 from stemsep_envs.documents.terminal import visible
-from stemsep_envs.documents.writing import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rich.progress import Progress, TaskID
 
+    from stemsep_envs.documents.events import Event, FileTransfer
     from stemsep_envs.documents.reports import Finding
     from stemsep_envs.documents.run import RunTrack
 
@@ -181,6 +180,8 @@ def _bar() -> Progress:
 
 
 def _json_line(event: Event) -> None:
+    from stemsep_envs.documents.writing import json_text
+
     click.echo(json_text(event, indent=None, without_nulls=True), err=True)
 
 

@@ -1,4 +1,4 @@
-"""``registry``: list, show, check and correct the models."""
+"""``registry``: list, show and check the models."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stemsep_envs.cli import app
+from stemsep_envs.cli import app, overview
 from stemsep_envs.commands import doctor
 from stemsep_envs.errors import InterruptedRunError, LimitError
 from stemsep_envs.host.signals import ENDING_SIGNALS
@@ -119,7 +119,7 @@ def test_a_signal_that_was_ignored_stays_so() -> None:
 def test_every_command_in_the_help_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run_app(["--help"]) == 0
     listed = capsys.readouterr().out.partition("Commands:")[2]
-    for name in app._VERBS:
+    for name in overview.verbs():
         assert f"  {name} " in listed
         assert app.run_app([name, "--help"]) == 0
 

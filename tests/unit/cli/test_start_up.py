@@ -1,0 +1,55 @@
+"""What a command loads before it answers: modules are counted, since time is not the same twice."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import stemsep_envs
+from stemsep_envs.cli import overview
+
+SOURCE = Path(stemsep_envs.__file__).parents[1]
+PROGRAM = """
+import atexit, sys
+began = set(sys.modules)
+sys.path[:0] = {path!r}
+sys.argv[1:] = {arguments!r}
+atexit.register(lambda: open({listing!r}, "w").write(" ".join(set(sys.modules) - began)))
+from stemsep_envs.cli.entry import main
+main()
+"""
+
+
+def loaded_by(arguments: list[str], tmp_path: Path, *, code: int = 0, home: Path | None = None) -> set[str]:
+    """Run a command line in a new process; return the modules that it loaded."""
+    listing = tmp_path / "modules"
+    path = [str(SOURCE), *(entry for entry in sys.path if entry.endswith("-packages"))]
+    program = PROGRAM.format(path=path, arguments=arguments, listing=str(listing))
+    env = {**os.environ, "STEMSEP_ENV_HOME": str(home or tmp_path / "home")}
+    argv = [sys.executable, "-I", "-S", "-c", program]
+    done = subprocess.run(argv, env=env, check=False, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == code, done.stderr
+    return set(listing.read_text().split())
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"]])
+def test_version_and_help_load_next_to_nothing(arguments: list[str], tmp_path: Path) -> None:
+    loaded = loaded_by(arguments, tmp_path)
+    assert {name for name in loaded if name.startswith("stemsep_envs.")} == {
+        "stemsep_envs._version",
+        "stemsep_envs.cli",
+        "stemsep_envs.cli.entry",
+        "stemsep_envs.cli.overview",
+    }
+    assert not loaded & {"click", "pydantic", "re", "json", "typing", "pathlib", "dataclasses", "shutil"}
+
+
+@pytest.mark.parametrize("verb", overview.verbs())
+def test_help_of_a_verb_loads_no_documents(verb: str, tmp_path: Path) -> None:
+    loaded = loaded_by([verb, "--help"], tmp_path)
+    assert f"stemsep_envs.cli.{verb}" in loaded
+    assert not loaded & {"pydantic", "rich", "stemsep_envs.documents.base", "stemsep_envs.planning.plan"}
