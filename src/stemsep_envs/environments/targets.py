@@ -77,7 +77,7 @@ def _refusal(accelerator: str, requirements: Requirements) -> str | None:
     family = family_of(accelerator)
     parties = ", ".join(requirements.parties)
     if family not in requirements.accelerators:
-        return f"{requirements.parties[0]} uses {', '.join(requirements.accelerators)}"
+        return f"{parties} allow {', '.join(requirements.accelerators)}"
     allowed = {"cuda": requirements.cuda, "rocm": requirements.rocm}.get(family)
     if allowed is not None and accelerator not in allowed:
         return f"{parties} allow {', '.join(allowed) or 'none'}"

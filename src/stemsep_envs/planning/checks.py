@@ -110,15 +110,6 @@ def model_files(answers: ArtifactAnswers) -> tuple[ModelFile, ...]:
     return tuple(files)
 
 
-def device_reasons(entry: ModelEntry, recipe: RuntimeRecipe) -> tuple[Reason, ...]:
-    """Say why the model cannot run on the runtime at all: it names devices, and the runtime uses none of them."""
-    devices = entry.runtime.devices
-    if not devices or set(devices) & set(recipe.accelerators):
-        return ()
-    words = f"{entry.id} runs on {', '.join(devices)}; {recipe.id} uses {', '.join(recipe.accelerators)}"
-    return (Reason("target_not_supported", words, "choose another runtime for this model", "runtime.devices"),)
-
-
 def input_answer(entry: ModelEntry, recipe: RuntimeRecipe, path: Path | None) -> InputAnswer:
     """Answer for an input by what its header says: does the model take that many channels?"""
     if path is None:

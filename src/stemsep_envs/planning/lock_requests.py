@@ -12,7 +12,7 @@ from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments.locking import home_lock_path, lock_inputs, shipped_digests, shipped_name
-from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
+from stemsep_envs.environments.merging import merge, runtime_demands
 from stemsep_envs.environments.pythons import NEWEST_INSTALLABLE, choose_python
 from stemsep_envs.environments.targets import choose_target, target_reasons
 from stemsep_envs.environments.unsatisfiable_cache import recall
@@ -21,6 +21,7 @@ from stemsep_envs.host.accelerators import detect, usable_accelerators
 from stemsep_envs.host.interpreters import find_interpreters
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home, data_dir
+from stemsep_envs.planning.requirements import device_reasons, requirements_of
 from stemsep_envs.registry.catalogue import catalogue_at
 from stemsep_envs.registry.recipes import Runtime, known_runtimes, load_runtime
 from stemsep_envs.registry.routing import check_recipe, choose_runtime
@@ -94,16 +95,20 @@ def find_questions(asked: Asked, *, home: Home) -> tuple[tuple[Question, ...], t
     for model_id in dict.fromkeys(asked.model_ids or catalogue.ids()):
         entry = catalogue.get(model_id)
         runtime, reasons = _runtime_of(entry, asked, runtimes)
-        requirements = _requirements(entry, runtime) if runtime is not None and not reasons else None
+        requirements = requirements_of(entry, runtime.recipe) if runtime is not None and not reasons else None
         if requirements is not None:
             reasons = requirements.conflicts
         if runtime is None or requirements is None or reasons:
             _pass_over(model_id, asked, reasons, skipped)
             continue
-        for target in _targets(asked, runtime, requirements):
-            unusable = target_reasons(requirements, target)
-            if unusable:
-                _pass_over(model_id, asked, unusable, skipped, runtime=runtime.recipe.id, target=target)
+        targets = tuple(_targets(asked, runtime, requirements))
+        refused = {target: target_reasons(requirements, target) for target in targets}
+        # Shipped targets are the runtime's, not the user's words: one of them that serves is enough.
+        insisted = bool(asked.targets) or all(refused.values())
+        for target in targets:
+            if refused[target]:
+                named = asked if insisted else replace(asked, model_ids=())
+                _pass_over(model_id, named, refused[target], skipped, runtime=runtime.recipe.id, target=target)
                 continue
             for python, *older in _pythons(asked, runtime, requirements, target, home):
                 inputs = lock_inputs(requirements, target, python)
@@ -124,22 +129,8 @@ def _runtime_of(
     if route.runtime not in runtimes:
         runtimes[route.runtime] = load_runtime(runtimes_dir, route.runtime)
     runtime = runtimes[route.runtime]
-    return runtime, (*route.reasons, *check_recipe(entry, runtime.recipe))
-
-
-def _requirements(entry: ModelEntry, runtime: Runtime) -> Requirements:
-    needs = entry.requirements
-    demand = model_demand(
-        entry.id,
-        python=(needs.python.min, needs.python.max),
-        torch=(needs.torch.min, needs.torch.max),
-        cuda=needs.torch.cuda,
-        rocm=needs.torch.rocm,
-        packages=needs.pip.packages,
-    )
-    model_type = entry.runtime.model_type_on(runtime.recipe.id)
-    demands = runtime_demands(runtime.recipe, model_type=model_type, variant=entry.runtime.variant)
-    return merge(runtime.recipe, [*demands, demand])
+    reasons = (*route.reasons, *check_recipe(entry, runtime.recipe), *device_reasons(entry, runtime.recipe))
+    return runtime, reasons
 
 
 def _targets(asked: Asked, runtime: Runtime, requirements: Requirements) -> Iterable[Target]:

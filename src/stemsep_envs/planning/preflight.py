@@ -7,7 +7,7 @@ people and programs and, when the model may run, the `Plan` that `ensure` and `r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.artifacts.model_files import ToFetch
@@ -23,7 +23,6 @@ from stemsep_envs.documents.reports import Finding, finding_of
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Target, parse_target
 from stemsep_envs.environments.environment_plan import EnvironmentPlan, plan_environment
-from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
 from stemsep_envs.environments.targets import TargetChoice, choose_target, target_reasons
 from stemsep_envs.errors import Reason, UsageError
 from stemsep_envs.host.accelerators import Accelerators, detect, usable_accelerators, why_not
@@ -34,6 +33,7 @@ from stemsep_envs.planning.artifact_status import ArtifactAnswers, answer_artifa
 from stemsep_envs.planning.confinement import Confinement, choose_confinement
 from stemsep_envs.planning.engine import PlannedEngine, planned_engine
 from stemsep_envs.planning.plan import Plan, PlannedArtifact, PlanOptions, Preflight
+from stemsep_envs.planning.requirements import device_reasons, requirements_of
 from stemsep_envs.registry.catalogue import catalogue_at, files_dir
 from stemsep_envs.registry.recipes import Runtime, known_runtimes, load_runtime
 from stemsep_envs.registry.routing import Route, check_recipe, choose_runtime
@@ -77,10 +77,10 @@ def plan_model(
     if unfit:
         return _without_plan(model_id, [*reasons, *unfit])
     question = _Question(home, entry, route, runtime, options, input_path, resolve)
-    nowhere = checks.device_reasons(entry, runtime.recipe)
+    nowhere = device_reasons(entry, runtime.recipe)
     if nowhere:
         return _without_plan(model_id, [*reasons, *nowhere])
-    requirements = _requirements(question)
+    requirements = requirements_of(entry, runtime.recipe)
     accelerators = _accelerators(question)
     chosen = _choose_target(options.target, requirements, accelerators)
     if chosen.target is None:
@@ -135,23 +135,6 @@ class _Answers:
             *self.header.reasons,
             *self.confinement.reasons,
         ]
-
-
-def _requirements(question: _Question) -> Requirements:
-    entry, recipe = question.entry, question.runtime.recipe
-    needs = entry.requirements
-    demand = model_demand(
-        entry.id,
-        python=(needs.python.min, needs.python.max),
-        torch=(needs.torch.min, needs.torch.max),
-        cuda=needs.torch.cuda,
-        rocm=needs.torch.rocm,
-        packages=needs.pip.packages,
-    )
-    demands = runtime_demands(recipe, model_type=question.model_type, variant=entry.runtime.variant)
-    merged = merge(recipe, [*demands, demand])
-    devices = entry.runtime.devices
-    return replace(merged, accelerators=tuple(kind for kind in merged.accelerators if not devices or kind in devices))
 
 
 def _accelerators(question: _Question) -> Accelerators:

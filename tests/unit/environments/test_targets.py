@@ -60,7 +60,7 @@ def test_a_build_or_a_kind_can_be_asked_for(requirements: MakeRequirements) -> N
 def test_a_runtime_that_cannot_use_what_is_here(requirements: MakeRequirements) -> None:
     choice = choose_target(requirements(accelerators=["mps"]), HERE, platform="linux-x86_64")
     assert choice.target is None
-    assert "cpu: runtime engine uses mps" in choice.why
+    assert "cpu: runtime engine, model m allow mps" in choice.why
 
 
 def test_a_named_target_is_checked(requirements: MakeRequirements) -> None:

@@ -104,13 +104,6 @@ def test_a_shipped_recipe_loads() -> None:
     assert load_runtime(data_dir("runtimes"), "dsp").recipe.id == "dsp"
 
 
-def test_devices_that_the_runtime_does_not_use_refuse_the_model(entry: Entry, recipe: RuntimeRecipe) -> None:
-    assert checks.device_reasons(entry(), recipe) == ()
-    assert checks.device_reasons(entry(runtime__devices=["cuda", "cpu"]), recipe) == ()
-    (reason,) = checks.device_reasons(entry(runtime__devices=["cuda", "mps"]), recipe)
-    assert (reason.code, reason.path) == ("target_not_supported", "runtime.devices")
-
-
 @pytest.mark.parametrize("how", ["outside", "dots", "link", "archive"])
 def test_a_registry_cannot_name_any_file_of_this_machine(entry: Entry, tmp_path: Path, how: str) -> None:
     home, secret, folder = Home(tmp_path / "home"), tmp_path / "secret", tmp_path / "registry"
