@@ -74,8 +74,8 @@ relock-dev: $(BOOT)/ready  ## Resolve the development tools anew
 	$(UV) pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-header --python-version 3.10 --extra dev --output-file requirements-dev.txt pyproject.toml
 
-bench: $(VENV)/ready  ## Measure against what a user would run instead
-	@$(BIN)/python benchmarks/run.py
+bench: $(VENV)/ready  ## Measure against what a user would run instead; ROWS=NAME,... only these, QUICK=1 with fewer rounds
+	@$(BIN)/python benchmarks/run.py $(if $(ROWS),--rows "$(ROWS)") $(if $(QUICK),--quick)
 
 wheel: $(VENV)/ready  ## Build the wheel into dist/
 	$(UV) build --quiet --wheel --out-dir dist

@@ -1,8 +1,10 @@
 """Run by the installed package's interpreter: times what is confined against the same unconfined; answers in JSON.
 
-confined.py starts ROUNDS                         every level that is to be had: start and end of a bare interpreter
+confined.py starts ROUNDS LEVEL...                start and end of a bare interpreter, and why levels are not available
 confined.py work ROUNDS PYTHON SCRIPT             seconds that SCRIPT says it took, by what it calls them
 confined.py convert ROUNDS CHECKPOINT FOLDER      a checkpoint, as a model's is before it is loaded
+
+Where this machine cannot do it at all, the answer is ``{"not_possible": REASON}``.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from stemsep_envs.errors import BlockedError
 from stemsep_envs.host.files import scratch_dir, sha256_of
 from stemsep_envs.host.paths import INSIDE_DIR, Home, find_home
 from stemsep_envs.host.processes import Command, run
@@ -27,20 +30,28 @@ from stemsep_envs.sandbox.levels import level_named, measured
 from stemsep_envs.sandbox.policy import LevelName, Policy
 from stemsep_envs.sandbox.system import interpreter_dirs
 
-_LEVELS: tuple[LevelName, ...] = ("namespaces", "landlock", "hygiene")
 
-
-def starts(rounds: int) -> dict[str, Any]:
+def starts(rounds: int, *levels: LevelName) -> dict[str, Any]:
     """Start and end a bare interpreter, plain and at each level, in turns."""
-    there = [name for name, found in measured(_LEVELS, find_home().cache_dir).items() if found.available]
-    times: dict[str, list[float]] = {name: [] for name in ("plain", *there)}
+    missing = _missing(levels)
+    times: dict[str, list[float]] = {name: [] for name in ("plain", *levels) if name not in missing}
     argv = (sys.executable, "-I", "-S", "-c", "pass")
     with scratch_dir(Path("/tmp"), "bench-confined-") as folder:
         policy = Policy(interpreter_dirs(), folder, worker_environ(folder, keep_memory=False))
         for _ in range(rounds + 1):
             for name, kept in times.items():
                 kept.append(_timed(name, argv, policy))
-    return {name: kept[1:] for name, kept in times.items()}
+    return {"seconds": {name: kept[1:] for name, kept in times.items()}, "missing": missing}
+
+
+def _missing(levels: tuple[LevelName, ...]) -> dict[str, str]:
+    """Say why levels are not available on this machine."""
+    found = measured(levels, find_home().cache_dir)
+    return {
+        name: f"the sandbox level {name} is not available: {measurement.reason}"
+        for name, measurement in found.items()
+        if not measurement.available
+    }
 
 
 def _timed(name: str, argv: tuple[str, ...], policy: Policy) -> float:
@@ -60,6 +71,8 @@ def _run(name: str, argv: tuple[str, ...], policy: Policy) -> str:
 
 def work(rounds: int, python: str, script: str) -> dict[str, Any]:
     """Run a script that prints its seconds, plain and confined, in turns."""
+    for reason in _missing(("namespaces",)).values():
+        return {"not_possible": reason}
     sides: dict[str, list[dict[str, float]]] = {"plain": [], "namespaces": []}
     with scratch_dir(Path("/tmp"), "bench-confined-") as folder:
         interpreter = Path(python)
@@ -79,7 +92,10 @@ def convert(rounds: int, checkpoint: str, folder: str) -> dict[str, Any]:
     for _ in range(rounds):
         home = Home(Path(folder) / "home")
         began = time.perf_counter()
-        made = convert_checkpoint(home, path, sha256, size, path.name, lambda *_: None)
+        try:
+            made = convert_checkpoint(home, path, sha256, size, path.name, lambda *_: None)
+        except BlockedError as error:
+            return {"not_possible": error.message}
         seconds.append(time.perf_counter() - began)
         shutil.copyfile(made.path, Path(folder) / "converted.safetensors")
         shutil.rmtree(home.root)

@@ -2,69 +2,63 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import median
-from typing import Literal
+from typing import Any
 
-Comparison = Literal["ratio", "difference", "absolute", "share"]
 Timed = Callable[[], float]
 """Does one thing and returns the seconds it took; what must be prepared first it does before its clock starts."""
+_BLOCKED = 6
+"""The exit code by which `stemsep-env` says that this machine cannot do what was asked."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the result.
+class NotPossibleError(Exception):
+    """A row cannot be measured on this machine; its words say why."""
 
-    Attributes:
-        name: What ``--rows`` calls it.
-        what: What is measured, in words.
-        comparison: ``ratio`` ours / reference; ``difference`` ours - reference; ``absolute`` ours alone; ``share`` a
-            part of a whole that is no time.
-        ours: Median of our side, in seconds (bytes for a share).
-        reference: Median of the other side; None where there is none.
-        value: What is held against the bar: the median over the pairs, not the quotient of the medians.
-        bar: The most it may be; None for a row that only informs.
-        n: How many pairs.
-        fastest: The value from the fastest of each side, which the rest of the machine disturbed least; it informs.
-        ours_command: What was run.
-        reference_command: What a user would run instead.
-        note: What a reader must know.
+
+def output_of(argv: Sequence[str], env: Mapping[str, str]) -> str:
+    """Run a process to its end; return what it printed.
+
+    Raises:
+        NotPossibleError: Preflight or the sandbox policy refuses on this machine.
+        RuntimeError: It failed.
     """
+    done = subprocess.run(argv, env=env, capture_output=True, check=False)
+    if done.returncode == 0:
+        return done.stdout.decode()
+    words = done.stderr.decode(errors="replace").strip()
+    if done.returncode == _BLOCKED:
+        raise NotPossibleError(words or "this machine cannot do it")
+    raise RuntimeError(f"{' '.join(map(str, argv))} ended with {done.returncode}: {words}")
 
-    name: str
-    what: str
-    comparison: Comparison
-    ours: float
-    reference: float | None
-    value: float
-    bar: float | None
-    n: int
-    ours_command: str
-    reference_command: str = ""
-    fastest: float | None = None
-    note: str = ""
 
-    @property
-    def met(self) -> bool | None:
-        """Whether the bar is met; None without one."""
-        return None if self.bar is None else self.value <= self.bar
+def answer_of(argv: Sequence[str], env: Mapping[str, str]) -> Any:
+    """Run a process that answers in JSON; return the answer.
+
+    Raises:
+        NotPossibleError: This machine cannot do it: the process says so by its exit code, or answers with
+            ``{"not_possible": REASON}``.
+        RuntimeError: It failed.
+    """
+    answer = json.loads(output_of(argv, env))
+    if isinstance(answer, dict) and "not_possible" in answer:
+        raise NotPossibleError(answer["not_possible"])
+    return answer
 
 
 def timed(argv: Sequence[str], env: Mapping[str, str]) -> float:
     """Run a process to its end; return the seconds it took.
 
     Raises:
+        NotPossibleError: Preflight or the sandbox policy refuses on this machine.
         RuntimeError: It failed.
     """
     began = time.perf_counter()
-    done = subprocess.run(argv, env=env, capture_output=True, check=False)
-    elapsed = time.perf_counter() - began
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(argv)} ended with {done.returncode}: {done.stderr.decode(errors='replace')}")
-    return elapsed
+    output_of(argv, env)
+    return time.perf_counter() - began
 
 
 def in_turns(sides: Sequence[Timed], *, n: int, warm_ups: int = 1) -> list[list[float]]:
@@ -87,8 +81,3 @@ def median_ratio(ours: Sequence[float], reference: Sequence[float]) -> float:
 def median_difference(ours: Sequence[float], reference: Sequence[float]) -> float:
     """Return the median of the differences of pairs."""
     return median(one - other for one, other in zip(ours, reference, strict=True))
-
-
-def fastest_ratio(ours: Sequence[float], reference: Sequence[float]) -> float:
-    """Return the ratio of the fastest of each side."""
-    return min(ours) / min(reference)

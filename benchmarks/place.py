@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 import wave
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 from uv import find_uv_bin
 
-from benchmarks.measure import timed
+from benchmarks.measure import output_of, timed
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = "dsp-hpss"
@@ -33,7 +32,7 @@ class Place:
 
     Attributes:
         dir: A scratch folder on the file system of the package cache.
-        home: ``$STEMSEP_ENV_HOME``, with the environment of `MODEL` built.
+        home: ``$STEMSEP_ENV_HOME``; no environment is built before a row asks.
         tool: The installed command.
         python: The interpreter of that installation.
         uv: The uv of that installation.
@@ -69,9 +68,19 @@ class Place:
         receipt: dict[str, Any] = json.loads((self.environment() / "receipt.json").read_bytes())
         return receipt
 
+    def environment_python(self) -> str:
+        """Return the Python minor of that environment: ``3.11``."""
+        version: str = self.receipt()["inputs"]["interpreter"]["version"]
+        return ".".join(version.split(".")[:2])
+
     def ensure(self, model: str = MODEL, **variables: str) -> None:
         """Build what is missing, and have it remembered."""
         timed([self.tool, "ensure", model], {**self.env, **variables})
+
+    def registry(self) -> dict[str, Any]:
+        """Return the registry that the package ships."""
+        document: dict[str, Any] = json.loads((self.package / "_data/registry/models.v2.source.json").read_bytes())
+        return document
 
     def song(self, seconds: int = SONG_SECONDS, name: str = "song") -> Path:
         """Return a stereo file: chords and clicks over noise, 16 bits."""
@@ -83,7 +92,7 @@ class Place:
 
 @contextmanager
 def prepared_place(*, quick: bool) -> Iterator[Place]:
-    """Install the package from its wheel and build one environment; all of it is gone at the end."""
+    """Install the package from its wheel; all that is made here is gone at the end."""
     cache = Path(os.environ.get("UV_CACHE_DIR") or ROOT / ".cache" / "uv")
     folder = cache.parent / f"bench-{os.getpid()}"
     folder.mkdir(parents=True)
@@ -93,25 +102,18 @@ def prepared_place(*, quick: bool) -> Iterator[Place]:
         env.pop("VIRTUAL_ENV", None)
         python = _install(folder, env)
         scripts = python.parent
-        purelib = subprocess.run(
-            [python, "-c", "import stemsep_envs; print(stemsep_envs.__path__[0])"],
-            env=env,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        where = output_of([str(python), "-c", "import stemsep_envs; print(stemsep_envs.__path__[0])"], env)
         place = Place(
             dir=folder,
             home=folder / "home",
             tool=str(scripts / "stemsep-env"),
             python=str(python),
             uv=str(scripts / "uv"),
-            package=Path(purelib.stdout.strip()),
+            package=Path(where.strip()),
             env=env,
             quick=quick,
         )
         time.sleep(_SETTLE_SECONDS)  # what changed just now is not remembered yet
-        place.ensure()
         yield place
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -125,10 +127,10 @@ def _install(folder: Path, env: dict[str, str]) -> Path:
         [uv, "build", "--quiet", "--wheel", "--out-dir", str(wheels), str(ROOT)],
         [uv, "venv", "--quiet", "--no-project", "--python", sys.executable, str(venv)],
     ):
-        subprocess.run(argv, env=env, check=True)
+        output_of(argv, env)
     (wheel,) = wheels.glob("*.whl")
     install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), str(wheel)]
-    subprocess.run(install, env=env, check=True)
+    output_of(install, env)
     return python
 
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.measure import Row, fastest_ratio, in_turns, median_difference, median_ratio, timed
+from benchmarks.measure import in_turns, timed
 from benchmarks.place import MODEL, SONG_SECONDS, Place
+from benchmarks.rows import About, Group, Outcomes, Row, difference, ratio
 
 _TRACKS = 21
 _STEMS = ("harmonic", "percussive")
 _DIRECT = Path(__file__).with_name("direct.py")
 
 
-def first_track(place: Place) -> Iterator[Row]:
+def _first_track(place: Place) -> Outcomes:
     """The first track through ``run``, beyond the engine's own time."""
     place.ensure()
     song, out = place.song(), place.dir / "first"
@@ -28,25 +29,19 @@ def first_track(place: Place) -> Iterator[Row]:
         shutil.rmtree(place.dir / "direct", ignore_errors=True)
         return timed(engine, place.env)
 
-    n = place.rounds(20)
-    ours, own = in_turns([lambda: _timed_run(place, [song], out), own_time], n=n)
-    yield Row(
-        name="first-track",
-        what="first track through run, beyond the engine's own time",
-        comparison="difference",
-        ours=median(ours),
-        reference=median(own),
-        value=median_difference(ours, own),
-        fastest=min(ours) - min(own),
-        bar=0.3,
-        n=n,
-        ours_command=f"stemsep-env run {MODEL} SONG -o DIR",
-        reference_command="ENVIRONMENT/bin/python -I benchmarks/direct.py: start, import, load, separate, write",
+    ours, own = in_turns([lambda: _timed_run(place, [song], out), own_time], n=place.rounds(20))
+    about = About(
+        "first-track",
+        "first track through run, beyond the engine's own time",
+        f"stemsep-env run {MODEL} SONG -o DIR",
+        "ENVIRONMENT/bin/python -I benchmarks/direct.py: start, import, load, separate, write",
+        bar=0.25,
         note=f"{SONG_SECONDS} s of stereo; sandbox level {record['sandbox']['level']}",
     )
+    yield difference(about, ours, own)
 
 
-def further_tracks(place: Place) -> Iterator[Row]:
+def _further_tracks(place: Place) -> Outcomes:
     """Each further track in a session, beyond the engine's own time: by the record, and by the clock on the wall."""
     place.ensure()
     song, out = place.song(), place.dir / "further"
@@ -73,23 +68,19 @@ def further_tracks(place: Place) -> Iterator[Row]:
         ("further-track", "by the record's overhead_seconds", recorded[-n:]),
         ("further-track-wall", by_clock, walls),
     ):
-        yield Row(
-            name=name,
-            what=f"each further track in a session, beyond the engine's own time, {what}",
-            comparison="difference",
-            ours=own_each + median(values),
-            reference=own_each,
-            value=median(values),
-            fastest=min(values),
-            bar=0.01,
-            n=n,
-            ours_command=f"stemsep-env run {MODEL} {_TRACKS} SONGS -o DIR",
-            reference_command="what the worker took for the track, from its own clock",
+        about = About(
+            name,
+            f"each further track in a session, beyond the engine's own time, {what}",
+            f"stemsep-env run {MODEL} {_TRACKS} SONGS -o DIR",
+            "what the worker took for the track, from its own clock",
+            bar=0.005,
             note=f"{SONG_SECONDS} s of stereo; {len(_STEMS)} stems as 32-bit float wav",
         )
+        value = median(values)
+        yield Row(about, "difference", own_each + value, own_each, value, min(values), n)
 
 
-def first_ever(place: Place) -> Iterator[Row]:
+def _first_ever(place: Place) -> Outcomes:
     """The first track ever in a new environment, against the first track of a second process."""
     song, out = place.song(), place.dir / "ever"
 
@@ -98,21 +89,15 @@ def first_ever(place: Place) -> Iterator[Row]:
         place.ensure()
         return _timed_run(place, [song], out)
 
-    n = place.rounds(10)
-    new, second = in_turns([ever, lambda: _timed_run(place, [song], out)], n=n)
-    yield Row(
-        name="first-ever",
-        what="first track ever in a new environment, against the first of a second process",
-        comparison="ratio",
-        ours=median(new),
-        reference=median(second),
-        value=median_ratio(new, second),
-        fastest=fastest_ratio(new, second),
+    new, second = in_turns([ever, lambda: _timed_run(place, [song], out)], n=place.rounds(10))
+    about = About(
+        "first-ever",
+        "first track ever in a new environment, against the first of a second process",
+        f"stemsep-env run {MODEL} SONG -o DIR, right after ensure built it",
+        "the same again",
         bar=1.3,
-        n=n,
-        ours_command=f"stemsep-env run {MODEL} SONG -o DIR, right after ensure built it",
-        reference_command="the same again",
     )
+    yield ratio(about, new, second)
 
 
 def _arguments(place: Place, songs: Sequence[Path], out: Path) -> list[str]:
@@ -174,3 +159,10 @@ def _direct(place: Place, record: dict[str, Any], songs: Sequence[Path]) -> list
     # Its bytecode lies apart: what it leaves beside our files would make the run faster than it is for users.
     bytecode = f"pycache_prefix={place.dir / 'bytecode'}"
     return [str(python), "-I", "-X", bytecode, str(_DIRECT), str(place.package), str(adapter), str(path)]
+
+
+GROUPS = (
+    Group("first-track", ("first-track",), _first_track),
+    Group("further-track", ("further-track", "further-track-wall"), _further_tracks),
+    Group("first-ever", ("first-ever",), _first_ever),
+)

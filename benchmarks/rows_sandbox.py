@@ -1,26 +1,23 @@
 """Rows about confinement: what starting at each level takes, torch inside against outside, and checkpoints.
 
-Those with torch need a build of it for the processor in a folder that ``UV_FIND_LINKS`` names, and are left out without
-one.
+Those with torch need a build of it for the processor in a folder that ``UV_FIND_LINKS`` names.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from benchmarks.measure import Row, fastest_ratio, median_difference, median_ratio, timed
+from benchmarks.measure import NotPossibleError, answer_of, timed
 from benchmarks.place import Place
+from benchmarks.rows import About, Group, Missing, Outcomes, absolute, difference, ratio, share
 from benchmarks.rows_torch import torch_minor
 
 _CONFINED = Path(__file__).with_name("confined.py")
 _START_BARS = {"namespaces": 0.06}
+_LEVELS = ("namespaces", "landlock", "hygiene")
 _GIGABYTE_LAYERS = 256
 
 _WORK = """
@@ -59,34 +56,30 @@ print(json.dumps({"load": there - began, "use": time.perf_counter() - began, "to
 """
 
 
-def sandbox(place: Place) -> Iterator[Row]:
+def _sandbox(place: Place) -> Outcomes:
     """Start and end a bare interpreter at each level."""
     if sys.platform != "linux":
-        return
-    n = place.rounds(40)
-    times = _confined(place, "starts", n)
-    plain = times.pop("plain")
-    for level, confined in times.items():
-        yield Row(
-            name=f"start-{level}",
-            what=f"starting and ending at the level {level}, beyond a bare interpreter",
-            comparison="difference",
-            ours=median(confined),
-            reference=median(plain),
-            value=median_difference(confined, plain),
-            fastest=min(confined) - min(plain),
+        raise NotPossibleError("the start of the levels is measured on Linux only")
+    answer = _confined(place, "starts", place.rounds(40), *_LEVELS)
+    times, missing = answer["seconds"], answer["missing"]
+    for level in _LEVELS:
+        name = f"start-{level}"
+        if level in missing:
+            yield Missing(name, "not_possible", missing[level])
+            continue
+        about = About(
+            name,
+            f"starting and ending at the level {level}, beyond a bare interpreter",
+            "PYTHON -I -S -c pass, confined, its control groups made and removed",
+            "PYTHON -I -S -c pass",
             bar=_START_BARS.get(level),
-            n=n,
-            ours_command="PYTHON -I -S -c pass, confined, its control groups made and removed",
-            reference_command="PYTHON -I -S -c pass",
         )
+        yield difference(about, times[level], times["plain"])
 
 
-def checkpoints(place: Place) -> Iterator[Row]:
+def _checkpoints(place: Place) -> Outcomes:
     """All rows with torch: they share its environment."""
     minor = torch_minor()
-    if minor is None or sys.platform != "linux":
-        return
     folder = place.dir / "checkpoints"
     folder.mkdir()
     try:
@@ -106,87 +99,70 @@ def _torch_python(place: Place, folder: Path, minor: str) -> str:
     return python
 
 
-def _work(place: Place, folder: Path, python: str) -> Iterator[Row]:
+def _work(place: Place, folder: Path, python: str) -> Outcomes:
     script = folder / "work.py"
     script.write_text(_WORK)
     timed([python, "-I", str(script)], place.env)
-    n = place.rounds(12)
-    sides = _confined(place, "work", n, python, str(script))
-    for what, words in (("import", "import torch"), ("inference", "twenty passes of a transformer layer on CPU")):
-        inside, outside = ([one[what] for one in sides[side]] for side in ("namespaces", "plain"))
-        yield Row(
-            name=f"inside-{what}",
-            what=f"{words}, inside the sandbox against outside",
-            comparison="ratio",
-            ours=median(inside),
-            reference=median(outside),
-            value=median_ratio(inside, outside),
-            fastest=fastest_ratio(inside, outside),
-            bar=None,
-            n=n,
-            ours_command="level namespaces",
-            reference_command="the same interpreter with the same environment variables",
+    try:
+        sides = _confined(place, "work", place.rounds(12), python, str(script))
+    except NotPossibleError as error:  # the conversion may be confined at another level
+        yield from (Missing(name, "not_possible", str(error)) for name in ("inside-import", "inside-inference"))
+        return
+    for part, words in (("import", "import torch"), ("inference", "twenty passes of a transformer layer on CPU")):
+        about = About(
+            f"inside-{part}",
+            f"{words}, inside the sandbox against outside",
+            "level namespaces",
+            "the same interpreter with the same environment variables",
         )
+        yield ratio(about, *([one[part] for one in sides[side]] for side in ("namespaces", "plain")))
 
 
-def _conversion(place: Place, folder: Path, python: str) -> Iterator[Row]:
+def _conversion(place: Place, folder: Path, python: str) -> Outcomes:
     checkpoint = folder / "model.ckpt"
     timed([python, "-I", "-c", _MAKE, str(checkpoint), str(_GIGABYTE_LAYERS)], place.env)
     n = place.rounds(8)
     made = _confined(place, "convert", n, str(checkpoint), str(folder))
-    yield Row(
-        name="convert",
-        what="conversion of a 1 GB checkpoint: confined, checked, hashed, on the disk",
-        comparison="absolute",
-        ours=median(made["seconds"]),
-        reference=None,
-        value=median(made["seconds"]),
-        fastest=min(made["seconds"]),
+    about = About(
+        "convert",
+        "conversion of a 1 GB checkpoint: confined, checked, hashed, on the disk",
+        "what comes before a model's first load",
         bar=8.0,
-        n=n,
-        ours_command="what comes before a model's first load",
         note="once for each checkpoint",
     )
-    yield Row(
-        name="convert-memory",
-        what="peak memory of the conversion, as a share of the checkpoint",
-        comparison="share",
-        ours=made["peak_bytes"],
-        reference=made["bytes"],
-        value=made["peak_bytes"] / made["bytes"],
+    yield absolute(about, made["seconds"])
+    about = About(
+        "convert-memory",
+        "peak memory of the conversion, as a share of the checkpoint",
+        "convert.py CHECKPOINT OUTPUT",
         bar=1.5,
-        n=1,
-        ours_command="convert.py CHECKPOINT OUTPUT",
     )
-    package = place.package
+    yield share(about, made["peak_bytes"], made["bytes"])
     loads: dict[str, list[dict[str, float]]] = {"ours": [], "torch": []}
     for _ in range(n):
         for how, path in (("ours", folder / "converted.safetensors"), ("torch", checkpoint)):
-            loads[how].append(_json([python, "-I", "-c", _LOAD, how, str(path), str(package)], place))
-    for what, words in (("load", "loading it"), ("use", "loading it and reading every value once")):
-        ours, theirs = ([one[what] for one in loads[how]] for how in ("ours", "torch"))
-        yield Row(
-            name=f"converted-{what}",
-            what=f"{words}, converted against torch.load",
-            comparison="ratio",
-            ours=median(ours),
-            reference=median(theirs),
-            value=median_ratio(ours, theirs),
-            fastest=fastest_ratio(ours, theirs),
-            bar=None,
-            n=n,
-            ours_command="context.read_checkpoint",
-            reference_command="torch.load(weights_only=True)",
+            argv = [python, "-I", "-c", _LOAD, how, str(path), str(place.package)]
+            loads[how].append(answer_of(argv, place.env))
+    for part, words in (("load", "loading it"), ("use", "loading it and reading every value once")):
+        about = About(
+            f"converted-{part}",
+            f"{words}, converted against torch.load",
+            "context.read_checkpoint",
+            "torch.load(weights_only=True)",
             note="1 GB in 256 tensors; torch is imported before",
         )
+        yield ratio(about, *([one[part] for one in loads[how]] for how in ("ours", "torch")))
 
 
 def _confined(place: Place, verb: str, rounds: int, *arguments: str) -> Any:
-    return _json([place.python, "-I", str(_CONFINED), verb, str(rounds), *arguments], place)
+    return answer_of([place.python, "-I", str(_CONFINED), verb, str(rounds), *arguments], place.env)
 
 
-def _json(argv: Sequence[str], place: Place) -> Any:
-    done = subprocess.run(argv, env=place.env, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(done.stderr)
-    return json.loads(done.stdout)
+GROUPS = (
+    Group("sandbox", tuple(f"start-{level}" for level in _LEVELS), _sandbox),
+    Group(
+        "checkpoints",
+        ("inside-import", "inside-inference", "convert", "convert-memory", "converted-load", "converted-use"),
+        _checkpoints,
+    ),
+)
