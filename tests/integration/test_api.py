@@ -35,7 +35,7 @@ from stemsep_envs.documents.events import Event
 from stemsep_envs.documents.protocol import ProgressParams
 from stemsep_envs.errors import BlockedError, InterruptedRunError, LimitError, ModelError, UsageError
 from stemsep_envs.host.files import scratch_dir as scratch_folder
-from stemsep_envs.separation import jobs, stem_collection
+from stemsep_envs.separation import stem_collection, tracks
 from stemsep_envs.separation.run_records import write_record
 from stemsep_envs.worker.ingest import Ingested, ingest
 
@@ -211,7 +211,7 @@ def test_a_restart_is_given_up_when_its_track_is(write: Write, out: Path) -> Non
             cancelled.set()
 
     with open_session("dsp-hpss", on_event=told) as session:
-        session._loaded._worker.close(politely=False)  # as a cancellation that was not heeded ends it
+        session._loaded._connection.close(politely=False)  # as a cancellation that was not heeded ends it
         with pytest.raises(InterruptedRunError):
             session.separate(short, out, cancelled=cancelled)
         assert steps.count("start") == 2
@@ -330,11 +330,11 @@ def test_a_record_that_cannot_be_written_leaves_the_earlier_stems(
     with open_session("dsp-hpss") as session:
         session.separate(song, out)
         before = {name: (out / name).read_bytes() for name in files_below(out)}
-        monkeypatch.setattr(jobs, "write_record", full)
+        monkeypatch.setattr(tracks, "write_record", full)
         with pytest.raises(LimitError):
             session.separate(song, out, output=output_options(bit_depth="16"), overwrite=True)
         assert {name: (out / name).read_bytes() for name in files_below(out)} == before
-        monkeypatch.setattr(jobs, "write_record", write_record)
+        monkeypatch.setattr(tracks, "write_record", write_record)
         assert session.separate(song, out, output=output_options(bit_depth="16"), overwrite=True).status == "done"
 
 

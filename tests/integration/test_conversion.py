@@ -23,7 +23,7 @@ from stemsep_envs.provisioning.environment import ensure_planned
 from stemsep_envs.provisioning.fetch import with_files
 from stemsep_envs.registry.recipes import Runtime
 from stemsep_envs.sandbox.policy import LevelName
-from stemsep_envs.separation.session import open_planned
+from stemsep_envs.separation.opening import open_planned
 
 pytestmark = [
     pytest.mark.integration,
@@ -164,12 +164,12 @@ def test_the_worker_sees_one_form_alone(
 ) -> None:
     _use(user.environ, monkeypatch)
     options = PlanOptions(registry_path=Path(registry(plant, checkpoint, pickle=use)), sandbox_level=level)
-    (plan,) = with_files([refuse_if_blocked(plan_model("planted", options))], options, on_event=ignore_event)
+    (plan,) = with_files([refuse_if_blocked(plan_model("planted", options))], on_event=ignore_event)
     (artifact,) = plan.artifacts
     spy = tmp_path / "spy"
     spy.mkdir()
     (spy / plan.runtime.recipe.adapter).write_text(f"RAW = {str(artifact.path)!r}\n{SPY}")
-    plan = replace(plan, runtime=Runtime(spy, plan.runtime.recipe))
+    plan = replace(plan, model=replace(plan.model, runtime=Runtime(spy, plan.runtime.recipe)))
     with open_planned(plan, ensure_planned(plan), scratch_parent=tmp_path / "scratch") as session:
         said = dict(session.loaded.settings)
     assert said["filename"] == "model.ckpt"

@@ -20,7 +20,7 @@ from stemsep_envs.host.paths import Home
 from stemsep_envs.planning.plan import PlanOptions, refuse_if_blocked
 from stemsep_envs.planning.preflight import plan_model
 from stemsep_envs.provisioning.environment import ensure_planned
-from stemsep_envs.separation.session import open_planned
+from stemsep_envs.separation.opening import open_planned
 
 pytestmark = [pytest.mark.integration]
 

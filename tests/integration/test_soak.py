@@ -23,7 +23,7 @@ from stemsep_envs.planning.preflight import plan_model
 from stemsep_envs.provisioning.environment import ensure_planned
 from stemsep_envs.registry.recipes import Runtime
 from stemsep_envs.sandbox.policy import LevelName
-from stemsep_envs.separation.session import open_planned
+from stemsep_envs.separation.opening import open_planned
 
 pytestmark = [
     pytest.mark.integration,
@@ -108,7 +108,7 @@ def planned(tmp_path: Path, level: LevelName, word: str) -> Plan:
     folder = tmp_path / "runtime"
     folder.mkdir()
     (folder / plan.runtime.recipe.adapter).write_text(f"WORD = {word!r}\n{ADAPTER}")
-    return replace(plan, runtime=Runtime(folder, plan.runtime.recipe))
+    return replace(plan, model=replace(plan.model, runtime=Runtime(folder, plan.runtime.recipe)))
 
 
 def counted(word: str, folders: tuple[Path, ...]) -> Mapping[str, object]:

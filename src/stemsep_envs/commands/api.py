@@ -8,32 +8,29 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from stemsep_envs.commands.ensure import ensure_models
 from stemsep_envs.commands.preflight import preflight_model
+from stemsep_envs.commands.run import run
 from stemsep_envs.documents.ensure_report import EnsureReport
 from stemsep_envs.documents.events import OnEvent, ignore_event
 from stemsep_envs.documents.preflight import PreflightReport
-from stemsep_envs.documents.protocol import ProgressParams
 from stemsep_envs.documents.run import OutputOptions, RunRecord, RunTrack
 from stemsep_envs.errors import UsageError
 from stemsep_envs.planning.plan import PlanOptions, refuse_if_blocked
 from stemsep_envs.planning.preflight import plan_model
-from stemsep_envs.provisioning.environment import ensure_planned
-from stemsep_envs.provisioning.fetch import with_files
-from stemsep_envs.separation.inputs import collect_inputs
-from stemsep_envs.separation.jobs import plan_jobs, separate_recorded
-from stemsep_envs.separation.output_names import TrackSource, plan_names
+from stemsep_envs.provisioning.provision import provision
+from stemsep_envs.separation.opening import open_planned
 from stemsep_envs.separation.output_options import Existing, output_options, output_plan
-from stemsep_envs.separation.run import RunRequest, chosen_stems, refuse_unwritable, run
-from stemsep_envs.separation.run_records import frame_of
-from stemsep_envs.separation.scratch import clear_folder
-from stemsep_envs.separation.session import Session as LoadedSession
-from stemsep_envs.separation.session import open_planned
+from stemsep_envs.separation.run import RunRequest
+from stemsep_envs.separation.session import ModelSession
+from stemsep_envs.separation.track_plan import plan_tracks, refuse_unwritable
+from stemsep_envs.separation.tracks import frame_of, separate_and_publish
 from stemsep_envs.worker.connection import Deadlines
+from stemsep_envs.worker.requests import OnProgress
 
 AnyPath = str | os.PathLike[str]
 
@@ -140,18 +137,19 @@ def open_session(
         LimitError: A deadline passed, downloads stalled, or the disk is full.
         UsageError: Unknown model, setting or target.
     """
-    options = options or PlanOptions()
-    (plan,) = with_files([refuse_if_blocked(plan_model(model, options))], options, on_event=on_event)
-    environment = ensure_planned(plan, on_event=on_event)
-    parent = Path(scratch_dir) if scratch_dir is not None else plan.home.cache_dir / "scratch"
-    with open_planned(plan, environment, scratch_parent=parent, on_event=on_event, deadlines=deadlines) as loaded:
+    plan = refuse_if_blocked(plan_model(model, options or PlanOptions()))
+    ready = provision(plan, on_event=on_event)
+    parent = Path(scratch_dir) if scratch_dir is not None else ready.plan.home.cache_dir / "scratch"
+    with open_planned(
+        ready.plan, ready.environment, scratch_parent=parent, on_event=on_event, deadlines=deadlines
+    ) as loaded:
         yield Session(loaded)
 
 
 class Session:
     """A loaded model that separates one track after another; made by `open_session`."""
 
-    def __init__(self, loaded: LoadedSession) -> None:
+    def __init__(self, loaded: ModelSession) -> None:
         self._loaded = loaded
 
     @property
@@ -171,7 +169,7 @@ class Session:
         *,
         output: OutputOptions | None = None,
         overwrite: bool = False,
-        on_progress: Callable[[ProgressParams], None] | None = None,
+        on_progress: OnProgress | None = None,
         cancelled: threading.Event | None = None,
     ) -> RunTrack:
         """Separate one file.
@@ -189,7 +187,7 @@ class Session:
 
         Raises:
             UsageError: The input is not readable audio or does not fit the model; stems are there already; the session
-                is closed, or at a track of another thread's.
+                is closed, or busy with a track of another thread's.
             ModelError: The model's code failed or its worker died. The session stays usable.
             LimitError: A deadline passed, or memory or disk ran out.
             InterruptedRunError: It was cancelled, or another thread left the session's block.
@@ -197,18 +195,11 @@ class Session:
         source = Path(os.path.abspath(input))  # noqa: PTH100 - keeps links as they were named
         if source.is_dir():
             raise UsageError(f"{source} is a folder", hint="name the files in it, one by one", code="input_unreadable")
-        plan = output_plan(Path(output_dir), output or output_options(), existing="overwrite" if overwrite else "error")
-        refuse_unwritable(plan.dir)
-        stems = chosen_stems(self._loaded.plan, plan.options.stems)
-        (names,) = plan_names(self._loaded.plan.entry.id, [TrackSource(source)], stems, plan.options.format)
-        (track,) = collect_inputs([source], recursive=False, decodes=self._loaded.plan.runtime.recipe.decodes)
-        clear_folder(plan.dir)
-        (job,) = plan_jobs([track], [names], plan, wanted_digest=None)
+        existing: Existing = "overwrite" if overwrite else "error"
+        plan = output_plan(Path(output_dir), output or output_options(), existing=existing)
+        (track,) = plan_tracks(self._loaded.plan, [source], plan)
         if track.error is not None:
             raise track.error
-        if job.verdict is not None and job.verdict.error is not None:
-            problem = job.verdict.error
-            raise UsageError(problem.message, hint=problem.hint, code=problem.code)
-        return separate_recorded(
-            self._loaded, frame_of(self._loaded, plan), job, on_progress=on_progress, cancelled=cancelled
-        )
+        refuse_unwritable(plan.dir)
+        frame = frame_of(self._loaded, plan)
+        return separate_and_publish(self._loaded, frame, track, on_progress=on_progress, cancelled=cancelled)

@@ -13,8 +13,8 @@ from stemsep_envs.host.paths import default_registry_path
 from stemsep_envs.planning.plan import Plan, PlanOptions, refuse_if_blocked
 from stemsep_envs.planning.preflight import plan_model
 from stemsep_envs.provisioning.conversion import convert_artifacts
-from stemsep_envs.provisioning.environment import ensure_all_planned, reporting
-from stemsep_envs.provisioning.fetch import with_files
+from stemsep_envs.provisioning.environment import reporting
+from stemsep_envs.provisioning.provision import provision_all
 from stemsep_envs.provisioning.witnesses import Witnesses, witnesses_of
 
 
@@ -46,14 +46,13 @@ def ensure_models(model_ids: Sequence[str], options: PlanOptions, *, on_event: O
         ModelError: A checkpoint cannot be converted.
         UsageError: Unknown model or option.
     """
-    plans = with_files(_plan_all(model_ids, options), options, on_event=on_event)
-    environments = ensure_all_planned(plans, on_event)
-    converted = [convert_artifacts(plan, report=reporting(on_event)) for plan in plans]
-    models = tuple(_ensured(plan, environment) for plan, environment in zip(plans, environments, strict=True))
-    witnesses = witnesses_of(options.registry_path or default_registry_path(), plans, environments)
-    files = {artifact.path for plan in converted for artifact in plan.artifacts if artifact.converted is not None}
-    witnesses = replace(witnesses, made=tuple(sorted({*witnesses.made, *files})))
-    return Ensured(EnsureReport(models=models), tuple(plans), witnesses)
+    ready = provision_all(_plan_all(model_ids, options), on_event=on_event)
+    converted = [convert_artifacts(each.plan, report=reporting(on_event)) for each in ready]
+    return Ensured(
+        report=EnsureReport(models=tuple(_ensured(each.plan, each.environment) for each in ready)),
+        plans=tuple(each.plan for each in ready),
+        witnesses=witnesses_of(options.registry_path or default_registry_path(), ready, converted),
+    )
 
 
 def _plan_all(model_ids: Sequence[str], options: PlanOptions) -> list[Plan]:
@@ -80,8 +79,8 @@ def _ensured(plan: Plan, environment: Environment) -> EnsuredModel:
     return EnsuredModel(
         model_id=plan.entry.id,
         runtime=plan.runtime.recipe.id,
-        variant=plan.variant,
-        target=plan.target,
+        variant=plan.model.variant,
+        target=plan.model.target,
         environment=environment.digest,
         environment_dir=str(environment.dir),
         python=str(environment.python),

@@ -10,8 +10,8 @@ from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.errors import Reason
 from stemsep_envs.host.paths import Home
-from stemsep_envs.sandbox.levels import candidates, choose, level_named, measured, with_gpu
-from stemsep_envs.sandbox.policy import LEVEL_ORDER, Level, LevelName
+from stemsep_envs.sandbox.levels import candidates, choose, measured, with_gpu
+from stemsep_envs.sandbox.policy import LEVEL_ORDER, LevelName
 
 _BUILD_OUTPUT_BYTES = 4 << 30
 """For the bytecode of an environment, and what its modules keep at import."""
@@ -32,7 +32,7 @@ class Confinement:
     """
 
     required: LevelName
-    level: Level | None
+    level: LevelName | None
     axes: Mapping[str, str]
     why: str
     lowered_by_flag: bool = False
@@ -43,7 +43,7 @@ class Confinement:
         """Return the choice as preflight reports it."""
         return SandboxAnswer(
             required_level=self.required,
-            level=self.level.name if self.level else None,
+            level=self.level,
             reason=self.why,
             axes=dict(self.axes),
         )
@@ -108,4 +108,4 @@ def choose_confinement(
         warnings = (Reason("sandbox_lowered", words, path="trust"),)
     held = with_gpu(choice.axes) if gpu else choice.axes
     axes: dict[str, str] = {axis: state for axis, state in held.items()}  # noqa: C416 - widens the keys' type
-    return Confinement(required, level_named(choice.level), axes, choice.why, choice.lowered_by_flag, warnings=warnings)
+    return Confinement(required, choice.level, axes, choice.why, choice.lowered_by_flag, warnings=warnings)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from stemsep_envs.artifacts.blobs import blob_path
 from stemsep_envs.artifacts.model_files import ToFetch, Wanted
@@ -26,10 +25,6 @@ from stemsep_envs.documents.engine_source import (
 from stemsep_envs.errors import Reason
 from stemsep_envs.host.paths import Home
 from stemsep_envs.registry.recipes import Runtime
-
-if TYPE_CHECKING:
-    from stemsep_envs.environments.engines.reuse_or_patch import Engine
-    from stemsep_envs.environments.reporting import Report
 
 # Most runtimes have no engine of their own: what makes one is loaded by the functions that need it.
 
@@ -130,7 +125,7 @@ class PlannedEngine:
         wanted = Wanted(self.title, "engine", "engine", filename, source.sha256, None, (address,))
         return ToFetch(wanted, (address,))
 
-    def _supplied(self, home: Home) -> dict[str, Path]:
+    def supplied(self, home: Home) -> dict[str, Path]:
         """Return all files from outside that are here: the model's, and the archive of an address."""
         source = self.source
         if not isinstance(source, ArchiveSource) or "://" not in source.archive:
@@ -149,31 +144,9 @@ class PlannedEngine:
             self.patches,
             home=home,
             runtime_dir=self.runtime_dir,
-            artifacts=self._supplied(home),
+            artifacts=self.supplied(home),
             offline=offline,
             awaited=(*self.files, *([self._archive_name] if self.archive_to_fetch(home, offline=offline) else ())),
-        )
-
-    def ensure(self, home: Home, *, offline: bool, report: Report) -> Engine:
-        """Return the tree, made if need be.
-
-        Raises:
-            BlockedError: Something is missing.
-            BuildError: It cannot be fetched.
-            MismatchError: The stock tree is not the one that the patches were written for.
-            LimitError: No space.
-        """
-        from stemsep_envs.environments.engines.reuse_or_patch import ensure_engine  # noqa: PLC0415
-
-        return ensure_engine(
-            self.source,
-            self.patches,
-            home=home,
-            runtime_dir=self.runtime_dir,
-            artifacts=self._supplied(home),
-            offline=offline,
-            report=report,
-            title=self.title,
         )
 
     def recipe_files(self) -> tuple[Path, ...]:

@@ -15,16 +15,19 @@ from stemsep_envs.documents.preflight import PreflightReport
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.registry_execution import PickleUse
 from stemsep_envs.documents.reports import Finding
+from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.run import ResolvedSetting, RunArtifact
 from stemsep_envs.documents.runtime import SettingValue
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments.environment_plan import EnvironmentPlan
 from stemsep_envs.errors import BlockedError, Reason
 from stemsep_envs.host.paths import Home
+from stemsep_envs.planning.checks import Answers, InputAnswer
 from stemsep_envs.planning.confinement import Confinement
 from stemsep_envs.planning.engine import PlannedEngine
 from stemsep_envs.registry.recipes import Runtime
-from stemsep_envs.sandbox.policy import Level, LevelName, Limits
+from stemsep_envs.registry.settings import Settings
+from stemsep_envs.sandbox.policy import LevelName, Limits
 
 Enforcement = Literal["strict", "warn"]
 
@@ -81,37 +84,113 @@ class PlannedArtifact:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A model resolved for this machine.
+class ResolvedModel:
+    """A model with all that is chosen for it and does not depend on what its files are.
 
     Attributes:
-        to_fetch: Its files that are not here and can be fetched; once none is left, the plan can be carried out.
-        stems: The stems it makes, as the registry or its model type says; empty when neither does.
-        entry_sha256: Digest of the registry entry's canonical form.
-        overridden: What strict enforcement would have refused.
+        home: Where environments, files and records are.
+        options: What the user said.
+        entry: The registry's entry.
+        entry_sha256: Digest of the entry's canonical form.
+        runtime: The runtime that executes it.
+        runtime_reason: What decided on the runtime.
+        model_type: The runtime's word for the kind of model.
+        requirements: What its environment must hold, and who asks.
+        target: What the environment is made for.
+        target_reason: Why that target.
+        settings: What it runs with, each value with its source.
+        sandbox: How its worker is confined.
+        manual_steps: Whether what a person must do first is done.
+        input: What the header of an input says, where one was named.
+        reasons: What speaks against the model so far.
     """
 
     home: Home
+    options: PlanOptions
     entry: ModelEntry
     entry_sha256: str
     runtime: Runtime
-    variant: str | None
-    model_type: str | None
+    runtime_reason: str
+    model_type: str
+    requirements: Requirements
     target: Target
-    settings: Mapping[str, ResolvedSetting]
+    target_reason: str
+    settings: Settings
+    sandbox: Confinement
+    manual_steps: Answers
+    input: InputAnswer
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def variant(self) -> str | None:
+        """The variant of the runtime."""
+        return self.entry.runtime.variant
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A model resolved for this machine: plain data, which `plan_json` writes and reads back in another process.
+
+    Attributes:
+        model: The model, and what is chosen for it whatever its files are.
+        artifacts: Its files that are here.
+        to_fetch: Its files that are not here and can be fetched; once none is left, the plan can be carried out.
+        engine: The source tree that its runtime needs, if any.
+        environment: The environment that serves it, and what has to be done for it.
+        limits: What the worker is held to.
+        overridden: What strict enforcement would have refused.
+        report: The answer for people and programs.
+    """
+
+    model: ResolvedModel
     artifacts: tuple[PlannedArtifact, ...]
     to_fetch: tuple[ToFetch, ...]
-    stems: tuple[str, ...]
     engine: PlannedEngine | None
     environment: EnvironmentPlan
-    sandbox: Confinement
-    level: Level
     limits: Limits
-    enforcement: Enforcement
-    confirmed_manual_steps: bool
-    offline: bool
     overridden: tuple[Finding, ...]
     report: PreflightReport
+
+    @property
+    def home(self) -> Home:
+        """Where environments, files and records are."""
+        return self.model.home
+
+    @property
+    def options(self) -> PlanOptions:
+        """What the user said."""
+        return self.model.options
+
+    @property
+    def entry(self) -> ModelEntry:
+        """The registry's entry."""
+        return self.model.entry
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime that executes the model."""
+        return self.model.runtime
+
+    @property
+    def settings(self) -> Mapping[str, ResolvedSetting]:
+        """What the model runs with."""
+        return self.model.settings.values
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """The stems it makes, as the registry or its model type says; empty when neither does."""
+        return self.entry.stems or self.runtime.recipe.model_types[self.model.model_type].stems or ()
+
+    @property
+    def level(self) -> LevelName:
+        """The sandbox level of its worker.
+
+        Raises:
+            ValueError: There is none: preflight refused the model.
+        """
+        if self.model.sandbox.level is None:
+            raise ValueError(f"{self.entry.id} has no sandbox")
+        return self.model.sandbox.level
 
     @property
     def artifact_hashes(self) -> Mapping[str, str | None]:

@@ -72,7 +72,7 @@ def refuse_other_weights(plan: Plan, *, report: Report) -> None:
         return
     for artifact in convert_artifacts(plan, report=report).artifacts:
         names = tensor_names(artifact.path) if artifact.record.name == "primary" else ()
-        reasons = weights_reasons(names, recipe, plan.variant) if names else ()
+        reasons = weights_reasons(names, recipe, plan.model.variant) if names else ()
         if reasons:
             raise BlockedError(f"{plan.entry.id}: {reasons[0].message}", reasons, hint=reasons[0].hint)
 

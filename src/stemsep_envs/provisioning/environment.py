@@ -10,9 +10,10 @@ from stemsep_envs.errors import BuildError
 from stemsep_envs.planning.plan import Plan
 from stemsep_envs.provisioning.build_confinement import BuildConfinement
 from stemsep_envs.provisioning.conversion import refuse_other_weights
+from stemsep_envs.provisioning.engine import ensure_engine
 
 
-def ensure_all_planned(plans: Sequence[Plan], on_event: OnEvent) -> list[Environment]:
+def ensure_planned_all(plans: Sequence[Plan], on_event: OnEvent) -> list[Environment]:
     """Make sure of every environment; what offline is missing is said of all of them together."""
     environments, missing = [], []
     for plan in plans:
@@ -41,13 +42,15 @@ def ensure_planned(plan: Plan, *, on_event: OnEvent = ignore_event) -> Environme
     environment = plan.environment
     if environment.lock is None and environment.state != "ready":  # whether it can be met is known before any download
         confine = BuildConfinement(plan.home)
-        environment = resolve_plan(environment, home=plan.home, offline=plan.offline, report=report, confine=confine)
+        environment = resolve_plan(
+            environment, home=plan.home, offline=plan.options.offline, report=report, confine=confine
+        )
     if environment.state != "ready":  # where it is, the adapter looks before this would have
         refuse_other_weights(plan, report=report)
     if plan.engine is not None:
-        plan.engine.ensure(plan.home, offline=plan.offline, report=report)
+        ensure_engine(plan.engine, plan.home, offline=plan.options.offline, report=report)
     return ensure_environment(
-        environment, home=plan.home, offline=plan.offline, report=report, confine=BuildConfinement(plan.home)
+        environment, home=plan.home, offline=plan.options.offline, report=report, confine=BuildConfinement(plan.home)
     )
 
 

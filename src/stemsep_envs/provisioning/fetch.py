@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stemsep_envs.artifacts.blobs import mark_used
@@ -12,8 +13,8 @@ from stemsep_envs.artifacts.model_files import Wanted, size_conflict
 from stemsep_envs.documents.events import Event, FileTransfer, OnEvent
 from stemsep_envs.environments.reuse_or_build import resolve_plan
 from stemsep_envs.errors import MismatchError, UsageError
-from stemsep_envs.planning.plan import Plan, PlanOptions, refuse_if_blocked
-from stemsep_envs.planning.preflight import plan_model
+from stemsep_envs.planning.plan import Plan, refuse_if_blocked
+from stemsep_envs.planning.preflight import plan_again
 from stemsep_envs.provisioning.build_confinement import BuildConfinement
 
 if TYPE_CHECKING:
@@ -25,14 +26,13 @@ STALL_VARIABLE = "STEMSEP_ENV_STALL_SECONDS"
 ATTEMPTS_VARIABLE = "STEMSEP_ENV_FETCH_ATTEMPTS"
 
 
-def with_files(plans: Sequence[Plan], options: PlanOptions, *, on_event: OnEvent) -> list[Plan]:
+def with_files(plans: Sequence[Plan], *, on_event: OnEvent) -> list[Plan]:
     """Return the plans of models whose files are all here: what is missing is fetched, and those are planned again.
 
-    Planned again, since only now is it known what the files are: digests, settings and engines may hang on that.
+    Planned again, since only now is it known what the files are: digests and engines may depend on that.
 
     Args:
         plans: Plans that may run.
-        options: What they were planned with.
         on_event: Told of the step and of the progress of each file.
 
     Raises:
@@ -44,33 +44,39 @@ def with_files(plans: Sequence[Plan], options: PlanOptions, *, on_event: OnEvent
     for plan in plans:
         for artifact in plan.artifacts:
             mark_used(plan.home, artifact.record.sha256)
-    missing = [item for plan in plans for item in plan.to_fetch]
-    if not missing:
+    if not any(plan.to_fetch for plan in plans):
         return list(plans)
-    from stemsep_envs.artifacts.fetching import fetch_all  # noqa: PLC0415
-
-    _refuse_unresolvable(plans, on_event)
-
-    names = list(dict.fromkeys(item.wanted.filename for item in missing))
-    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    on_event(Event(event="step", step="fetch", message=f"fetching {shown}"))
-    fetched = fetch_all(plans[0].home, missing, patience=patience_from_environ(), on_progress=_teller(on_event))
-    if options.enforcement == "strict":
-        for file in fetched:
-            _refuse_conflict(file.wanted, file.sha256, file.size_bytes)
-    return [refuse_if_blocked(plan_model(plan.entry.id, options)) if plan.to_fetch else plan for plan in plans]
+    plans = [_resolved(plan, on_event) if plan.to_fetch else plan for plan in plans]
+    _fetch(plans, on_event)
+    return [refuse_if_blocked(plan_again(plan)) if plan.to_fetch else plan for plan in plans]
 
 
-def _refuse_unresolvable(plans: Sequence[Plan], on_event: OnEvent) -> None:
-    """Have what a model needs resolved before gigabytes come that nothing could use. The lock stays for the build."""
+def _resolved(plan: Plan, on_event: OnEvent) -> Plan:
+    """Have what a model needs resolved before gigabytes come that nothing could use."""
+    if plan.environment.lock is not None or plan.environment.state == "ready":
+        return plan
 
     def report(step: str, detail: str) -> None:
         on_event(Event(event="step", step=step, message=detail))
 
-    for plan in plans:
-        if plan.to_fetch and plan.environment.lock is None and plan.environment.state != "ready":
-            confine = BuildConfinement(plan.home)
-            resolve_plan(plan.environment, home=plan.home, offline=plan.offline, report=report, confine=confine)
+    confine = BuildConfinement(plan.home)
+    offline = plan.options.offline
+    environment = resolve_plan(plan.environment, home=plan.home, offline=offline, report=report, confine=confine)
+    return replace(plan, environment=environment)
+
+
+def _fetch(plans: Sequence[Plan], on_event: OnEvent) -> None:
+    from stemsep_envs.artifacts.fetching import fetch_all  # noqa: PLC0415
+
+    missing = [item for plan in plans for item in plan.to_fetch]
+    names = list(dict.fromkeys(item.wanted.filename for item in missing))
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    on_event(Event(event="step", step="fetch", message=f"fetching {shown}"))
+    fetched = fetch_all(plans[0].home, missing, patience=patience_from_environ(), on_progress=_teller(on_event))
+    checked = {item.wanted for plan in plans if plan.options.enforcement == "strict" for item in plan.to_fetch}
+    for file in fetched:
+        if file.wanted in checked:
+            _refuse_conflict(file.wanted, file.sha256, file.size_bytes)
 
 
 def patience_from_environ() -> Patience:

@@ -11,10 +11,10 @@ from stemsep_envs.artifacts import blobs, index
 from stemsep_envs.artifacts.model_files import wanted_files
 from stemsep_envs.environments import environment_store
 from stemsep_envs.environments.adopted import notes_dir
-from stemsep_envs.environments.reuse_or_build import Environment
 from stemsep_envs.host.interpreters import folders_to_watch
 from stemsep_envs.host.paths import data_dir, find_home
 from stemsep_envs.planning.plan import Plan
+from stemsep_envs.provisioning.provision import Provisioned
 from stemsep_envs.registry.recipes import RECIPE_NAME
 
 
@@ -35,12 +35,18 @@ class Witnesses:
     used_marks: tuple[Path, ...]
 
 
-def witnesses_of(registry_path: Path, plans: Sequence[Plan], environments: Sequence[Environment]) -> Witnesses:
-    """Return what the answer for these plans and environments rests on."""
+def witnesses_of(registry_path: Path, ready: Sequence[Provisioned], converted: Sequence[Plan]) -> Witnesses:
+    """Return what an answer rests on.
+
+    Args:
+        registry_path: The registry that the models are in.
+        ready: The models' plans with their environments.
+        converted: The same plans with checkpoints in their converted form.
+    """
     read = {registry_path, data_dir("runtimes")}
     made: set[Path] = set()
     marks: set[Path] = set()
-    for plan, environment in zip(plans, environments, strict=True):
+    for plan, environment in ((each.plan, each.environment) for each in ready):
         shipped = plan.runtime.locks_dir
         read |= {plan.runtime.dir / RECIPE_NAME, shipped, *shipped.glob("*.txt")}
         read |= {artifact.path for artifact in plan.artifacts}
@@ -56,8 +62,8 @@ def witnesses_of(registry_path: Path, plans: Sequence[Plan], environments: Seque
         marks |= {blobs.stamp_path(plan.home, artifact.record.sha256) for artifact in plan.artifacts}
         noted = (index.entry_path(plan.home, key) for wanted in wanted_files(plan.entry) for key in wanted.keys)
         read |= {path for path in noted if path.is_file()}
-    searched = {*folders_to_watch(find_home(), os.environ), notes_dir(find_home())}
-    for environment in environments:
         adopted = environment.receipt.adopted
         read |= set(map(Path, adopted.site_dirs)) if adopted is not None else set()
+    searched = {*folders_to_watch(find_home(), os.environ), notes_dir(find_home())}
+    made |= {artifact.path for plan in converted for artifact in plan.artifacts if artifact.converted is not None}
     return Witnesses(*(tuple(sorted(paths)) for paths in (read, searched, made, marks)))

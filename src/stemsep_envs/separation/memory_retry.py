@@ -13,12 +13,37 @@ from typing import Any
 
 from stemsep_envs.documents.run import ResolvedSetting
 from stemsep_envs.documents.runtime import SettingDeclaration, SettingValue
+from stemsep_envs.planning.plan import Plan
 from stemsep_envs.registry.settings import COMMAND_LINE
 
 OUT_OF_MEMORY_CODES = frozenset({"out_of_memory", "worker_killed"})
 RETRY_SOURCE = "retry after running out of memory"
 
 _BATCH = "batch_size"
+
+
+def settings_for_retry(plan: Plan, effective: Mapping[str, Any]) -> dict[str, ResolvedSetting]:
+    """Return the settings of a plan to change for a retry; empty when there is nothing to make smaller.
+
+    Args:
+        plan: What ran out of memory.
+        effective: What its worker says is in effect.
+    """
+    declared = plan.runtime.recipe.declared_settings(plan.model.model_type)
+    return smaller_settings(plan.settings, effective, declared, segment=_segment_setting(plan))
+
+
+def memory_advice(plan: Plan) -> str | None:
+    """Say what the user can ask for that needs less memory; None where the runtime has no such setting."""
+    declared = plan.runtime.recipe.declared_settings(plan.model.model_type)
+    options = {_BATCH: "--batch-size 1", _segment_setting(plan): "a shorter --segment"}
+    advice = " or ".join(words for name, words in options.items() if name in declared)
+    return f"try {advice}" if advice else None
+
+
+def retry_words(changed: Mapping[str, ResolvedSetting]) -> str:
+    """Say in words how a track is tried again."""
+    return "once more with " + ", ".join(f"{name} = {setting.value}" for name, setting in changed.items())
 
 
 def smaller_settings(
@@ -45,6 +70,11 @@ def smaller_settings(
         if value is not None and declared[name].problem_with(value) is None:
             return {name: ResolvedSetting(value=value, unit=declared[name].unit, source=RETRY_SOURCE)}
     return {}
+
+
+def _segment_setting(plan: Plan) -> str | None:
+    spelled = plan.runtime.recipe.segment_of(plan.model.model_type)
+    return spelled.setting if spelled else None
 
 
 def _one(current: float, _: SettingDeclaration) -> SettingValue | None:

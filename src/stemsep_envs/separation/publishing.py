@@ -27,7 +27,9 @@ from stemsep_envs.worker.ingest import Ingested
 
 
 @contextmanager
-def placed(taken: Mapping[str, Ingested], names: TrackNames, output_dir: Path, *, home: Home | None) -> Iterator[None]:
+def published(
+    taken: Mapping[str, Ingested], names: TrackNames, output_dir: Path, *, home: Home | None
+) -> Iterator[None]:
     """Put stems in place; the block writes their record. If it fails, all is as it was before.
 
     What stood in their place is put aside first, and goes when the record stands.

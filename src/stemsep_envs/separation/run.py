@@ -1,8 +1,7 @@
-"""`run`: separate one or many tracks with a model, and record exactly what happened."""
+"""A run: its tracks decided, its model provisioned, its session opened, its tracks done, its record written."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -10,27 +9,18 @@ from pathlib import Path
 
 from stemsep_envs.documents.events import Event, OnEvent, ignore_event
 from stemsep_envs.documents.run import RunRecord, RunTrack, SessionTimings
-from stemsep_envs.errors import InterruptedRunError, ModelError, UsageError
-from stemsep_envs.host.paths import INSIDE_DIR
+from stemsep_envs.errors import InterruptedRunError, ModelError
 from stemsep_envs.planning.plan import Plan, PlanOptions, refuse_if_blocked
 from stemsep_envs.planning.preflight import plan_model
 from stemsep_envs.provisioning.environment import ensure_planned
 from stemsep_envs.provisioning.fetch import with_files
-from stemsep_envs.separation.inputs import collect_inputs
-from stemsep_envs.separation.jobs import Job, plan_jobs, run_jobs, settled
-from stemsep_envs.separation.output_names import plan_names
+from stemsep_envs.separation.code_digests import code_digests
+from stemsep_envs.separation.opening import open_planned
 from stemsep_envs.separation.output_options import OutputPlan
-from stemsep_envs.separation.run_records import (
-    RunFrame,
-    build_record,
-    code_digest,
-    keep_record,
-    new_run_id,
-    now_text,
-    settings_digest,
-)
-from stemsep_envs.separation.scratch import clear_folder, parent_of_scratch
-from stemsep_envs.separation.session import open_planned
+from stemsep_envs.separation.run_records import RunFrame, build_record, keep_record, new_run_id, now_text
+from stemsep_envs.separation.scratch import parent_of_scratch
+from stemsep_envs.separation.track_plan import PlannedTrack, chosen_stems, plan_tracks, refuse_unwritable
+from stemsep_envs.separation.tracks import do_tracks, settled
 from stemsep_envs.worker.connection import Deadlines
 
 
@@ -59,15 +49,24 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """Everything decided, nothing done yet."""
+    """Everything decided, nothing done yet.
+
+    Attributes:
+        request: What was asked for.
+        plan: How the model runs.
+        tracks: What is to become of each track.
+        preflight_seconds: How long deciding took.
+    """
 
     request: RunRequest
     plan: Plan
-    stems: tuple[str, ...]
-    jobs: tuple[Job, ...]
-    adapter_sha256: str
-    worker_sha256: str
+    tracks: tuple[PlannedTrack, ...]
     preflight_seconds: float
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is to be separated."""
+        return all(track.outcome is not None for track in self.tracks)
 
 
 def prepare(request: RunRequest) -> PreparedRun:
@@ -84,42 +83,8 @@ def prepare(request: RunRequest) -> PreparedRun:
 
 
 def _decide(request: RunRequest, plan: Plan, began: float) -> PreparedRun:
-    inputs = collect_inputs(request.inputs, recursive=request.recursive, decodes=plan.runtime.recipe.decodes)
-    output = request.output
-    stems = chosen_stems(plan, output.options.stems)
-    names = plan_names(plan.entry.id, [track.source for track in inputs], stems, output.options.format, output.template)
-    adapter_sha256, worker_sha256 = code_digest(plan.runtime.adapter_path), code_digest(INSIDE_DIR)
-    known = plan.environment.digest if None not in plan.artifact_hashes.values() else None
-    wanted = known and settings_digest(plan, known, output, adapter_sha256=adapter_sha256, worker_sha256=worker_sha256)
-    clear_folder(output.dir)
-    jobs = plan_jobs(inputs, names, output, wanted_digest=wanted)
-    return PreparedRun(request, plan, stems, jobs, adapter_sha256, worker_sha256, time.monotonic() - began)
-
-
-def chosen_stems(plan: Plan, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Return the stems to write: those wanted, else all that the model makes.
-
-    Raises:
-        UsageError: The model makes no such stem, or the registry does not say what it makes and none was named.
-    """
-    made = plan.stems
-    if wanted is None:
-        if not made:
-            raise UsageError(
-                f"the registry does not say which stems {plan.entry.id} makes", hint="name them: --stems a,b"
-            )
-        return made
-    unknown = [stem for stem in wanted if made and stem not in made]
-    if unknown:
-        raise UsageError(
-            f"{plan.entry.id} makes no {', '.join(unknown)}", hint=f"its stems: {', '.join(made)}", code="stem_unknown"
-        )
-    return tuple(dict.fromkeys(wanted))
-
-
-def run(request: RunRequest, *, on_event: OnEvent = ignore_event) -> RunRecord:
-    """Separate the tracks of a request; see `run_prepared`, and `prepare` for what is refused beforehand."""
-    return run_prepared(prepare(request), on_event=on_event)
+    tracks = plan_tracks(plan, request.inputs, request.output, recursive=request.recursive)
+    return PreparedRun(request, plan, tracks, time.monotonic() - began)
 
 
 def run_prepared(prepared: PreparedRun, *, on_event: OnEvent = ignore_event) -> RunRecord:
@@ -142,7 +107,7 @@ def run_prepared(prepared: PreparedRun, *, on_event: OnEvent = ignore_event) -> 
         InterruptedRunError: Ctrl-C; finished tracks and their records stay, nothing else does.
     """
     request = prepared.request
-    if prepared.plan.to_fetch and any(job.verdict is None for job in prepared.jobs):
+    if prepared.plan.to_fetch and not prepared.is_settled:
         prepared = _with_files(prepared, on_event)
     frame = RunFrame(
         run_id=new_run_id(),
@@ -150,16 +115,15 @@ def run_prepared(prepared: PreparedRun, *, on_event: OnEvent = ignore_event) -> 
         plan=prepared.plan,
         environment=None,
         output=request.output,
-        worker_sha256=prepared.worker_sha256,
-        adapter_sha256=prepared.adapter_sha256,
+        code=code_digests(prepared.plan.runtime),
         timings=SessionTimings(
             preflight_seconds=prepared.preflight_seconds, environment_seconds=0, start_seconds=0, load_seconds=0
         ),
     )
     finished: list[RunTrack] = []
     try:
-        if all(job.verdict is not None for job in prepared.jobs):
-            finished += settled(prepared.jobs, on_event)
+        if prepared.is_settled:
+            finished += settled(prepared.tracks, on_event)
         else:
             refuse_unwritable(request.output.dir)
             frame = _with_environment(frame, on_event)
@@ -167,7 +131,7 @@ def run_prepared(prepared: PreparedRun, *, on_event: OnEvent = ignore_event) -> 
     except (KeyboardInterrupt, InterruptedRunError) as error:
         _finish(frame, finished, status="cancelled", exit_code=InterruptedRunError.exit_code)
         raise InterruptedRunError(
-            f"interrupted after {len(finished)} of {len(prepared.jobs)} tracks; finished tracks were kept"
+            f"interrupted after {len(finished)} of {len(prepared.tracks)} tracks; finished tracks were kept"
         ) from error
     exit_code = next((track.exit_code for track in finished if track.status == "failed"), 0)
     record = _finish(frame, finished, status="failed" if exit_code else "done", exit_code=exit_code)
@@ -179,21 +143,8 @@ def _with_files(prepared: PreparedRun, on_event: OnEvent) -> PreparedRun:
     """Fetch what is missing of the model, and decide again: only now is it known what its files are."""
     request, began = prepared.request, time.monotonic() - prepared.preflight_seconds
     refuse_unwritable(request.output.dir)
-    (plan,) = with_files([prepared.plan], request.planning, on_event=on_event)
+    (plan,) = with_files([prepared.plan], on_event=on_event)
     return _decide(request, plan, began)
-
-
-def refuse_unwritable(output_dir: Path) -> None:
-    """Refuse an output folder that plainly cannot be written before an hour goes into building and separating.
-
-    Raises:
-        UsageError: It is no folder, or cannot be written.
-    """
-    there = next(path for path in (output_dir, *output_dir.parents) if os.path.lexists(path))
-    if not there.is_dir():
-        raise UsageError(f"{there} is a file, not a folder", hint="name another output folder", code="not_a_folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise UsageError(f"cannot write to {there}", hint="choose a folder you can write to", code="not_writable")
 
 
 def _with_environment(frame: RunFrame, on_event: OnEvent) -> RunFrame:
@@ -215,7 +166,8 @@ def _separate(prepared: PreparedRun, frame: RunFrame, finished: list[RunTrack], 
         on_event=on_event,
         deadlines=request.deadlines,
     ) as session:
-        strangers = [stem for stem in prepared.stems if stem not in session.stems]
+        wanted = chosen_stems(frame.plan, request.output.options.stems)
+        strangers = [stem for stem in wanted if stem not in session.stems]
         if strangers:
             raise ModelError(
                 f"{frame.plan.entry.id} makes no {', '.join(strangers)}, whatever the registry says",
@@ -225,9 +177,9 @@ def _separate(prepared: PreparedRun, frame: RunFrame, finished: list[RunTrack], 
         timings = frame.timings.model_copy(
             update={"start_seconds": session.start_seconds, "load_seconds": session.load_seconds}
         )
-        frame = replace(frame, plan=session.plan, timings=timings)
+        frame = replace(frame, plan=session.plan, code=session.code, timings=timings)
         on_event(Event(event="session_started", message=f"{frame.plan.entry.id} is loaded"))
-        for track in run_jobs(session, frame, prepared.jobs, keep_going=request.keep_going, on_event=on_event):
+        for track in do_tracks(session, frame, prepared.tracks, keep_going=request.keep_going, on_event=on_event):
             finished.append(track)  # noqa: PERF402 - one by one: see the docstring
     return frame
 

@@ -27,11 +27,11 @@ from stemsep_envs.documents.writing import json_text
 from stemsep_envs.environments.reuse_or_build import Environment
 from stemsep_envs.errors import InvalidDocumentError
 from stemsep_envs.host.files import sha256_of, write_atomic
-from stemsep_envs.host.paths import INSIDE_DIR, Home
+from stemsep_envs.host.paths import Home
 from stemsep_envs.planning.plan import Plan, PlannedArtifact
+from stemsep_envs.separation.code_digests import CodeDigests
 from stemsep_envs.separation.output_names import TrackNames
 from stemsep_envs.separation.output_options import OutputPlan
-from stemsep_envs.separation.session import Session
 
 RECORD_NAME = "run.json"
 
@@ -45,8 +45,7 @@ class RunFrame:
     plan: Plan
     environment: Environment | None
     output: OutputPlan
-    worker_sha256: str
-    adapter_sha256: str
+    code: CodeDigests
     timings: SessionTimings
 
 
@@ -60,51 +59,22 @@ def now_text() -> str:
     return f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def code_digest(folder_or_file: Path) -> str:
-    """Return the digest of a Python file, or of all Python files below a folder with their names."""
-    if folder_or_file.is_file():
-        return sha256_of(folder_or_file)[0]
-    files = sorted(folder_or_file.rglob("*.py"))
-    return digest_of({path.relative_to(folder_or_file).as_posix(): sha256_of(path)[0] for path in files})
-
-
-def settings_digest(
-    plan: Plan, environment_digest: str, output: OutputPlan, *, adapter_sha256: str, worker_sha256: str
-) -> str:
+def settings_digest(plan: Plan, environment_digest: str, output: OutputPlan, code: CodeDigests) -> str:
     """Return the digest of everything but the input that shapes the stems."""
     return digest_of(
         {
             "model": plan.entry.id,
-            "model_type": plan.model_type,
-            "variant": plan.variant,
-            "adapter": adapter_sha256,
-            "worker": worker_sha256,
+            "model_type": plan.model.model_type,
+            "variant": plan.model.variant,
+            "adapter": code.adapter,
+            "worker": code.worker,
             "environment": environment_digest,
-            "device": plan.target.device,
+            "device": plan.model.target.device,
             "artifacts": plan.artifact_hashes,
             "settings": {name: setting.value for name, setting in plan.settings.items()},
             "output": output.options.model_dump(mode="json", exclude={"stems"}),
             "stems": sorted(output.options.stems) if output.options.stems else None,
         }
-    )
-
-
-def frame_of(session: Session, output: OutputPlan) -> RunFrame:
-    """Return what the tracks of a session that was opened by itself have in common, each being a run of its own."""
-    return RunFrame(
-        run_id=new_run_id(),
-        started_at=now_text(),
-        plan=session.plan,
-        environment=session.environment,
-        output=output,
-        worker_sha256=code_digest(INSIDE_DIR),
-        adapter_sha256=code_digest(session.plan.runtime.adapter_path),
-        timings=SessionTimings(
-            preflight_seconds=0,
-            environment_seconds=0,
-            start_seconds=session.start_seconds,
-            load_seconds=session.load_seconds,
-        ),
     )
 
 
@@ -136,41 +106,34 @@ def build_record(frame: RunFrame, tracks: Sequence[RunTrack], *, status: str, ex
                 id=plan.entry.id,
                 name=plan.entry.name,
                 architecture=plan.entry.architecture,
-                model_type=plan.model_type,
-                entry_sha256=plan.entry_sha256,
+                model_type=plan.model.model_type,
+                entry_sha256=plan.model.entry_sha256,
             ),
             "runtime": RunRuntime(
                 id=plan.runtime.recipe.id,
-                variant=plan.variant,
-                adapter_sha256=frame.adapter_sha256,
-                worker_sha256=frame.worker_sha256,
+                variant=plan.model.variant,
+                adapter_sha256=frame.code.adapter,
+                worker_sha256=frame.code.worker,
                 engine_digest=environment.receipt.inputs.engine if environment else None,
             ),
             "environment": environment and _environment(environment),
-            "device": plan.target.device,
+            "device": plan.model.target.device,
             "artifacts": tuple(map(_artifact, plan.artifacts)),
             "settings": dict(plan.settings),
             "output": frame.output.options,
             "output_dir": str(frame.output.dir),
             "sandbox": RunSandbox(
-                required_level=plan.sandbox.required,
-                level=plan.level.name,
-                lowered_by_flag=plan.sandbox.lowered_by_flag,
-                axes=plan.sandbox.axes,
+                required_level=plan.model.sandbox.required,
+                level=plan.level,
+                lowered_by_flag=plan.model.sandbox.lowered_by_flag,
+                axes=plan.model.sandbox.axes,
             ),
-            "enforcement": plan.enforcement,
-            "confirmed_manual_steps": plan.confirmed_manual_steps,
+            "enforcement": plan.options.enforcement,
+            "confirmed_manual_steps": plan.options.confirm_manual_steps,
             "overridden": plan.overridden,
             "timings": frame.timings,
             "tracks": tuple(tracks),
-            "settings_digest": environment
-            and settings_digest(
-                plan,
-                environment.digest,
-                frame.output,
-                adapter_sha256=frame.adapter_sha256,
-                worker_sha256=frame.worker_sha256,
-            ),
+            "settings_digest": environment and settings_digest(plan, environment.digest, frame.output, frame.code),
         }
     )
 

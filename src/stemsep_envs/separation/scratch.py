@@ -46,6 +46,11 @@ class Scratch:
         """The folder that all of it is hidden in, which the home notes for as long as the session lives."""
         return self.work_dir.parents[1]
 
+    @property
+    def output_limit_file(self) -> Path:
+        """Where the worker's launcher reads how much the worker may write at the moment."""
+        return self.taken_dir / "bound"
+
     def renew_work(self) -> None:
         """Give the next worker an empty folder: in that of one that ended, any name may be anything."""
         old = self.work_dir.with_name(f"work-{secrets.token_hex(4)}")

@@ -11,7 +11,7 @@ from stemsep_envs.errors import InterruptedRunError, StemsepEnvError, UsageError
 _POLL_SECONDS = 0.1
 
 
-class Turns:
+class SessionLock:
     """Whose turn it is. ``closed`` says that there is none any more."""
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Turns:
         self._user: int | None = None
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
+    def held(self) -> Iterator[None]:
         """Have the turn while the block runs.
 
         Raises:
@@ -29,7 +29,7 @@ class Turns:
         """
         if not self._busy.acquire(blocking=False):
             raise UsageError(
-                "the session is at another track",
+                "the session is busy with another track",
                 hint="wait for its end, or open a session for each thread",
                 code="session_busy",
             )

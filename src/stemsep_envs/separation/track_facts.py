@@ -2,67 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+import time
+from collections.abc import Mapping
 
 from stemsep_envs.documents.protocol import SeparateResult
 from stemsep_envs.documents.reports import Finding
-from stemsep_envs.documents.run import RunInput, RunOutput, TrackTimings
+from stemsep_envs.documents.run import RunInput, RunOutput, RunTrack, TrackTimings
 from stemsep_envs.documents.runtime import SettingValue
-from stemsep_envs.errors import UsageError
-from stemsep_envs.host.files import sha256_of
 from stemsep_envs.separation.output_names import TrackNames
-from stemsep_envs.separation.output_options import OutputPlan
-from stemsep_envs.worker.ingest import Ingested
+from stemsep_envs.separation.session import SeparatedTrack
 
 _SETTING_CHARACTERS = 200
 
 
-@dataclass(frozen=True)
-class Read:
-    """An input read through: its digest and size, and whether it stayed the same meanwhile."""
-
-    sha256: str
-    size_bytes: int
-    changed: bool
-
-
-def read_through(source: Path, check: Callable[[], None] | None = None) -> Read:
-    """Read an input to its end.
+def track_record(separated: SeparatedTrack, names: TrackNames) -> RunTrack:
+    """Return a finished track's part of the record.
 
     Args:
-        source: The input.
-        check: Called after every block; may raise to stop.
-
-    Raises:
-        UsageError: It is not there, or cannot be read.
+        separated: The track, as its session gave it.
+        names: Where its stems are published, below the output folder.
     """
-    try:
-        before = source.stat()
-        sha256, size_bytes = sha256_of(source, check=check)
-        after = source.stat()
-    except OSError as error:
-        code = "input_missing" if isinstance(error, FileNotFoundError) else "input_unreadable"
-        raise UsageError(f"cannot read {source}: {error.strerror}", hint="check the path", code=code) from None
-    changed = (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size)
-    return Read(sha256, size_bytes, changed)
+    result = separated.result
+    return RunTrack(
+        status="done",
+        input=_input_facts(separated),
+        start_frame=result.range.start_frame,
+        frames=result.range.frames,
+        outputs=_output_facts(separated, names),
+        gain=result.gain,
+        gain_reason=result.gain_reason,
+        warnings=(*separated.warnings, *_worker_warnings(separated)),
+        settings=separated.settings,
+        effective_settings=plain_settings(separated.effective_settings),
+        timings=_timings(result, time.monotonic() - separated.began),
+        peak_memory_bytes=result.peak_memory_bytes,
+        record=str(names.record),
+    )
 
 
-def worker_warnings(result: SeparateResult, read: Read) -> tuple[Finding, ...]:
+def plain_settings(said: Mapping[str, object]) -> dict[str, SettingValue]:
+    """Return what a worker says its settings are, as far as they are plain values of sane size."""
+    plain = {
+        name: value
+        for name, value in said.items()
+        if isinstance(value, bool | float | str) or (isinstance(value, int) and abs(value) < 1 << 63)
+    }
+    return {name: value[:_SETTING_CHARACTERS] if isinstance(value, str) else value for name, value in plain.items()}
+
+
+def _worker_warnings(separated: SeparatedTrack) -> tuple[Finding, ...]:
     """Return what the worker warned of, and whether the input was changed meanwhile."""
-    warnings = [Finding(code=warning.code, message=warning.message) for warning in result.warnings]
-    if read.changed:
+    warnings = [Finding(code=warning.code, message=warning.message) for warning in separated.result.warnings]
+    if separated.read.changed:
         warnings.append(Finding(code="input_changed", message="the input was changed while it was being read"))
     return tuple(warnings)
 
 
-def input_facts(source: Path, read: Read, result: SeparateResult) -> RunInput:
+def _input_facts(separated: SeparatedTrack) -> RunInput:
     """Return what is known of an input: its bytes by our own reading, its audio by the worker's."""
-    facts = result.input
+    facts, read = separated.result.input, separated.read
     return RunInput(
-        path=str(source),
+        path=str(separated.request.source),
         sha256=read.sha256,
         size_bytes=read.size_bytes,
         container=facts.container,
@@ -74,18 +74,16 @@ def input_facts(source: Path, read: Read, result: SeparateResult) -> RunInput:
     )
 
 
-def output_facts(
-    result: SeparateResult, taken: Mapping[str, Ingested], names: TrackNames, output: OutputPlan
-) -> tuple[RunOutput, ...]:
+def _output_facts(separated: SeparatedTrack, names: TrackNames) -> tuple[RunOutput, ...]:
     """Return what is known of the stems: their bytes as they were taken, their audio by the worker's word."""
-    facts = {stem.stem: stem for stem in result.outputs}
+    facts = {stem.stem: stem for stem in separated.result.outputs}
     return tuple(
         RunOutput(
             stem=stem,
             path=str(place),
-            sha256=taken[stem].sha256,
-            size_bytes=taken[stem].size_bytes,
-            format=output.options.format,
+            sha256=separated.stems[stem].sha256,
+            size_bytes=separated.stems[stem].size_bytes,
+            format=separated.request.output.format,
             subtype=facts[stem].subtype,
             sample_rate=facts[stem].sample_rate,
             channels=facts[stem].channels,
@@ -96,17 +94,7 @@ def output_facts(
     )
 
 
-def effective_settings(said: Mapping[str, Any]) -> dict[str, SettingValue]:
-    """Return what a worker says its settings are, as far as they are plain values of sane size."""
-    plain = {
-        name: value
-        for name, value in said.items()
-        if isinstance(value, bool | float | str) or (isinstance(value, int) and abs(value) < 1 << 63)
-    }
-    return {name: value[:_SETTING_CHARACTERS] if isinstance(value, str) else value for name, value in plain.items()}
-
-
-def track_timings(result: SeparateResult, total_seconds: float) -> TrackTimings:
+def _timings(result: SeparateResult, total_seconds: float) -> TrackTimings:
     """Return where the time went; what is over and above the worker's own is ours."""
     worker = result.timings
     return TrackTimings(

@@ -68,7 +68,7 @@ class Deadlines:
     shutdown_seconds: float = 5.0
 
 
-class WorkerSession:
+class WorkerConnection:
     """A conversation with one worker. Use it as a context manager; leaving it ends every process the worker started.
 
     Not to be shared between threads; only a cancellation comes from another one.
@@ -99,7 +99,7 @@ class WorkerSession:
         self._closed = self._crashed = False
         self._child = start(command, on_stdout=self._replies.feed, on_stderr=LogLines(self.log).feed)
 
-    def __enter__(self) -> WorkerSession:
+    def __enter__(self) -> WorkerConnection:
         return self
 
     def __exit__(self, exc_type: type[BaseException] | None, *_: object) -> None:

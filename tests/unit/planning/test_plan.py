@@ -54,7 +54,7 @@ def test_the_plan_holds_what_is_here(
     preflight = plan_model("dsp-hpss", PlanOptions(registry_path=write_registry(tmp_path, document)))
     plan = refuse_if_blocked(preflight)
     assert [(found.record.name, found.path) for found in plan.artifacts] == [("primary", blob)]
-    assert plan.entry_sha256 == digest_of(document)
+    assert plan.model.entry_sha256 == digest_of(document)
     assert plan.stems == ("harmonic", "percussive")
     assert plan.report.resolved is not None
     assert plan.report.resolved.artifacts[0].status == "ok"

@@ -10,8 +10,9 @@ import pytest
 
 from stemsep_envs.planning.plan import Plan, PlanOptions, refuse_if_blocked
 from stemsep_envs.planning.preflight import plan_model
+from stemsep_envs.separation.code_digests import CodeDigests
 from stemsep_envs.separation.output_options import output_options, output_plan
-from stemsep_envs.separation.run_records import code_digest, new_run_id, settings_digest
+from stemsep_envs.separation.run_records import new_run_id, settings_digest
 
 A, B = "a" * 64, "b" * 64
 
@@ -27,7 +28,7 @@ def plain() -> Plan:
 
 def digest(plan: Plan, environment: str = A, adapter: str = A, worker: str = A, **output: Any) -> str:
     whole = output_plan(Path("out"), output_options(**output))
-    return settings_digest(plan, environment, whole, adapter_sha256=adapter, worker_sha256=worker)
+    return settings_digest(plan, environment, whole, CodeDigests(worker=worker, adapter=adapter))
 
 
 def test_everything_that_shapes_the_stems_is_in_the_digest(plain: Plan) -> None:
@@ -58,21 +59,6 @@ def test_everything_that_shapes_the_stems_is_in_the_digest(plain: Plan) -> None:
 def test_what_does_not_shape_them_is_not(plain: Plan) -> None:
     assert digest(plain) == digest(planned(options={"overlap": 0.75})) == digest(planned(confirm_manual_steps=True))
     assert digest(plain, stems=("harmonic", "percussive")) == digest(plain, stems=("percussive", "harmonic"))
-
-
-def test_code_is_told_apart_by_names_and_content(tmp_path: Path) -> None:
-    def tree(name: str, **files: str) -> str:
-        for file, text in files.items():
-            path = tmp_path / name / f"{file}.py"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        (tmp_path / name / "__pycache__").mkdir(exist_ok=True)
-        (tmp_path / name / "__pycache__" / "a.pyc").write_bytes(name.encode())
-        return code_digest(tmp_path / name)
-
-    assert tree("one", a="1", b="2") == tree("same", a="1", b="2")
-    assert len({tree("two", a="1"), tree("three", a="2"), tree("four", b="1"), tree("five", a="1", b="")}) == 4
-    assert code_digest(tmp_path / "one" / "a.py") == code_digest(tmp_path / "same" / "a.py")
 
 
 def test_run_ids_sort_by_time_and_differ() -> None:

@@ -7,35 +7,35 @@ import threading
 import pytest
 
 from stemsep_envs.errors import InterruptedRunError, LimitError, StemsepEnvError, UsageError
-from stemsep_envs.separation.session_lock import Turns
+from stemsep_envs.separation.session_lock import SessionLock
 
 
 def test_one_after_another() -> None:
-    turns = Turns()
+    lock = SessionLock()
     for _ in range(2):
-        with turns.taken():
+        with lock.held():
             pass
-    with pytest.raises(LimitError), turns.taken():
+    with pytest.raises(LimitError), lock.held():
         raise LimitError("as it is")
-    turns.close(lambda: pytest.fail("there is nobody to interrupt"))
-    turns.close(lambda: pytest.fail("there is nobody to interrupt"))
-    with pytest.raises(UsageError, match="closed") as caught, turns.taken():
+    lock.close(lambda: pytest.fail("there is nobody to interrupt"))
+    lock.close(lambda: pytest.fail("there is nobody to interrupt"))
+    with pytest.raises(UsageError, match="closed") as caught, lock.held():
         pass
     assert caught.value.code == "worker_ended"
 
 
 def test_another_thread_meanwhile_is_refused() -> None:
-    turns = Turns()
+    lock = SessionLock()
     refused: list[str] = []
 
     def ask() -> None:
         try:
-            with turns.taken():
+            with lock.held():
                 pass
         except StemsepEnvError as error:
             refused.append(error.code)
 
-    with turns.taken():
+    with lock.held():
         other = threading.Thread(target=ask)
         other.start()
         other.join()
@@ -46,12 +46,12 @@ def test_another_thread_meanwhile_is_refused() -> None:
 
 @pytest.mark.parametrize("error", [LimitError("killed"), InterruptedRunError("the session was closed"), None])
 def test_closing_interrupts_a_turn_and_waits_for_its_end(error: StemsepEnvError | None) -> None:
-    turns = Turns()
+    lock = SessionLock()
     begun, interrupted, seen = threading.Event(), threading.Event(), list[object]()
 
     def use() -> None:
         try:
-            with turns.taken():
+            with lock.held():
                 begun.set()
                 assert interrupted.wait(60)
                 seen.append("over")
@@ -63,13 +63,13 @@ def test_closing_interrupts_a_turn_and_waits_for_its_end(error: StemsepEnvError 
     user = threading.Thread(target=use)
     user.start()
     assert begun.wait(60)
-    turns.close(interrupted.set)
+    lock.close(interrupted.set)
     assert "over" in seen
     user.join()
     assert seen[1:] == ([] if error is None else ["interrupted"])
 
 
 def test_closing_within_a_turn_does_not_wait_for_itself() -> None:
-    turns = Turns()
-    with turns.taken():
-        turns.close(lambda: pytest.fail("it is ours"))
+    lock = SessionLock()
+    with lock.held():
+        lock.close(lambda: pytest.fail("it is ours"))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stemsep_envs.documents.protocol import LoadedModel, LoadParams, OutputRequest, SeparateParams
 from stemsep_envs.host.processes import Command
-from stemsep_envs.worker.connection import Deadlines, WorkerSession
+from stemsep_envs.worker.connection import Deadlines, WorkerConnection
 
 WORKER = Path(__file__).resolve().parents[2] / "programs" / "worker.py"
 
@@ -48,9 +48,9 @@ def opened(
     *,
     deadlines: Deadlines = PATIENT,
     on_log: Callable[[str, str], None] | None = None,
-) -> Iterator[WorkerSession]:
+) -> Iterator[WorkerConnection]:
     """Yield a session, initialized and loaded unless it is to misbehave before that; see that nothing of it is left."""
-    with WorkerSession(worker_command(behaviour, at), deadlines=deadlines, on_log=on_log) as session:
+    with WorkerConnection(worker_command(behaviour, at), deadlines=deadlines, on_log=on_log) as session:
         if at not in {"start", "initialize"}:
             session.initialize()
             if at != "load":

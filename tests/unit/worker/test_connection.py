@@ -35,7 +35,7 @@ from stemsep_envs.errors import (
     UsageError,
 )
 from stemsep_envs.host.processes import Command, Ending
-from stemsep_envs.worker.connection import Deadlines, WorkerSession
+from stemsep_envs.worker.connection import Deadlines, WorkerConnection
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the programs and checks are Linux's")
 
@@ -50,14 +50,14 @@ def hung_up() -> Iterator[None]:
     faulthandler.cancel_dump_traceback_later()
 
 
-def failed(session: WorkerSession) -> StemsepEnvError:
+def failed(session: WorkerConnection) -> StemsepEnvError:
     """Separate, and return the error that this must end in; a worker that was ended gives no second account of it."""
     with pytest.raises(StemsepEnvError) as caught:
         session.separate(separation())
     return caught.value
 
 
-def assert_over(session: WorkerSession) -> None:
+def assert_over(session: WorkerConnection) -> None:
     assert not session.alive
     with pytest.raises(ModelError, match="the worker has ended") as caught:
         session.separate(separation())
@@ -68,7 +68,7 @@ def assert_over(session: WorkerSession) -> None:
 
 
 def test_a_polite_worker() -> None:
-    with WorkerSession(worker_command("polite"), deadlines=PATIENT) as session:
+    with WorkerConnection(worker_command("polite"), deadlines=PATIENT) as session:
         assert session.initialize().devices == ["cpu"]
         assert session.load(LOAD).stems == ["vocals"]
         assert session.alive
@@ -304,7 +304,7 @@ def cancel_soon(cancelled: threading.Event) -> threading.Timer:
     return timer
 
 
-def cancel_in_progress(session: WorkerSession) -> None:
+def cancel_in_progress(session: WorkerConnection) -> None:
     cancelled = threading.Event()
     with pytest.raises(InterruptedRunError):
         session.separate(separation(), on_progress=lambda _: cancelled.set(), cancelled=cancelled)
@@ -414,7 +414,7 @@ def test_a_sandbox_may_know_more_about_a_death() -> None:
 
     words = "the worker died during initialize: status 3 means too much output"
     command = worker_command("exit-3", "initialize")
-    session = WorkerSession(command, deadlines=PATIENT, explain_end=explain)
+    session = WorkerConnection(command, deadlines=PATIENT, explain_end=explain)
     with session, pytest.raises(LimitError, match=words):
         session.initialize()
 
@@ -438,7 +438,7 @@ def test_a_death_between_requests_is_one_error() -> None:
 def test_a_program_that_is_not_there() -> None:
     command = Command(("/nowhere/python", "-I"), {}, Path("/"))
     with pytest.raises(StemsepEnvError, match="cannot start /nowhere/python") as caught:
-        WorkerSession(command)
+        WorkerConnection(command)
     assert caught.value.code == "cannot_start"
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("pipe-")]
 
@@ -519,7 +519,7 @@ def test_a_hundred_megabytes_on_stderr() -> None:
 
 def test_talking_on_after_the_last_request_does_not_hold_up_the_end() -> None:
     deadlines = Deadlines(start_seconds=60, load_seconds=60, shutdown_seconds=0.3)
-    with WorkerSession(worker_command("endless-lines", "shutdown"), deadlines=deadlines) as session:
+    with WorkerConnection(worker_command("endless-lines", "shutdown"), deadlines=deadlines) as session:
         session.initialize()
         pid = session.pid
     assert_gone(pid)
@@ -551,7 +551,7 @@ def press_ctrl_c() -> None:
 
 
 def test_an_interrupt_while_waiting_leaves_no_process() -> None:
-    with WorkerSession(worker_command("silent"), deadlines=PATIENT) as session:
+    with WorkerConnection(worker_command("silent"), deadlines=PATIENT) as session:
         session.initialize()
         session.load(LOAD)
         pid = session.pid
@@ -564,7 +564,7 @@ def test_an_interrupt_while_waiting_leaves_no_process() -> None:
 
 
 def test_an_interrupt_in_a_polite_end_leaves_no_process() -> None:
-    session = WorkerSession(worker_command("deaf", "never"), deadlines=PATIENT)
+    session = WorkerConnection(worker_command("deaf", "never"), deadlines=PATIENT)
     session.initialize()
     timer = threading.Timer(0.3, press_ctrl_c)
     timer.start()

@@ -8,9 +8,9 @@ import pytest
 
 from stemsep_envs.errors import UsageError
 from stemsep_envs.separation.inputs import InputTrack
-from stemsep_envs.separation.jobs import plan_jobs
 from stemsep_envs.separation.output_names import DEFAULT_TEMPLATE, TrackSource, plan_names
 from stemsep_envs.separation.output_options import Existing, OutputPlan, output_options, output_plan
+from stemsep_envs.separation.track_plan import decide_tracks
 
 STEMS = ("bass", "drums")
 
@@ -20,15 +20,15 @@ def plan(folder: Path, existing: Existing, template: str = DEFAULT_TEMPLATE) -> 
 
 
 def decide(folder: Path, names: list[str], existing: Existing, template: str = DEFAULT_TEMPLATE) -> list[str]:
-    """Return the first stem of each job that would be run."""
+    """Return the first stem of each track that would be separated."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
     tracks = [InputTrack(TrackSource(folder / name)) for name in names]
     planned = plan_names("model", [track.source for track in tracks], STEMS, "wav", template)
-    jobs = plan_jobs(tracks, planned, plan(folder, existing, template), wanted_digest=None)
-    assert all(job.verdict is None for job in jobs)
-    return [str(next(iter(job.names.stems.values()))) for job in jobs]
+    decided = decide_tracks(tracks, planned, plan(folder, existing, template), wanted_digest=lambda: None)
+    assert all(track.outcome is None for track in decided)
+    return [str(next(iter(track.names.stems.values()))) for track in decided]
 
 
 def occupy(folder: Path, *names: str) -> None:
@@ -62,26 +62,34 @@ def test_what_is_there_is_refused(tmp_path: Path, existing: Existing) -> None:
     (tmp_path / "song.wav").touch()
     track = InputTrack(TrackSource(tmp_path / "song.wav"))
     names = plan_names("model", [track.source], STEMS, "wav")
-    (job,) = plan_jobs([track], names, plan(tmp_path, existing), wanted_digest="a" * 64)
-    assert job.verdict is not None
-    assert job.verdict.error is not None
-    assert (job.verdict.status, job.verdict.error.code, job.verdict.exit_code) == ("failed", "output_exists", 2)
+    (decided,) = decide_tracks([track], names, plan(tmp_path, existing), wanted_digest=lambda: "a" * 64)
+    assert decided.outcome is not None
+    assert decided.outcome.error is not None
+    assert (decided.outcome.status, decided.outcome.error.code, decided.outcome.exit_code) == (
+        "failed",
+        "output_exists",
+        2,
+    )
 
 
 def test_an_input_that_vanished_before_it_was_compared(tmp_path: Path) -> None:
     occupy(tmp_path, "model/song/drums.wav")
     track = InputTrack(TrackSource(tmp_path / "song.wav"))
     names = plan_names("model", [track.source], STEMS, "wav")
-    (job,) = plan_jobs([track], names, plan(tmp_path, "skip"), wanted_digest="a" * 64)
-    assert job.verdict is not None
-    assert job.verdict.error is not None
-    assert job.verdict.error.code == "input_unreadable"
+    (decided,) = decide_tracks([track], names, plan(tmp_path, "skip"), wanted_digest=lambda: "a" * 64)
+    assert decided.outcome is not None
+    assert decided.outcome.error is not None
+    assert decided.outcome.error.code == "input_unreadable"
 
 
 def test_an_input_that_was_refused_stays_so(tmp_path: Path) -> None:
     refused = InputTrack(TrackSource(tmp_path / "song.wav"), UsageError("no", hint="why", code="input_missing"))
     names = plan_names("model", [refused.source], STEMS, "wav")
-    (job,) = plan_jobs([refused], names, plan(tmp_path, "overwrite"), wanted_digest=None)
-    assert job.verdict is not None
-    assert job.verdict.error is not None
-    assert (job.verdict.error.code, job.verdict.error.hint, job.verdict.exit_code) == ("input_missing", "why", 2)
+    (decided,) = decide_tracks([refused], names, plan(tmp_path, "overwrite"), wanted_digest=lambda: None)
+    assert decided.outcome is not None
+    assert decided.outcome.error is not None
+    assert (decided.outcome.error.code, decided.outcome.error.hint, decided.outcome.exit_code) == (
+        "input_missing",
+        "why",
+        2,
+    )

@@ -1,0 +1,114 @@
+"""Starting the worker of a plan: its sandbox, its command line, and what it is asked to load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from stemsep_envs.documents.events import Event, OnEvent
+from stemsep_envs.documents.protocol import LoadedArtifact, LoadedModel, LoadParams
+from stemsep_envs.documents.run import ResolvedSetting
+from stemsep_envs.environments.reuse_or_build import Environment
+from stemsep_envs.host.installation import parts_of, readable_for
+from stemsep_envs.host.paths import INSIDE_DIR
+from stemsep_envs.host.processes import Ending
+from stemsep_envs.planning.plan import Plan
+from stemsep_envs.sandbox.environ import worker_environ
+from stemsep_envs.sandbox.launch import end_in_words, is_over_limit
+from stemsep_envs.sandbox.levels import level_named
+from stemsep_envs.sandbox.policy import Policy
+from stemsep_envs.separation.output_limits import FLOOR_BYTES
+from stemsep_envs.separation.scratch import Scratch
+from stemsep_envs.worker.connection import Deadlines, WorkerConnection
+
+ENTRY_PATH = INSIDE_DIR / "entry.py"
+
+
+def launch_worker(
+    plan: Plan,
+    environment: Environment,
+    scratch: Scratch,
+    *,
+    resources: ExitStack,
+    deadlines: Deadlines | None,
+    on_event: OnEvent,
+) -> WorkerConnection:
+    """Start the worker of a plan in its sandbox.
+
+    Args:
+        plan: The model's plan.
+        environment: Where the worker runs.
+        scratch: The session's folders.
+        resources: Gets what has to be released after the worker has ended.
+        deadlines: How long the worker may take.
+        on_event: Told of the step and of what the worker logs.
+
+    Raises:
+        StemsepEnvError: It could not be started.
+    """
+    on_event(Event(event="step", step="start", message=f"starting {plan.runtime.recipe.id}"))
+    confined = level_named(plan.level).confine(_argv(plan, environment), _policy(plan, environment, scratch))
+    command = resources.enter_context(confined)
+    return WorkerConnection(
+        command,
+        deadlines=deadlines,
+        explain_end=lambda status: Ending(end_in_words(command, status), over_limit=is_over_limit(command, status)),
+        on_log=lambda level, text: on_event(Event(event="log", level=level, message=text)),
+    )
+
+
+def load_params(plan: Plan, settings: Mapping[str, ResolvedSetting]) -> LoadParams:
+    """Return what the worker is asked to load."""
+    return LoadParams(
+        model=LoadedModel(
+            id=plan.entry.id,
+            model_type=plan.model.model_type,
+            variant=plan.model.variant,
+            architecture=plan.entry.architecture,
+        ),
+        artifacts={
+            artifact.record.name: LoadedArtifact(
+                path=str(artifact.path),
+                filename=artifact.record.filename,
+                kind=artifact.kind,
+                format=artifact.format,
+            )
+            for artifact in plan.artifacts
+        },
+        device=plan.model.target.device,
+        settings={name: setting.value for name, setting in settings.items() if setting.value is not None},
+    )
+
+
+def _policy(plan: Plan, environment: Environment, scratch: Scratch) -> Policy:
+    return Policy(
+        readable=(
+            environment.dir,
+            *readable_for(Path(environment.receipt.base_interpreter.path)),
+            *_adopted_dirs(environment),
+            INSIDE_DIR,
+            plan.runtime.dir,
+            *([plan.engine.tree_dir(plan.home)] if plan.engine else []),
+            scratch.inputs_dir,
+            *(artifact.path for artifact in plan.artifacts),
+        ),
+        writable_dir=scratch.work_dir,
+        env=worker_environ(scratch.work_dir, keep_memory=plan.runtime.recipe.torch is not None),
+        limits=replace(plan.limits, output_bytes=FLOOR_BYTES),
+        gpu=plan.model.target.accelerator != "cpu",
+        output_file=scratch.output_limit_file,
+    )
+
+
+def _argv(plan: Plan, environment: Environment) -> tuple[str, ...]:
+    engine = ("--engine", str(plan.engine.import_dir(plan.home))) if plan.engine else ()
+    adapter = str(plan.runtime.adapter_path)
+    return (str(environment.python), "-I", "-B", str(ENTRY_PATH), "--adapter", adapter, *engine)
+
+
+def _adopted_dirs(environment: Environment) -> tuple[Path, ...]:
+    """Return what a worker reads of an interpreter that was adopted: its distributions, and libraries beside them."""
+    adopted = environment.receipt.adopted
+    return (*parts_of(Path(adopted.prefix)), *map(Path, adopted.site_dirs)) if adopted is not None else ()
