@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.host.audio_headers import AudioHeader, read_header
@@ -32,8 +33,21 @@ _SECONDS_PER_SECOND = 300.0
 """Of computing for one of music: large models on small processors take some dozens."""
 
 
-def track_bound(source: Path, *, stems: int, sample_rate: int | None, folder: Path) -> int:
-    """Return the most bytes that a worker's folder may hold while it separates a track.
+@dataclass(frozen=True)
+class TrackLimits:
+    """What a worker is held to for one track.
+
+    Attributes:
+        output_bytes: The most that its folder may hold.
+        seconds: How long it may take where nobody says: far longer than any honest model, and not for ever.
+    """
+
+    output_bytes: int
+    seconds: float
+
+
+def track_limits(source: Path, *, stems: int, sample_rate: int | None, folder: Path) -> TrackLimits:
+    """Return what a worker is held to while it separates a track.
 
     Args:
         source: The input.
@@ -49,12 +63,10 @@ def track_bound(source: Path, *, stems: int, sample_rate: int | None, folder: Pa
         channels = max(header.channels or 0, channels)
     frame_bytes = channels * _SAMPLE_BYTES * _COPIES * max(stems, 1)
     wanted = FLOOR_BYTES + int((seconds + _SPARE_SECONDS) * max(rate, sample_rate or 0) * frame_bytes)
-    return min(wanted, int(shutil.disk_usage(folder).free * _DISK_SHARE))
-
-
-def track_seconds(source: Path) -> float:
-    """Return how long a track may take where nobody says: far longer than any honest model, and not for ever."""
-    return _LEAST_TRACK_SECONDS + _longest(source, _exact_header(source)) * _SECONDS_PER_SECOND / _HEADROOM
+    return TrackLimits(
+        output_bytes=min(wanted, int(shutil.disk_usage(folder).free * _DISK_SHARE)),
+        seconds=_LEAST_TRACK_SECONDS + seconds * _SECONDS_PER_SECOND / _HEADROOM,
+    )
 
 
 def _exact_header(source: Path) -> AudioHeader | None:

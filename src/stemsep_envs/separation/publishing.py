@@ -5,20 +5,21 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from stemsep_envs.errors import UsageError
 from stemsep_envs.host.files import ensure_dir, explain, explained, publish
 from stemsep_envs.host.paths import Home
 from stemsep_envs.separation.output_names import TrackNames
-from stemsep_envs.separation.scratch import hidden_dir
+from stemsep_envs.separation.scratch import Scratch, hidden_dir
 from stemsep_envs.separation.undo_journal import (
     Note,
     PlacedFile,
     aside,
     digest_at,
     forget_note,
+    is_clean,
     link_of_another,
     put_right,
     write_note,
@@ -26,9 +27,42 @@ from stemsep_envs.separation.undo_journal import (
 from stemsep_envs.worker.ingest import Ingested
 
 
+class JournalFolders:
+    """The hidden folders in which a session notes what it is publishing: one for each output folder.
+
+    Made on first use and kept until `close`, since making one costs more than publishing a track.
+
+    Args:
+        scratch: The session's own folders, which serve where they are hidden in the output folder.
+        home: Notes where work is under way, for whoever cleans up after a process that was killed.
+    """
+
+    def __init__(self, scratch: Scratch, home: Home) -> None:
+        self._scratch = scratch
+        self._home = home
+        self._folders: dict[Path, Path] = {}
+        self._held = ExitStack()
+
+    def of(self, output_dir: Path) -> Path:
+        """Return the folder for an output folder.
+
+        Raises:
+            UsageError: The output folder cannot be made or written.
+        """
+        folder = self._scratch.root if output_dir == self._scratch.parent else self._folders.get(output_dir)
+        if folder is None or not is_clean(folder):  # removed by somebody, or it holds what could not be undone
+            folder = self._held.enter_context(hidden_dir(output_dir, home=self._home))
+            self._folders[output_dir] = folder
+        return folder
+
+    def close(self) -> None:
+        """Remove the folders, but for those that hold what could not be undone."""
+        self._held.close()
+
+
 @contextmanager
 def published(
-    taken: Mapping[str, Ingested], names: TrackNames, output_dir: Path, *, home: Home | None
+    taken: Mapping[str, Ingested], names: TrackNames, output_dir: Path, *, journal_dir: Path
 ) -> Iterator[None]:
     """Put stems in place; the block writes their record. If it fails, all is as it was before.
 
@@ -38,24 +72,22 @@ def published(
         taken: The stems, where the worker cannot reach them.
         names: Where they go.
         output_dir: Below this folder.
-        home: Notes where the work is under way, for whoever cleans up after a process that was killed; None where the
-            session's own note does.
+        journal_dir: A clean hidden folder of this process in ``output_dir``; see `JournalFolders`.
 
     Raises:
         UsageError: A folder stands where a file goes, or the output folder cannot be written.
         LimitError: The disk is full.
     """
     staged = {names.record: None, **{names.stems[stem]: ingested for stem, ingested in taken.items()}}
-    with hidden_dir(output_dir, home=home) as folder:
-        write_note(folder, _note(staged, output_dir))
-        try:
-            _place(staged, output_dir, folder)
-            yield
-        except BaseException:
-            put_right(folder, ours=True)
-            raise
-        with suppress(OSError):  # all of it stands: whoever finds the note will see that
-            forget_note(folder)
+    write_note(journal_dir, _note(staged, output_dir))
+    try:
+        _place(staged, output_dir, journal_dir)
+        yield
+    except BaseException:
+        put_right(journal_dir, ours=True)
+        raise
+    with suppress(OSError):  # all of it stands: whoever finds the note will see that
+        forget_note(journal_dir)
 
 
 def _note(staged: Mapping[PurePosixPath, Ingested | None], output_dir: Path) -> Note:

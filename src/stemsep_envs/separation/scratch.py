@@ -42,9 +42,14 @@ class Scratch:
     taken_dir: Path
 
     @property
+    def root(self) -> Path:
+        """The hidden folder that all of it is in, held while the session lives."""
+        return self.work_dir.parent
+
+    @property
     def parent(self) -> Path:
         """The folder that all of it is hidden in, which the home notes for as long as the session lives."""
-        return self.work_dir.parents[1]
+        return self.root.parent
 
     @property
     def output_limit_file(self) -> Path:

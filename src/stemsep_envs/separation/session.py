@@ -9,77 +9,36 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.events import Event, OnEvent
-from stemsep_envs.documents.protocol import LoadResult, OutputRequest, SeparateParams, SeparateResult
+from stemsep_envs.documents.protocol import LoadResult, SeparateResult
 from stemsep_envs.documents.reports import Finding
-from stemsep_envs.documents.run import OutputOptions, ResolvedSetting
+from stemsep_envs.documents.run import ResolvedSetting
 from stemsep_envs.environments.reuse_or_build import Environment
 from stemsep_envs.errors import InterruptedRunError, LimitError, ModelError, StemsepEnvError, UsageError
 from stemsep_envs.host.files import ensure_dir, make_owned_dir, remove_tree
 from stemsep_envs.planning.checks import channel_reasons
 from stemsep_envs.planning.plan import Plan
 from stemsep_envs.separation.code_digests import code_digests
-from stemsep_envs.separation.input_reading import Read, read_through
+from stemsep_envs.separation.input_reading import read_through
 from stemsep_envs.separation.input_view import shown_input
 from stemsep_envs.separation.memory_retry import OUT_OF_MEMORY_CODES, memory_advice, retry_words, settings_for_retry
-from stemsep_envs.separation.output_limits import idle_bound, set_bound, track_bound, track_seconds
+from stemsep_envs.separation.output_limits import TrackLimits, idle_bound, set_bound, track_limits
+from stemsep_envs.separation.publishing import JournalFolders
 from stemsep_envs.separation.scratch import Scratch
+from stemsep_envs.separation.separated_track import SeparatedTrack, TrackRequest
 from stemsep_envs.separation.session_lock import SessionLock
 from stemsep_envs.separation.stem_collection import TrackWork, take_stems
-from stemsep_envs.separation.worker_launch import launch_worker, load_params
+from stemsep_envs.separation.worker_launch import launch_worker
+from stemsep_envs.separation.worker_params import load_params, separate_params
 from stemsep_envs.worker.connection import Deadlines, WorkerConnection
-from stemsep_envs.worker.ingest import Ingested
 from stemsep_envs.worker.requests import OnProgress
 
 MAX_CRASHES_IN_A_ROW = 3
-
-
-@dataclass(frozen=True)
-class TrackRequest:
-    """What is to be separated.
-
-    Attributes:
-        source: The audio file.
-        stems: Which stems are wanted.
-        output: How they are written, and which part of the input is taken.
-    """
-
-    source: Path
-    stems: tuple[str, ...]
-    output: OutputOptions
-
-
-@dataclass(frozen=True)
-class SeparatedTrack:
-    """A track's stems where the worker cannot reach them, and what is known of them.
-
-    The files are the session's: they are gone at the end of the block that asked for them, unless they were moved.
-
-    Attributes:
-        request: What was asked for.
-        stems: The file of each stem.
-        read: The input's bytes, as the host read them.
-        result: What the worker says of input and stems.
-        settings: Settings that were changed for a retry after memory ran out.
-        effective_settings: What the worker says that it runs with.
-        warnings: What the session doubts; the worker's own are in ``result``.
-        began: When the work began, by the monotonic clock, in seconds.
-    """
-
-    request: TrackRequest
-    stems: Mapping[str, Ingested]
-    read: Read
-    result: SeparateResult
-    settings: Mapping[str, ResolvedSetting]
-    effective_settings: Mapping[str, object]
-    warnings: tuple[Finding, ...]
-    began: float
 
 
 class ModelSession:
@@ -92,6 +51,7 @@ class ModelSession:
         code: Digests of the code of ours that the worker loaded.
         start_seconds: From starting the worker to its first reply.
         load_seconds: Loading the model.
+        journals: Where it is noted what is being published of this session's stems.
     """
 
     def __init__(
@@ -108,17 +68,13 @@ class ModelSession:
         self._smaller: dict[str, ResolvedSetting] = {}
         self._lock = SessionLock()
         self._resources = ExitStack()
+        self.journals = JournalFolders(scratch, plan.home)
         self._start()
 
     @property
     def stems(self) -> tuple[str, ...]:
         """The stems that the model makes."""
         return tuple(self.loaded.stems)
-
-    @property
-    def scratch_parent(self) -> Path:
-        """The folder that the session's scratch lies in."""
-        return self._scratch.parent
 
     @contextmanager
     def separate(
@@ -162,6 +118,7 @@ class ModelSession:
         self._lock.close(interrupt=lambda: self._connection.close(politely=False))
         self._connection.close(politely=politely)
         self._resources.close()
+        self.journals.close()
         self._hashing.shutdown(cancel_futures=True)  # the scratch folder, where it works, goes next
 
     def _separate(
@@ -177,16 +134,16 @@ class ModelSession:
         theirs = make_owned_dir(self._scratch.work_dir, ours=self._scratch.taken_dir)
         ours = ensure_dir(self._scratch.taken_dir / f"track-{self._tracks}")
         folders.callback(self._clear, theirs, ours)
-        bound = self._bound(request)
-        set_bound(self._scratch.output_limit_file, bound)
-        with self._host_work(request.source, cancelled) as work:
+        limits = self._limits(request)
+        set_bound(self._scratch.output_limit_file, limits.output_bytes)
+        with self._host_work(limits, cancelled) as work:
             reading = work.start(read_through, request.source, work.check)
             with self._shown(request.source) as shown:
-                result = self._ask(shown, request, theirs, on_progress, cancelled)
+                result = self._ask(shown, request, theirs, limits, on_progress, cancelled)
             read = reading.result()
             doubts = self._channel_doubts(result.input.channels)
             files = {stem.stem: stem.file for stem in result.outputs}
-            taken = take_stems(files, theirs, ours, work, max_bytes=bound, confined=self._is_confined)
+            taken = take_stems(files, theirs, ours, work, max_bytes=limits.output_bytes, confined=self._is_confined)
         return SeparatedTrack(
             request=request,
             stems=taken,
@@ -210,34 +167,18 @@ class ModelSession:
         source: Path,
         request: TrackRequest,
         folder: Path,
+        limits: TrackLimits,
         on_progress: OnProgress | None,
         cancelled: threading.Event | None,
     ) -> SeparateResult:
-        options = request.output
-        files = {stem: f"{index}.{options.format}" for index, stem in enumerate(request.stems)}
-        params = SeparateParams(
-            input=str(source),
-            start_seconds=options.start_seconds,
-            duration_seconds=options.duration_seconds,
-            stems=request.stems,
-            output=OutputRequest(
-                dir=str(folder),
-                files=files,
-                format=options.format,
-                bit_depth=options.bit_depth,
-                sample_rate=options.sample_rate,
-                normalize=options.normalize,
-            ),
-        )
+        params = separate_params(request, source, folder)
         result = self._connection.separate(
-            params, on_progress=on_progress, cancelled=cancelled, total_seconds=track_seconds(source)
+            params, on_progress=on_progress, cancelled=cancelled, total_seconds=limits.seconds
         )
         made = {output.stem: output.file for output in result.outputs}
-        if made != files:
-            raise ModelError(
-                f"the worker was asked for {', '.join(files)} and reported {', '.join(made) or 'nothing'}",
-                code="protocol_violation",
-            )
+        if made != params.output.files:
+            asked, reported = ", ".join(params.output.files), ", ".join(made) or "nothing"
+            raise ModelError(f"the worker was asked for {asked} and reported {reported}", code="protocol_violation")
         return result
 
     @contextmanager
@@ -253,17 +194,15 @@ class ModelSession:
                 error.message = error.message.replace(str(shown), str(source))
                 raise
 
-    def _host_work(self, source: Path, cancelled: threading.Event | None) -> TrackWork:
+    def _host_work(self, limits: TrackLimits, cancelled: threading.Event | None) -> TrackWork:
         stated = self._deadlines.total_seconds if self._deadlines is not None else None
-        return TrackWork(
-            self._hashing, cancelled=cancelled, total_seconds=track_seconds(source) if stated is None else stated
-        )
+        return TrackWork(self._hashing, cancelled=cancelled, total_seconds=limits.seconds if stated is None else stated)
 
-    def _bound(self, request: TrackRequest) -> int:
+    def _limits(self, request: TrackRequest) -> TrackLimits:
         rates = [rate for rate in (self.loaded.sample_rate, request.output.sample_rate) if isinstance(rate, int)]
         rate = max(rates, default=None)
         stems = len(request.stems)
-        return track_bound(request.source, stems=stems, sample_rate=rate, folder=self._scratch.work_dir)
+        return track_limits(request.source, stems=stems, sample_rate=rate, folder=self._scratch.work_dir)
 
     @property
     def _is_confined(self) -> bool:

@@ -10,7 +10,7 @@ from stemsep_envs.documents.reports import Finding
 from stemsep_envs.documents.run import RunInput, RunOutput, RunTrack, TrackTimings
 from stemsep_envs.documents.runtime import SettingValue
 from stemsep_envs.separation.output_names import TrackNames
-from stemsep_envs.separation.session import SeparatedTrack
+from stemsep_envs.separation.separated_track import SeparatedTrack
 
 _SETTING_CHARACTERS = 200
 

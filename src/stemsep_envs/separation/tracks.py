@@ -12,7 +12,8 @@ from stemsep_envs.errors import InterruptedRunError, StemsepEnvError
 from stemsep_envs.separation.output_options import OutputPlan
 from stemsep_envs.separation.publishing import published
 from stemsep_envs.separation.run_records import RunFrame, build_record, new_run_id, now_text, write_record
-from stemsep_envs.separation.session import ModelSession, TrackRequest
+from stemsep_envs.separation.separated_track import TrackRequest
+from stemsep_envs.separation.session import ModelSession
 from stemsep_envs.separation.track_facts import track_record
 from stemsep_envs.separation.track_plan import PlannedTrack, failed_track
 from stemsep_envs.worker.requests import OnProgress
@@ -76,11 +77,9 @@ def separate_and_publish(
     """
     names, output = planned.names, frame.output
     request = TrackRequest(planned.path, tuple(names.stems), output.options)
-    # The home notes where stems are being published, unless it notes the session's scratch in that folder already.
-    home = None if output.dir == session.scratch_parent else session.plan.home
     with (
         session.separate(request, on_progress=on_progress, cancelled=cancelled) as separated,
-        published(separated.stems, names, output.dir, home=home),
+        published(separated.stems, names, output.dir, journal_dir=session.journals.of(output.dir)),
     ):
         track = track_record(separated, names)
         write_record(output.dir / names.record, build_record(frame, (track,), status="done", exit_code=0))

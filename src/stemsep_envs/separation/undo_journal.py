@@ -22,11 +22,12 @@ from pydantic import AfterValidator, Field
 from stemsep_envs.documents.base import Document, parse_json
 from stemsep_envs.documents.canonical import Sha256
 from stemsep_envs.errors import StemsepEnvError
-from stemsep_envs.host.files import open_plain, publish, remove_file, sha256_of, write_atomic
+from stemsep_envs.host.files import open_plain, publish, remove_file, remove_tree, sha256_of, write_atomic
 
 _log = logging.getLogger(__name__)
 
 _NOTE = "placing.json"
+_ASIDE = "aside"
 _MOST_NOTE_BYTES = 4 << 20
 
 
@@ -61,8 +62,15 @@ def write_note(folder: Path, note: Note) -> None:
 
 
 def forget_note(folder: Path) -> None:
-    """Take the note back: all of it stands, with its record."""
+    """Take the note back, and with it what was put aside: all of it stands, with its record."""
     remove_file(folder / _NOTE)
+    if (folder / _ASIDE).exists():
+        remove_tree(folder / _ASIDE)
+
+
+def is_clean(folder: Path) -> bool:
+    """Say whether a folder is there and holds nothing of an earlier note."""
+    return folder.is_dir() and not has_note(folder) and not os.path.lexists(folder / _ASIDE)
 
 
 def has_note(folder: Path) -> bool:
@@ -72,7 +80,7 @@ def has_note(folder: Path) -> bool:
 
 def aside(folder: Path, number: int) -> Path:
     """Return where the file is put that stood in the place of the number-th."""
-    return folder / "aside" / str(number)
+    return folder / _ASIDE / str(number)
 
 
 def digest_at(path: Path) -> str | None:

@@ -1,15 +1,12 @@
-"""Starting the worker of a plan: its sandbox, its command line, and what it is asked to load."""
+"""Starting the worker of a plan: its sandbox and its command line."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from stemsep_envs.documents.events import Event, OnEvent
-from stemsep_envs.documents.protocol import LoadedArtifact, LoadedModel, LoadParams
-from stemsep_envs.documents.run import ResolvedSetting
 from stemsep_envs.environments.reuse_or_build import Environment
 from stemsep_envs.host.installation import parts_of, readable_for
 from stemsep_envs.host.paths import INSIDE_DIR
@@ -56,29 +53,6 @@ def launch_worker(
         deadlines=deadlines,
         explain_end=lambda status: Ending(end_in_words(command, status), over_limit=is_over_limit(command, status)),
         on_log=lambda level, text: on_event(Event(event="log", level=level, message=text)),
-    )
-
-
-def load_params(plan: Plan, settings: Mapping[str, ResolvedSetting]) -> LoadParams:
-    """Return what the worker is asked to load."""
-    return LoadParams(
-        model=LoadedModel(
-            id=plan.entry.id,
-            model_type=plan.model.model_type,
-            variant=plan.model.variant,
-            architecture=plan.entry.architecture,
-        ),
-        artifacts={
-            artifact.record.name: LoadedArtifact(
-                path=str(artifact.path),
-                filename=artifact.record.filename,
-                kind=artifact.kind,
-                format=artifact.format,
-            )
-            for artifact in plan.artifacts
-        },
-        device=plan.model.target.device,
-        settings={name: setting.value for name, setting in settings.items() if setting.value is not None},
     )
 
 

@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from stemsep_envs.separation.output_limits import FLOOR_BYTES, idle_bound, set_bound, track_bound, track_seconds
+from stemsep_envs.separation.output_limits import FLOOR_BYTES, idle_bound, set_bound, track_limits
 
 
 def bound(source: Path, stems: int = 4, sample_rate: int | None = 44_100) -> int:
-    return track_bound(source, stems=stems, sample_rate=sample_rate, folder=source.parent)
+    return track_limits(source, stems=stems, sample_rate=sample_rate, folder=source.parent).output_bytes
+
+
+def track_seconds(source: Path) -> float:
+    return track_limits(source, stems=4, sample_rate=44_100, folder=source.parent).seconds
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])

@@ -15,7 +15,7 @@ from stemsep_envs.host.paths import Home
 from stemsep_envs.separation import publishing
 from stemsep_envs.separation.output_names import TrackNames
 from stemsep_envs.separation.publishing import published
-from stemsep_envs.separation.scratch import clear_folder
+from stemsep_envs.separation.scratch import clear_folder, hidden_dir
 from stemsep_envs.separation.undo_journal import Note, PlacedFile, aside, write_note
 from stemsep_envs.worker.ingest import Ingested
 
@@ -56,7 +56,7 @@ def place(out: Path, *, record: Callable[[], None] | None = None) -> None:
         content = NEW[str(name)]
         (taken_dir / name.name).write_bytes(content)
         taken[stem] = Ingested(taken_dir / name.name, hashlib.sha256(content).hexdigest(), len(content))
-    with published(taken, NAMES, out, home=Home(out.parent / "home")):
+    with hidden_dir(out, home=Home(out.parent / "home")) as journal, published(taken, NAMES, out, journal_dir=journal):
         if record is not None:
             record()
         write_atomic(out / NAMES.record, NEW[str(NAMES.record)])
