@@ -12,7 +12,7 @@ import soundfile
 
 from stemsep_envs.host import audio_headers
 from stemsep_envs.host.audio_headers import AudioHeader, read_header
-from stemsep_envs.separation.output_limits import track_bound
+from stemsep_envs.separation.output_limits import track_limits
 
 
 def aiff(path: Path, rate: bytes, *, channels: int = 2, frames: int = 0xFFFFFFFF) -> Path:
@@ -52,7 +52,7 @@ def test_impossible_rates_say_nothing_and_break_nothing(tmp_path: Path, which: s
     path = aiff(tmp_path / "song.aiff", RATES[which])
     header = read_header(path)
     assert header is None or header.sample_rate is None
-    assert track_bound(path, stems=4, sample_rate=None, folder=tmp_path) > 0
+    assert track_limits(path, stems=4, sample_rate=None, folder=tmp_path).output_bytes > 0
 
 
 def test_a_rate_that_is_possible_is_taken(tmp_path: Path) -> None:
