@@ -11,6 +11,7 @@ from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.documents.target import Target, parse_target
 from stemsep_envs.environments.environment_plan import EnvironmentPlan, plan_environment
+from stemsep_envs.environments.environment_question import question_of
 from stemsep_envs.environments.locking import lock_inputs
 from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
 from stemsep_envs.environments.resolving import resolve
@@ -51,11 +52,14 @@ def lock_for(target: str | Target, requirements: Requirements, home: Home, *, py
     return resolve(inputs, requirements, home=home, what="engine", sdist_metadata=metadata)
 
 
-def plan_here(recipe: RuntimeRecipe, home: Home, *, accelerator: str = "cpu", **options: Any) -> EnvironmentPlan:
+def plan_here(
+    recipe: RuntimeRecipe, home: Home, *, accelerator: str = "cpu", anew: bool = False, **options: Any
+) -> EnvironmentPlan:
     """Plan an environment of this machine."""
     model = options.pop("model", {})
     target = Target(this_machine().platform, accelerator)
-    return plan_environment(ask(recipe, **model), target, recipe=recipe, locks_dir=Path("none"), home=home, **options)
+    question = question_of(recipe, ask(recipe, **model), target, locks_dir=Path("none"), **options)
+    return plan_environment(question, home=home, anew=anew)
 
 
 def versions(lock: Lock) -> dict[str, str]:

@@ -19,6 +19,7 @@ from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments import environment_store
 from stemsep_envs.environments.environment_plan import EnvironmentPlan, plan_environment
+from stemsep_envs.environments.environment_question import question_of
 from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
 from stemsep_envs.environments.reuse_or_build import Environment, ensure_environment
 from stemsep_envs.errors import BlockedError, BuildError, MismatchError
@@ -49,6 +50,7 @@ from stemsep_envs.documents.target import Target
 from stemsep_envs.environments.reuse_or_build import ensure_environment
 from stemsep_envs.environments.merging import merge, runtime_demands
 from stemsep_envs.environments.environment_plan import plan_environment
+from stemsep_envs.environments.environment_question import question_of
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home
 try:
@@ -59,7 +61,7 @@ dsp, home = Path(sys.argv[1]), Home(Path(sys.argv[2]))
 recipe = validate(tomllib.loads((dsp / "runtime.toml").read_text()), RuntimeRecipe, origin="dsp")
 requirements = merge(recipe, runtime_demands(recipe))
 target = Target(this_machine().platform, "cpu")
-plan = plan_environment(requirements, target, recipe=recipe, locks_dir=dsp / "locks", home=home)
+plan = plan_environment(question_of(recipe, requirements, target, locks_dir=dsp / "locks"), home=home)
 print("reused" if ensure_environment(plan, home=home).reused else "built", flush=True)
 """
 """What another process does: make sure of the dsp environment, and say whether it had to build."""
@@ -88,7 +90,8 @@ def plan(home: Home) -> Plan:
         recipe = validate(tables, RuntimeRecipe, origin="dsp")
         requirements = merge(recipe, [*runtime_demands(recipe), model_demand("m", packages=packages)])
         target = Target(this_machine().platform, "cpu")
-        return plan_environment(requirements, target, recipe=recipe, locks_dir=locks_dir, home=home, python=python)
+        question = question_of(recipe, requirements, target, locks_dir=locks_dir, python=python)
+        return plan_environment(question, home=home)
 
     return make
 
@@ -136,7 +139,7 @@ def test_the_receipt_says_what_went_in(home: Home, plan: Plan) -> None:
         (pin.name, pin.version) for pin in planned.lock.lock.pins
     ]
     assert receipt.inputs.lock == planned.lock.lock.digest
-    assert set(receipt.health.imports) == set(planned.health_imports)
+    assert set(receipt.health.imports) == set(planned.question.health_imports)
     assert receipt.size.files > 100
     assert receipt.builder.link_mode == "hardlink" or receipt.size.shared_bytes == 0
     document = json.loads((built.dir / environment_store.RECEIPT).read_bytes())
@@ -332,9 +335,9 @@ def test_an_environment_in_use_is_marked_while_its_user_lives(home: Home, plan: 
         assert stored.last_used_at is not None
     assert environment_store.live_uses(home, digest) == 0
     code = (
-        "import sys, time; from pathlib import Path; from stemsep_envs.environments import store\n"
+        "import sys, time; from pathlib import Path; from stemsep_envs.environments import environment_store\n"
         "from stemsep_envs.host.paths import Home\n"
-        "with store.in_use(Home(Path(sys.argv[1])), sys.argv[2]):\n"
+        "with environment_store.in_use(Home(Path(sys.argv[1])), sys.argv[2]):\n"
         "    print('using', flush=True); time.sleep(60)\n"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(home.root), digest], stdout=subprocess.PIPE, text=True)

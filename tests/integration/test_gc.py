@@ -143,9 +143,9 @@ def session(home: Home, wheels: Path) -> Iterator[tuple[str, int]]:
     """Another process that uses environment one until it is ended."""
     digest = built(home, wheels, "one", days_ago=99)
     program = (
-        "import sys, time; from pathlib import Path; from stemsep_envs.environments import store;"
+        "import sys, time; from pathlib import Path; from stemsep_envs.environments import environment_store;"
         "from stemsep_envs.host.paths import Home\n"
-        "with store.in_use(Home(Path(sys.argv[1])), sys.argv[2]): print('on', flush=True); sys.stdin.read()"
+        "with environment_store.in_use(Home(Path(sys.argv[1])), sys.argv[2]): print('on', flush=True); sys.stdin.read()"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", program, home.root, digest], stdin=subprocess.PIPE, stdout=subprocess.PIPE

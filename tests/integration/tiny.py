@@ -21,6 +21,7 @@ from stemsep_envs.documents.requirements import Range, Requirements
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments import environment_store, gc, linking, verifying
 from stemsep_envs.environments.environment_plan import EnvironmentPlan, environment_inputs
+from stemsep_envs.environments.environment_question import EnvironmentQuestion
 from stemsep_envs.environments.locking import FoundLock
 from stemsep_envs.environments.pythons import PythonChoice
 from stemsep_envs.environments.repairing import repair
@@ -88,12 +89,9 @@ def planned(home: Home, wheels: Path, name: str) -> EnvironmentPlan:
     pins = tuple(Pin(package, "1.0", (hashes[package],)) for package in packages)
     lock = FoundLock(Lock(inputs, "tiny 1", "2026-01-01", pins), wheels / f"{name}.txt", "home")
     digest = environment_inputs(interpreter, target, lock, None).digest
+    requirements = Requirements(Range(), None, (), None, None, (), (), (), (f"runtime tiny {name}",), ())
     return EnvironmentPlan(
-        runtime_id="tiny",
-        requirements=Requirements(Range(), None, (), None, None, (), (), (), (f"runtime tiny {name}",), ()),
-        target=target,
-        engine_digest=None,
-        health_imports=packages,
+        question=EnvironmentQuestion("tiny", requirements, target, wheels, health_imports=packages),
         python=PythonChoice(interpreter.minor, interpreter, "the first"),
         lock_inputs=inputs,
         lock=lock,

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
-
-from packaging.utils import canonicalize_name
 
 from stemsep_envs.documents.environment import BuilderName, EnvironmentInputs, InterpreterIdentity, Receipt
 from stemsep_envs.documents.lock import LockInputs
 from stemsep_envs.documents.requirements import Requirements
-from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments import environment_store
 from stemsep_envs.environments.adopted import find_adopted
 from stemsep_envs.environments.builder_choice import choose_builder
+from stemsep_envs.environments.environment_question import EnvironmentQuestion
 from stemsep_envs.environments.locking import FoundLock, find_lock, home_lock_path, lock_inputs, shipped_digests
 from stemsep_envs.environments.pythons import PythonChoice, choose_python
 from stemsep_envs.environments.unsatisfiable_cache import Refusal, forget, recall
@@ -32,14 +29,10 @@ _OLDEST_GLIBC = (2, 28)
 
 @dataclass(frozen=True)
 class EnvironmentPlan:
-    """What `ensure_environment` would use and do.
+    """What `ensure_environment` would use and do. Plain data: it can be written, and read by another process.
 
     Attributes:
-        runtime_id: The runtime it serves.
-        requirements: What it must hold, and who asks.
-        target: What it is made for.
-        engine_digest: The source tree it belongs to, if any.
-        health_imports: Modules that must import in it.
+        question: What was asked.
         python: The chosen interpreter, or the minor that has to be installed first.
         lock_inputs: The question its lock answers; None when no Python serves.
         lock: The lock, when there is one already.
@@ -48,15 +41,9 @@ class EnvironmentPlan:
             first, of which its engine is made, and then plan again); ``impossible`` (see `reasons`).
         reasons: Why it is impossible; empty otherwise.
         builder: What builds it, when it has to be built.
-        source_reasons: Distributions that may be built from source, each with the runtime's reason.
-        again: Plans it anew, with what has been found since.
     """
 
-    runtime_id: str
-    requirements: Requirements
-    target: Target
-    engine_digest: str | None
-    health_imports: tuple[str, ...]
+    question: EnvironmentQuestion
     python: PythonChoice
     lock_inputs: LockInputs | None
     lock: FoundLock | None
@@ -64,83 +51,54 @@ class EnvironmentPlan:
     state: State
     reasons: tuple[Reason, ...]
     builder: BuilderName = "uv"
-    source_reasons: Mapping[str, str] = field(default_factory=dict)
-    again: Callable[[], EnvironmentPlan] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def requirements(self) -> Requirements:
+        """What it must hold, and who asks."""
+        return self.question.requirements
+
+    @property
+    def target(self) -> Target:
+        """What it is made for."""
+        return self.question.target
 
     @property
     def title(self) -> str:
         """What is planned, in words: ``dsp for linux-x86_64-cpu``."""
-        variants = [
-            party.removeprefix("variant ") for party in self.requirements.parties if party.startswith("variant ")
-        ]
-        return f"{' '.join([self.runtime_id, *variants])} for {self.target}"
+        return self.question.title
 
 
-def plan_environment(  # noqa: PLR0913 - the whole question, once
-    requirements: Requirements,
-    target: Target,
-    *,
-    recipe: RuntimeRecipe,
-    locks_dir: Path,
-    home: Home,
-    engine_digest: str | None = None,
-    engine_known: bool = True,
-    python: str | None = None,
-    builder: BuilderName | None = None,
-    environ: Mapping[str, str] | None = None,
-    anew: bool = False,
-) -> EnvironmentPlan:
+def plan_environment(question: EnvironmentQuestion, *, home: Home, anew: bool = False) -> EnvironmentPlan:
     """Say which environment would serve, and whether it is there. Reads; builds and fetches nothing.
 
     Args:
-        requirements: From `merging.merge`.
-        target: From `targets.choose_target`.
-        recipe: The runtime.
-        locks_dir: The locks that ship with it: ``runtimes/<id>/locks``.
+        question: What is asked.
         home: Where environments are.
-        engine_digest: The engine's source tree, when the runtime has one.
-        engine_known: Whether the engine has a name yet; without one, neither has the environment.
-        python: A minor (``3.11``) that the user insists on.
-        builder: What the user wants it built with.
-        environ: Where to look for interpreters (PATH); this process's environment by default.
         anew: Forget what the resolver refused, since it is about to be asked again.
 
     Raises:
         MismatchError: The lock that serves was changed.
         UsageError: A builder is named that does not exist.
     """
-    shipped = shipped_digests(locks_dir)
-    minors = tuple(minor for minor in requirements.python_minors() if python in {None, minor})
-    questions = {minor: lock_inputs(requirements, target, minor) for minor in minors}
-    locked_minors = frozenset(minor for minor, question in questions.items() if question.digest in shipped)
-    interpreters = find_interpreters(home, environ=environ)
-    builder = choose_builder(builder, home=home)
-    for minor, asked in questions.items() if engine_known else ():
-        receipt, broken = find_adopted(asked, engine_digest, home)
-        if receipt is not None or broken:
-            reasons = (*requirements.conflicts, *_machine_reasons(target), *broken)
-            return EnvironmentPlan(
-                runtime_id=recipe.id,
-                requirements=requirements,
-                target=target,
-                engine_digest=engine_digest,
-                health_imports=recipe.health.imports,
-                python=_adopted_python(minor, receipt, interpreters),
-                lock_inputs=asked,
-                lock=None,
-                digest=receipt.digest if receipt is not None else None,
-                state="impossible" if reasons else "ready",
-                reasons=reasons,
-            )
-    resolved_minors = frozenset(minor for minor, asked in questions.items() if home_lock_path(asked, home).is_file())
-    for asked in questions.values() if anew else ():
-        forget(asked, home=home)
-    refused = _refused(questions, locked_minors | resolved_minors, home)
-    open_minors = tuple(minor for minor in minors if minor not in refused)
+    requirements, target = question.requirements, question.target
+    shipped = shipped_digests(question.locks_dir)
+    minors = tuple(minor for minor in requirements.python_minors() if question.python in {None, minor})
+    asked = {minor: lock_inputs(requirements, target, minor) for minor in minors}
+    locked_minors = frozenset(minor for minor, inputs in asked.items() if inputs.digest in shipped)
+    interpreters = find_interpreters(home)
+    builder = choose_builder(question.builder, home=home)
+    if question.engine_known:
+        adopted = _adopted_plan(question, asked, interpreters, home)
+        if adopted is not None:
+            return adopted
+    resolved_minors = frozenset(minor for minor, inputs in asked.items() if home_lock_path(inputs, home).is_file())
+    for inputs in asked.values() if anew else ():
+        forget(inputs, home=home)
+    refused = _refused(asked, locked_minors | resolved_minors, home)
     choice = choose_python(
         interpreters,
         requirements.python,
-        minors=open_minors,
+        minors=tuple(minor for minor in minors if minor not in refused),
         locked_minors=locked_minors,
         resolved_minors=resolved_minors,
         platform=target.platform,
@@ -154,42 +112,45 @@ def plan_environment(  # noqa: PLR0913 - the whole question, once
         )
         python_reasons = choice.reasons or (refused.get(choice.minor or "", next(iter(refused.values()))).reason(),)
     reasons = (*requirements.conflicts, *_machine_reasons(target), *python_reasons)
-    question = questions.get(choice.minor) if choice.minor else None
-    lock = find_lock(question, shipped=shipped, home=home) if question and not reasons else None
-    digest = environment_digest(choice.interpreter, target, lock, engine_digest) if engine_known else None
+    chosen = asked.get(choice.minor) if choice.minor else None
+    lock = find_lock(chosen, shipped=shipped, home=home) if chosen and not reasons else None
+    known = question.engine_known
+    digest = environment_digest(choice.interpreter, target, lock, question.engine_digest) if known else None
     return EnvironmentPlan(
-        runtime_id=recipe.id,
-        requirements=requirements,
-        target=target,
-        engine_digest=engine_digest,
-        health_imports=recipe.health.imports,
+        question=question,
         python=choice,
-        lock_inputs=question,
+        lock_inputs=chosen,
         lock=lock,
         digest=digest,
-        state=_state(home, digest, lock, reasons) if engine_known or reasons else "to_fetch",
+        state=_state(home, digest, lock, reasons) if known or reasons else "to_fetch",
         reasons=reasons,
         builder=builder,
-        source_reasons=_source_reasons(recipe),
-        again=partial(
-            plan_environment,
-            requirements,
-            target,
-            recipe=recipe,
-            locks_dir=locks_dir,
-            home=home,
-            engine_digest=engine_digest,
-            engine_known=engine_known,
-            python=python,
-            builder=builder,
-            environ=environ,
-        ),
     )
 
 
-def _refused(questions: Mapping[str, LockInputs], locked: Collection[str], home: Home) -> dict[str, Refusal]:
+def _adopted_plan(
+    question: EnvironmentQuestion, asked: Mapping[str, LockInputs], interpreters: Sequence[Interpreter], home: Home
+) -> EnvironmentPlan | None:
+    """Return the plan of an environment that was adopted for this, by the newest Python; None when there is none."""
+    for minor, inputs in asked.items():
+        receipt, broken = find_adopted(inputs, question.engine_digest, home)
+        if receipt is not None or broken:
+            reasons = (*question.requirements.conflicts, *_machine_reasons(question.target), *broken)
+            return EnvironmentPlan(
+                question=question,
+                python=_adopted_python(minor, receipt, interpreters),
+                lock_inputs=inputs,
+                lock=None,
+                digest=receipt.digest if receipt is not None else None,
+                state="impossible" if reasons else "ready",
+                reasons=reasons,
+            )
+    return None
+
+
+def _refused(asked: Mapping[str, LockInputs], locked: Collection[str], home: Home) -> dict[str, Refusal]:
     """Return what is known against minors that have no lock."""
-    found = {minor: recall(asked, home=home) for minor, asked in questions.items() if minor not in locked}
+    found = {minor: recall(inputs, home=home) for minor, inputs in asked.items() if minor not in locked}
     return {minor: refusal for minor, refusal in found.items() if refusal is not None}
 
 
@@ -205,7 +166,7 @@ def with_lock(plan: EnvironmentPlan, lock: FoundLock, *, home: Home) -> Environm
     """Return a plan with the lock that was found for it since."""
     if plan.state == "to_fetch":  # the engine has no name yet
         return replace(plan, lock=lock)
-    digest = environment_digest(plan.python.interpreter, plan.target, lock, plan.engine_digest)
+    digest = environment_digest(plan.python.interpreter, plan.target, lock, plan.question.engine_digest)
     return replace(plan, lock=lock, digest=digest, state=_state(home, digest, lock, plan.reasons))
 
 
@@ -234,12 +195,6 @@ def _state(home: Home, digest: str | None, lock: FoundLock | None, reasons: tupl
     if lock is None:
         return "to_lock"
     return "ready" if digest is not None and environment_store.problem_with(home, digest) is None else "to_build"
-
-
-def _source_reasons(recipe: RuntimeRecipe) -> dict[str, str]:
-    """Return why distributions may be built from source; which of them an environment has, its lock says."""
-    stated = [recipe.source_distributions, *(variant.source_distributions for variant in recipe.variants.values())]
-    return {canonicalize_name(name): why for named in stated for name, why in named.items()}
 
 
 def _machine_reasons(target: Target) -> tuple[Reason, ...]:

@@ -11,7 +11,12 @@ from stemsep_envs.documents.environment import Receipt
 from stemsep_envs.environments import environment_store, uv
 from stemsep_envs.environments.building import BuildJob, Stopwatch
 from stemsep_envs.environments.confining import Confine
-from stemsep_envs.environments.environment_plan import EnvironmentPlan, environment_inputs, with_lock
+from stemsep_envs.environments.environment_plan import (
+    EnvironmentPlan,
+    environment_inputs,
+    plan_environment,
+    with_lock,
+)
 from stemsep_envs.environments.pythons import choose_python
 from stemsep_envs.environments.repairing import build_clean
 from stemsep_envs.environments.reporting import Report, silent
@@ -54,7 +59,7 @@ def ensure_environment(
     """Return the planned environment, building it if it is not there.
 
     Args:
-        plan: From `plan.plan_environment`.
+        plan: From `environment_plan.plan_environment`.
         home: Where environments are.
         offline: Forbid the network.
         report: Told of each step as it begins.
@@ -84,14 +89,14 @@ def ensure_environment(
         interpreter = plan.python.interpreter or _install_interpreter(plan, home=home, offline=offline, report=report)
     job = BuildJob(
         title=plan.title,
-        inputs=environment_inputs(interpreter, plan.target, lock, plan.engine_digest),
+        inputs=environment_inputs(interpreter, plan.target, lock, plan.question.engine_digest),
         interpreter=interpreter,
         lock=lock.lock,
         lock_path=lock.path,
-        health_imports=plan.health_imports,
+        health_imports=plan.question.health_imports,
         built_for=plan.requirements.parties,
         builder=plan.builder,
-        source_reasons=plan.source_reasons,
+        source_reasons=plan.question.source_reasons,
         confine=confine,
     )
     return _build_once(job, home=home, offline=offline, watch=watch, report=report)
@@ -191,7 +196,7 @@ def resolve_plan(
             if error.code != CODE:
                 raise
             first = first or error
-            following = plan.again() if plan.again is not None else plan
+            following = plan_environment(plan.question, home=home)
             if following.reasons or following.lock_inputs is None or following.lock_inputs.python in tried:
                 _say_others(first, tried)
                 raise first from None

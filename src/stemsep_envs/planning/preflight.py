@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stemsep_envs.documents.canonical import digest_of
 from stemsep_envs.environments.environment_plan import EnvironmentPlan, plan_environment
+from stemsep_envs.environments.environment_question import question_of
 from stemsep_envs.errors import Reason
 from stemsep_envs.host.accelerators import Accelerators, detect
 from stemsep_envs.host.paths import Home, data_dir, default_registry_path, find_home, is_shipped
@@ -116,17 +117,16 @@ def plan_again(plan: Plan) -> Preflight:
 def plan_for(model: ResolvedModel, files: FileAnswers, *, anew: bool = False) -> EnvironmentPlan:
     """Return the environment that serves a model, as far as it is known what its engine is."""
     engine = files.engine
-    return plan_environment(
+    question = question_of(
+        model.runtime.recipe,
         model.requirements,
         model.target,
-        recipe=model.runtime.recipe,
         locks_dir=model.runtime.locks_dir,
-        home=model.home,
         engine_digest=engine.digest if engine else None,
         engine_known=engine is None or engine.digest is not None,
         builder=model.options.builder,
-        anew=anew,
     )
+    return plan_environment(question, home=model.home, anew=anew)
 
 
 def _accelerators(runtime: Runtime) -> Accelerators:
