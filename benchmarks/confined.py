@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from stemsep_envs.errors import BlockedError
-from stemsep_envs.host.files import scratch_dir, sha256_of
+from stemsep_envs.host.command import Command
+from stemsep_envs.host.file_reading import sha256_of
 from stemsep_envs.host.paths import INSIDE_DIR, Home, find_home
-from stemsep_envs.host.processes import Command, run
+from stemsep_envs.host.processes import run
+from stemsep_envs.host.scratch_dirs import scratch_dir
 from stemsep_envs.provisioning.conversion import convert_checkpoint
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.levels import level_named, measured

@@ -15,7 +15,8 @@ from pathlib import Path
 from stemsep_envs import StemsepEnvError, ensure, separate
 from stemsep_envs.documents.events import Event
 from stemsep_envs.documents.run import RunRecord
-from stemsep_envs.host.processes import Command, run
+from stemsep_envs.host.command import Command
+from stemsep_envs.host.processes import run
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DEMO_DIR = CHECKOUT / ".demo"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from stemsep_envs.documents.codes import CODES
 from stemsep_envs.documents.schemas import schema_texts
-from stemsep_envs.host.files import remove_file, write_atomic
+from stemsep_envs.host.atomic_write import write_atomic
+from stemsep_envs.host.tree_removal import remove_file
 from stemsep_envs.registry.lint.rules import rules_page
 
 CHECKOUT = Path(__file__).resolve().parents[1]

@@ -34,7 +34,7 @@ from stemsep_envs import (
 from stemsep_envs.documents.events import Event
 from stemsep_envs.documents.protocol import ProgressParams
 from stemsep_envs.errors import BlockedError, InterruptedRunError, LimitError, ModelError, UsageError
-from stemsep_envs.host.files import scratch_dir as scratch_folder
+from stemsep_envs.host.scratch_dirs import scratch_dir as scratch_folder
 from stemsep_envs.separation import stem_collection, tracks
 from stemsep_envs.separation.run_records import write_record
 from stemsep_envs.worker.ingest import Ingested, ingest

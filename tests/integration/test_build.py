@@ -23,9 +23,9 @@ from stemsep_envs.environments.environment_question import question_of
 from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
 from stemsep_envs.environments.reuse_or_build import Environment, ensure_environment
 from stemsep_envs.errors import BlockedError, BuildError, MismatchError
-from stemsep_envs.host.files import remove_tree
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home, data_dir
+from stemsep_envs.host.tree_removal import remove_tree
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -15,8 +15,8 @@ from stemsep_envs.documents.environment import BuilderName
 from stemsep_envs.environments import environment_store
 from stemsep_envs.environments.reuse_or_build import ensure_environment
 from stemsep_envs.errors import BuildError, MismatchError, UsageError
-from stemsep_envs.host.files import remove_tree
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.tree_removal import remove_tree
 from stemsep_envs.provisioning.build_confinement import BuildConfinement
 
 pytestmark = [pytest.mark.integration]

@@ -21,8 +21,8 @@ from stemsep_envs.environments.gc import Rules, collect
 from stemsep_envs.environments.package_cache import folders_by_distribution
 from stemsep_envs.environments.verifying import verify
 from stemsep_envs.errors import BlockedError
-from stemsep_envs.host.files import remove_tree
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.tree_removal import remove_tree
 
 pytestmark = [
     pytest.mark.integration,

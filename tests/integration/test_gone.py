@@ -15,7 +15,7 @@ from tests.integration.tiny import ensured, offer_wheels, planned
 
 from stemsep_envs.environments import environment_store, gc
 from stemsep_envs.environments.reuse_or_build import ensure_environment
-from stemsep_envs.host import files
+from stemsep_envs.host import fsync
 from stemsep_envs.host.paths import Home
 from stemsep_envs.planning.plan import PlanOptions, refuse_if_blocked
 from stemsep_envs.planning.preflight import plan_model
@@ -84,8 +84,8 @@ def test_the_contents_are_on_the_disk_before_there_is_a_receipt(
         seen.append((installed, (folder / environment_store.RECEIPT).exists()))
         flush(folder)
 
-    flush = files._flush_file_system
-    monkeypatch.setattr(files, "_flush_file_system", look)
+    flush = fsync._flush_file_system
+    monkeypatch.setattr(fsync, "_flush_file_system", look)
     ensured(home, wheels, "one")
     assert seen == [(True, False)]
 

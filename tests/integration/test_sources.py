@@ -33,9 +33,9 @@ from stemsep_envs.environments.sources.sdist_metadata import sdist_metadata
 from stemsep_envs.environments.sources.source_cache import built_dir, sources_dir
 from stemsep_envs.environments.verifying import verify
 from stemsep_envs.errors import BuildError, MismatchError, StemsepEnvError
-from stemsep_envs.host.files import remove_tree
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.tree_removal import remove_tree
 from stemsep_envs.provisioning.build_confinement import BuildConfinement
 from stemsep_envs.sandbox.policy import LevelName
 

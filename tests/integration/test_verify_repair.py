@@ -19,8 +19,8 @@ from stemsep_envs.environments.repairing import repair
 from stemsep_envs.environments.reuse_or_build import Environment
 from stemsep_envs.environments.verifying import verify
 from stemsep_envs.errors import BuildError
-from stemsep_envs.host.files import remove_tree
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.tree_removal import remove_tree
 
 pytestmark = [
     pytest.mark.integration,

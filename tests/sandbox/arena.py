@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stemsep_envs.host.files import scratch_dir
-from stemsep_envs.host.processes import Command
+from stemsep_envs.host.command import Command
+from stemsep_envs.host.scratch_dirs import scratch_dir
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.levels import level_named
 from stemsep_envs.sandbox.policy import LevelName, Limits, Policy
@@ -217,7 +217,7 @@ def fight(attack: str, level: LevelName | None, arena: Arena) -> Fight:
 
 
 def _run(command: Command, arena: Arena) -> Fight:
-    """Run as `host.processes` does, but leaking on purpose what a host may hold open."""
+    """Run as `host.child_process` does, but leaking on purpose what a host may hold open."""
     secret = os.open(arena.places["ssh_key"], os.O_RDONLY)
     os.set_inheritable(secret, True)
     try:

@@ -12,7 +12,7 @@ for folder in (Path(__file__).resolve().parents[2], Path(__file__).resolve().par
 
 from tests.sandbox.arena import Said
 
-from stemsep_envs.host.processes import Child, start
+from stemsep_envs.host.child_process import Child, start
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.levels import level_named
 from stemsep_envs.sandbox.policy import Limits, Policy

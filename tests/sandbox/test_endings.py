@@ -19,8 +19,9 @@ import pytest
 from tests.sandbox.arena import Said, end_processes_with, gone_soon, processes_with
 from tests.sandbox.conftest import HERE, UNPRIVILEGED_UID, _available, python_as, require
 
-from stemsep_envs.host.files import scratch_dir
-from stemsep_envs.host.processes import Completed, run, start
+from stemsep_envs.host.child_process import start
+from stemsep_envs.host.processes import Completed, run
+from stemsep_envs.host.scratch_dirs import scratch_dir
 from stemsep_envs.sandbox import launcher
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.launch import end_in_words

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stemsep_envs.host.files import scratch_dir
 from stemsep_envs.host.installation import readable_for
 from stemsep_envs.host.processes import run
+from stemsep_envs.host.scratch_dirs import scratch_dir
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.levels import level_named
 from stemsep_envs.sandbox.policy import LevelName, Policy

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from tests.sandbox.arena import Said
 
-from stemsep_envs.host.files import make_owned_dir, scratch_dir
-from stemsep_envs.host.processes import start
+from stemsep_envs.host.child_process import start
+from stemsep_envs.host.folders import make_owned_dir
+from stemsep_envs.host.scratch_dirs import scratch_dir
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.levels import level_named
 from stemsep_envs.sandbox.policy import LevelName, Policy

@@ -13,10 +13,11 @@ from stemsep_envs.artifacts.fetching import held, lock_name
 from stemsep_envs.artifacts.model_files import Wanted, size_conflict, what_is_known
 from stemsep_envs.documents.artifacts import IndexEntry, Trust
 from stemsep_envs.errors import MismatchError, StemsepEnvError, UsageError
+from stemsep_envs.host.atomic_write import copy_hashed
 from stemsep_envs.host.downloads import refuse_page
-from stemsep_envs.host.files import copy_hashed, open_plain, remove_file
+from stemsep_envs.host.file_reading import Readable, UnreadableError, open_plain
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.reading import Readable, UnreadableError
+from stemsep_envs.host.tree_removal import remove_file
 from stemsep_envs.host.web import WebError
 
 

@@ -15,8 +15,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from stemsep_envs.host.files import ensure_dir, explained, publish, remove_file, sha256_of, touch, write_atomic
+from stemsep_envs.host.atomic_write import publish, write_atomic
+from stemsep_envs.host.file_reading import sha256_of
+from stemsep_envs.host.folders import ensure_dir
+from stemsep_envs.host.last_use import record_use
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.tree_removal import remove_file
+from stemsep_envs.host.write_errors import explained
 
 BlobState = Literal["whole", "absent", "damaged"]
 
@@ -97,7 +102,7 @@ def mark_used(home: Home, sha256: str) -> None:
     """Note that the file is used now."""
     path = stamp_path(home, sha256)
     if path.is_file():
-        touch(path)
+        record_use(path)
 
 
 def last_used_at(home: Home, sha256: str) -> float | None:

@@ -21,9 +21,13 @@ from stemsep_envs.documents.base import parse_json
 from stemsep_envs.documents.checkpoint import CheckpointReport, InertName
 from stemsep_envs.documents.checkpoint_names import judge
 from stemsep_envs.errors import MismatchError, ModelError, StemsepEnvError
-from stemsep_envs.host.files import blocks_of, ensure_dir, explained, publish, remove_tree, write_atomic
+from stemsep_envs.host.atomic_write import publish, write_atomic
+from stemsep_envs.host.file_reading import blocks_of
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.locks import hold
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.tree_removal import remove_tree
+from stemsep_envs.host.write_errors import explained
 
 CONVERTER_VERSION = "2"
 """Changed with every change of the converted form or of its report; what an older version made is then made anew."""

@@ -22,11 +22,12 @@ from stemsep_envs.documents.artifacts import Trust
 from stemsep_envs.errors import BuildError, LimitError, MismatchError, StemsepEnvError, UsageError
 from stemsep_envs.host import locks
 from stemsep_envs.host.archive_member import UnpackError, take_member
+from stemsep_envs.host.atomic_write import copy_hashed
 from stemsep_envs.host.downloads import Downloaded, Expected, WrongContentError, allowance, fetch_into, refuse_page
-from stemsep_envs.host.files import copy_hashed, ensure_dir, open_plain
+from stemsep_envs.host.file_reading import Readable, UnreadableError, open_plain
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.partial_download import discard
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.reading import Readable, UnreadableError
 from stemsep_envs.host.transfers import Patience, Transfer, transfer_all
 from stemsep_envs.host.web import WebError
 

@@ -13,7 +13,7 @@ from stemsep_envs.documents.artifacts import IndexEntry, Trust
 from stemsep_envs.documents.base import parse_json
 from stemsep_envs.documents.writing import json_text
 from stemsep_envs.errors import InvalidDocumentError, MismatchError
-from stemsep_envs.host.files import write_atomic
+from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import Home
 
 

@@ -15,8 +15,10 @@ from stemsep_envs.artifacts.fetching import held, lock_name
 from stemsep_envs.artifacts.uses import removing
 from stemsep_envs.errors import LimitError, MismatchError
 from stemsep_envs.host import locks
-from stemsep_envs.host.files import explained, remove_file, remove_tree, sha256_of
+from stemsep_envs.host.file_reading import sha256_of
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.tree_removal import remove_file, remove_tree
+from stemsep_envs.host.write_errors import explained
 
 _KEY_CHARACTERS = 32
 _COPY_SECONDS = 3600.0

@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from stemsep_envs.artifacts.blobs import blob_path
 from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host import locks
-from stemsep_envs.host.files import remove_file, write_atomic
+from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.tree_removal import remove_file
 
 _TURN = "artifact-uses"
 

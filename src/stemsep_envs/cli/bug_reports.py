@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stemsep_envs._version import __version__
 from stemsep_envs.errors import StemsepEnvError
-from stemsep_envs.host.files import write_atomic
+from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import find_home
 from stemsep_envs.host.redaction import hide_secrets
 

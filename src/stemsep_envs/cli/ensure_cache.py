@@ -73,7 +73,9 @@ def remember(models: Sequence[str], ensured: Ensured, *, warnings: str, asked_at
 
     from stemsep_envs.documents.writing import json_text
     from stemsep_envs.errors import StemsepEnvError
-    from stemsep_envs.host.files import ensure_dir, touch, write_atomic
+    from stemsep_envs.host.atomic_write import write_atomic
+    from stemsep_envs.host.folders import ensure_dir
+    from stemsep_envs.host.last_use import record_use
 
     place = _place(models)
     if place is None:
@@ -98,7 +100,7 @@ def remember(models: Sequence[str], ensured: Ensured, *, warnings: str, asked_at
         write_atomic(Path(place), memory.encode("utf-8", "surrogateescape"))
         for path in found.used_marks:
             ensure_dir(path.parent)
-            touch(path)
+            record_use(path)
 
 
 def answer_text(report: EnsureReport) -> str:

@@ -10,7 +10,7 @@ from stemsep_envs.artifacts.model_files import wanted_files, what_is_known
 from stemsep_envs.documents.checkpoint import InspectedCheckpoint, InspectReport
 from stemsep_envs.documents.events import Event, OnEvent
 from stemsep_envs.errors import UsageError
-from stemsep_envs.host.files import sha256_of
+from stemsep_envs.host.file_reading import sha256_of
 from stemsep_envs.host.paths import Home, find_home
 from stemsep_envs.provisioning.conversion import convert_checkpoint, is_pickle
 from stemsep_envs.registry.catalogue import catalogue_at

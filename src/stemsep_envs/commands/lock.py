@@ -20,7 +20,7 @@ from stemsep_envs.environments.resolving import resolve
 from stemsep_envs.environments.sources.sdist_metadata import sdist_metadata
 from stemsep_envs.environments.unsatisfiable_cache import CODE
 from stemsep_envs.errors import BuildError, MismatchError, Reason, StemsepEnvError, UsageError
-from stemsep_envs.host import files
+from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import Home, data_dir, find_home
 from stemsep_envs.planning.lock_requests import (
     Asked,
@@ -206,7 +206,7 @@ def _export(question: Question, path: Path, options: LockOptions, home: Home, re
         lock = known.lock
     report("export", question.title)
     text = export_pylock(lock, home=home, what=question.title, offline=options.offline)
-    files.write_atomic(path, text.encode())
+    write_atomic(path, text.encode())
     return _answer_of(question, path, "written", lock)
 
 
@@ -225,7 +225,7 @@ def _resolve(question: Question, previous: Lock | None, options: LockOptions, ho
 
 def _write(path: Path, lock: Lock, before: FileState) -> bool:
     if before.lock is None and path.is_file():  # unreadable, so that it cannot be compared
-        files.write_atomic(path, lock.text().encode())
+        write_atomic(path, lock.text().encode())
         return True
     return write_if_changed(path, lock)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from stemsep_envs.commands.registry import registry_bytes
 from stemsep_envs.documents.registry_lint import LintFinding, LintReport, LintRule, LintRules
 from stemsep_envs.errors import InvalidDocumentError, Problem, UsageError
-from stemsep_envs.host.files import write_atomic
+from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import data_dir, default_registry_path, is_shipped
 from stemsep_envs.registry.lint import linting
 from stemsep_envs.registry.lint.rules import RULES

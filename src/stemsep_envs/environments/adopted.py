@@ -17,8 +17,9 @@ from stemsep_envs.documents.environment import Adopted, AdoptedPackage, Receipt
 from stemsep_envs.documents.lock import LockInputs
 from stemsep_envs.environments import environment_store
 from stemsep_envs.errors import Reason, StemsepEnvError, UsageError
+from stemsep_envs.host.command import Command
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.processes import Command, run
+from stemsep_envs.host.processes import run
 
 _PROBE_SECONDS = 120.0
 

@@ -37,10 +37,14 @@ from stemsep_envs.environments.consistency import contradictions, installed_in
 from stemsep_envs.environments.health import import_all, import_confined
 from stemsep_envs.environments.satisfying import differences, unsatisfied
 from stemsep_envs.errors import BlockedError
-from stemsep_envs.host import files, locks
+from stemsep_envs.host import locks
+from stemsep_envs.host.atomic_write import publish, write_atomic
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.installation import parts_of
 from stemsep_envs.host.interpreters import Interpreter
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.scratch_dirs import scratch_dir
+from stemsep_envs.host.tree_removal import remove_tree
 
 _PTH = "adopted.pth"
 
@@ -101,10 +105,10 @@ def adopt(adoption: Adoption, *, home: Home) -> Receipt:
         engine=adoption.engine_digest,
         adopted=adopted.digest,
     )
-    files.ensure_dir(home.environments_dir)
+    ensure_dir(home.environments_dir)
     with locks.hold(environment_store.hold_path(home, inputs.digest)):
         receipt = _publish(adoption, adopted, inputs, consistent=consistent, home=home)
-    files.write_atomic(note_path(adoption.inputs, home), f"{inputs.digest}\n".encode())
+    write_atomic(note_path(adoption.inputs, home), f"{inputs.digest}\n".encode())
     return receipt
 
 
@@ -113,12 +117,12 @@ def _publish(
 ) -> Receipt:
     digest, began = inputs.digest, time.perf_counter()
     staging = home.environments_dir / f"{environment_store.BUILDING}{digest[:16]}-{secrets.token_hex(4)}"
-    files.ensure_dir(staging)
+    ensure_dir(staging)
     try:
         with_pip.make_venv(adoption.interpreter.path, staging / "venv", home=home, what=adoption.title)
         _lead_to(adopted, staging / "venv")
         seal = sealing.begin(staging, known_contents={}, accepted=frozenset())
-        with seal.hashing_beside(), files.scratch_dir(staging, "health-") as scratch:
+        with seal.hashing_beside(), scratch_dir(staging, "health-") as scratch:
             seconds = _imported(adoption, adopted, staging, scratch)
         sealed = seal.finish()
         receipt = Receipt(
@@ -145,11 +149,11 @@ def _publish(
             created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             created_by=f"stemsep-envs {__version__}",
         )
-        files.write_atomic(staging / environment_store.RECEIPT, receipt.model_dump_json(indent=1).encode() + b"\n")
+        write_atomic(staging / environment_store.RECEIPT, receipt.model_dump_json(indent=1).encode() + b"\n")
         environment_store.remove(home, digest)
-        files.publish(staging, environment_store.environment_dir(home, digest))
+        publish(staging, environment_store.environment_dir(home, digest))
     finally:
-        files.remove_tree(staging)
+        remove_tree(staging)
     return receipt
 
 
@@ -158,7 +162,7 @@ def _lead_to(adopted: Adopted, venv: Path) -> None:
     lines = [f"import site; site.addsitedir({folder!r})" for folder in adopted.site_dirs]
     pattern = "Lib/site-packages" if os.name == "nt" else "lib/python*/site-packages"
     for folder in venv.glob(pattern):
-        files.write_atomic(folder / _PTH, "".join(f"{line}\n" for line in lines).encode())
+        write_atomic(folder / _PTH, "".join(f"{line}\n" for line in lines).encode())
 
 
 def _imported(adoption: Adoption, adopted: Adopted, staging: Path, scratch: Path) -> Mapping[str, float]:

@@ -33,9 +33,12 @@ from stemsep_envs.environments.confining import Confine
 from stemsep_envs.environments.health import check_health, import_command
 from stemsep_envs.environments.reporting import Report
 from stemsep_envs.errors import BuildError
-from stemsep_envs.host import files
+from stemsep_envs.host.atomic_write import publish, write_atomic
+from stemsep_envs.host.folders import ensure_dir
+from stemsep_envs.host.fsync import keeping_on_disk
 from stemsep_envs.host.interpreters import Interpreter
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.tree_removal import remove_tree
 
 if TYPE_CHECKING:
     from stemsep_envs.environments.sources.building import BuiltWheel
@@ -103,17 +106,17 @@ def build(job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, report:
     digest = job.inputs.digest
     built = _built(job, home=home, offline=offline, watch=watch, report=report)
     staging = home.environments_dir / f"{environment_store.BUILDING}{digest[:16]}-{secrets.token_hex(4)}"
-    files.ensure_dir(staging)
+    ensure_dir(staging)
     try:
         receipt = _fill(staging, job, built, home=home, offline=offline, watch=watch, report=report)
         environment_store.remove(home, digest)  # a broken one, which nobody can use
         with watch.step("publish"):
-            files.publish(staging, environment_store.environment_dir(home, digest))
+            publish(staging, environment_store.environment_dir(home, digest))
     except BuildError as error:
         error.command = _repeatable(job, built, watch.seconds, home=home, offline=offline)
         raise
     finally:
-        files.remove_tree(staging)
+        remove_tree(staging)
     return receipt
 
 
@@ -142,9 +145,9 @@ def _fill(
     staging: Path, job: BuildJob, built: _Built, *, home: Home, offline: bool, watch: Stopwatch, report: Report
 ) -> Receipt:
     """Build in the staging folder, to the receipt."""
-    files.write_atomic(staging / environment_store.LOCK, job.lock.text().encode())
+    write_atomic(staging / environment_store.LOCK, job.lock.text().encode())
     tool = TOOLS[job.builder]
-    link = linking.choose_for(job.builder, files.ensure_dir(uv.cache_dir(home)), staging)
+    link = linking.choose_for(job.builder, ensure_dir(uv.cache_dir(home)), staging)
     installation = _installation(
         job, staging, staging / environment_store.LOCK, link.mode, built, home=home, offline=offline
     )
@@ -167,7 +170,7 @@ def _fill(
         )
         _refuse_other_interpreter(job, checked.python_version)
         packages = _installed(staging, job)
-    with watch.step("seal"), files.keeping_on_disk(staging):  # before there is a receipt that vouches for it
+    with watch.step("seal"), keeping_on_disk(staging):  # before there is a receipt that vouches for it
         seal = seal_in_making.finish()
         wheels.remember(home, job.inputs, job.lock, contents=seal.contents, deviations=seal.manifest.deviations)
     builder = Builder(
@@ -197,7 +200,7 @@ def _fill(
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         created_by=f"stemsep-envs {__version__}",
     )
-    files.write_atomic(staging / environment_store.RECEIPT, receipt.model_dump_json(indent=1).encode() + b"\n")
+    write_atomic(staging / environment_store.RECEIPT, receipt.model_dump_json(indent=1).encode() + b"\n")
     return receipt
 
 
@@ -242,7 +245,7 @@ def _kept(home: Home, lock: Lock) -> Path:
     """Write what is installed to a file that stays, so that the command that names it can be repeated."""
     path = home.cache_dir / "installed" / f"{lock.digest[:32]}.txt"
     if not path.is_file():
-        files.write_atomic(path, lock.body.encode())
+        write_atomic(path, lock.body.encode())
     return path
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from stemsep_envs.host.processes import Command
+from stemsep_envs.host.command import Command
 
 
 class Confine(Protocol):

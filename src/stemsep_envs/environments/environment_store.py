@@ -27,8 +27,11 @@ from pathlib import Path
 from stemsep_envs.documents.base import parse_json
 from stemsep_envs.documents.environment import LAYOUT, Receipt
 from stemsep_envs.errors import BlockedError, LimitError, Reason, StemsepEnvError
-from stemsep_envs.host import files, locks
+from stemsep_envs.host import locks
+from stemsep_envs.host.atomic_write import publish
+from stemsep_envs.host.last_use import record_use
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.tree_removal import remove_file, remove_tree
 
 _log = logging.getLogger(__name__)
 
@@ -191,9 +194,9 @@ def in_use(home: Home, digest: str, *, prepare: Callable[[], object] = _nothing)
                 raise StemsepEnvError(f"environment {digest[:12]} cannot be used: {problem}", code="environment_gone")
             prepare()
             marked.enter_context(_mark(home, digest))
-        files.touch(last_used_path(home, digest))
+        record_use(last_used_path(home, digest))
         yield
-        files.touch(last_used_path(home, digest))
+        record_use(last_used_path(home, digest))
 
 
 @contextmanager
@@ -215,7 +218,7 @@ def _mark(home: Home, digest: str) -> Iterator[None]:
         with locks.hold(mark):
             yield
     finally:
-        files.remove_file(mark)
+        remove_file(mark)
 
 
 def users(home: Home, digest: str) -> tuple[int, ...]:
@@ -256,11 +259,11 @@ def remove(home: Home, digest: str) -> None:
     live = live_uses(home, digest)
     if folder.is_dir():  # from one instant to the next it is no longer an environment; then its files go
         aside = home.environments_dir / f"{REMOVING}{digest[:_HOLD_CHARACTERS]}-{secrets.token_hex(4)}"
-        files.publish(folder, aside)
+        publish(folder, aside)
         if not live:
-            files.remove_tree(aside)
+            remove_tree(aside)
     if not live:
-        files.remove_tree(_uses_dir(home, digest))
+        remove_tree(_uses_dir(home, digest))
 
 
 def clear_leftovers(home: Home) -> None:
@@ -282,7 +285,7 @@ def _clear_leftover(home: Home, path: Path, beginning: str) -> None:
         with locks.hold(hold_path(home, beginning), timeout_seconds=0):
             used = home.environments_dir.glob(f"{beginning}*{_USES}")
             if not any(live_uses(home, folder.name.removesuffix(_USES)) for folder in used):
-                files.remove_tree(path)
+                remove_tree(path)
     except LimitError:
         return  # its builder lives
     except OSError as error:

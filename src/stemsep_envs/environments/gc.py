@@ -19,7 +19,8 @@ from stemsep_envs.environments.disk import Survey, freed_between, survey
 from stemsep_envs.environments.engines import engine_store as engines
 from stemsep_envs.environments.environment_store import Stored
 from stemsep_envs.errors import BlockedError, LimitError
-from stemsep_envs.host import files, locks
+from stemsep_envs.host import locks
+from stemsep_envs.host.last_use import record_use
 from stemsep_envs.host.paths import Home
 
 CACHE = "cache:"
@@ -226,7 +227,7 @@ def _set_future_marks(home: Home, environments: Collection[Stored], now: float) 
     for item in environments:
         mark = environment_store.last_used_path(home, item.digest)
         if (item.last_used_at or 0.0) > now and mark.exists():
-            files.touch(mark)
+            record_use(mark)
 
 
 def _engines_without(home: Home, environments: Collection[Stored]) -> tuple[str, ...]:

@@ -21,11 +21,13 @@ from stemsep_envs.environments import environment_store
 from stemsep_envs.environments.bytecode import take_bytecode
 from stemsep_envs.environments.confining import Confine
 from stemsep_envs.errors import BuildError, InvalidDocumentError
-from stemsep_envs.host import files
-from stemsep_envs.host.files import scratch_dir
+from stemsep_envs.host.command import Command
+from stemsep_envs.host.exit_cause import describe_exit
 from stemsep_envs.host.installation import readable_for
 from stemsep_envs.host.interpreters import Interpreter
-from stemsep_envs.host.processes import Command, Completed, run, words_for_status
+from stemsep_envs.host.processes import Completed, run
+from stemsep_envs.host.scratch_dirs import scratch_dir
+from stemsep_envs.host.write_errors import explained
 
 _IMPORT_SECONDS = 900.0
 _OUTPUT_CHARACTERS = 6000
@@ -145,7 +147,7 @@ def _import_beside(
     beside = (str(environment), str(compiled))
     python = environment_store.python_path(environment)
     answer = import_confined(python, imports, scratch, what, confine, readable=(environment,), beside=beside)
-    with files.explained(environment):
+    with explained(environment):
         take_bytecode(compiled, environment / "venv")
     return answer
 
@@ -217,7 +219,7 @@ def _answer_of(done: Completed, imports: tuple[str, ...], command: Command, what
         answer = None
     if answer is None or answer.imports.keys() != set(imports):
         words = done.stderr.strip()[-_OUTPUT_CHARACTERS:]
-        last = words.splitlines()[-1] if words else words_for_status(done.status)
+        last = words.splitlines()[-1] if words else describe_exit(done.status)
         raise BuildError(
             f"{what} was installed and does not work: {last}",
             hint="the lock names packages that do not run together here; the line that repeats it runs them unconfined",

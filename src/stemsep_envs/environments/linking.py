@@ -22,8 +22,10 @@ from stemsep_envs.documents.environment import BuilderName, LinkMode, Receipt, S
 from stemsep_envs.environments import environment_store
 from stemsep_envs.environments.fingerprints import list_files
 from stemsep_envs.errors import UsageError
-from stemsep_envs.host import files
+from stemsep_envs.host.atomic_write import copy_hashed, publish, write_atomic
+from stemsep_envs.host.links_and_copies import can_clone
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.tree_removal import remove_tree
 
 VARIABLE = "STEMSEP_ENV_LINK_MODE"
 
@@ -50,7 +52,7 @@ def choose_link_mode(cache: Path, environments: Path) -> LinkChoice:
         return LinkChoice(mode, f"{VARIABLE} asks for it")
     if cache.stat().st_dev != environments.stat().st_dev:
         return LinkChoice("copy", "the package cache is on another file system")
-    if files.can_clone(cache, environments):
+    if can_clone(cache, environments):
         return LinkChoice(
             "clone", "the file system clones files: shared on the disk, and not writable through one another"
         )
@@ -92,9 +94,9 @@ def make_private(home: Home, digest: str) -> bool:
         for number, path in enumerate(_linked(folder)):
             _replace_by_copy(path, aside / str(number))
     finally:
-        files.remove_tree(aside)
+        remove_tree(aside)
     private = _private_receipt(receipt)
-    files.write_atomic(folder / environment_store.RECEIPT, private.model_dump_json(indent=1).encode() + b"\n")
+    write_atomic(folder / environment_store.RECEIPT, private.model_dump_json(indent=1).encode() + b"\n")
     return True
 
 
@@ -107,10 +109,10 @@ def _linked(folder: Path) -> Iterator[Path]:
 def _replace_by_copy(path: Path, beside: Path) -> None:
     with path.open("rb") as stream:
         facts = os.fstat(stream.fileno())
-        files.copy_hashed(stream, beside, max_bytes=sys.maxsize, durable=False)
+        copy_hashed(stream, beside, max_bytes=sys.maxsize, durable=False)
     beside.chmod(stat.S_IMODE(facts.st_mode))
     os.utime(beside, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # bytecode is valid for a source of that time
-    files.publish(beside, path)
+    publish(beside, path)
 
 
 def _private_receipt(receipt: Receipt) -> Receipt:

@@ -14,7 +14,7 @@ from stemsep_envs.documents.lock import Lock, LockInputs, inputs_digest_of, pars
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments.targets import family_of
-from stemsep_envs.host import files
+from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import Home
 
 _HEAD_BYTES = 16384
@@ -81,7 +81,7 @@ def write_if_changed(path: Path, lock: Lock) -> bool:
         old = parse_lock(path.read_bytes(), origin=str(path))
         if old.inputs == lock.inputs and old.digest == lock.digest:
             return False
-    files.write_atomic(path, lock.text().encode())
+    write_atomic(path, lock.text().encode())
     return True
 
 

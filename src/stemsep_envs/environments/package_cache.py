@@ -18,8 +18,8 @@ from stemsep_envs.documents.lock import parse_lock
 from stemsep_envs.environments import environment_store, uv
 from stemsep_envs.environments.sources.source_cache import kept_by_distribution
 from stemsep_envs.errors import StemsepEnvError
-from stemsep_envs.host import files
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.tree_removal import remove_tree
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def remove(home: Home, distributions: Collection[str]) -> None:
     """
     for distribution, folder in kept_by_distribution(home):
         if distribution in distributions:
-            files.remove_tree(folder)
+            remove_tree(folder)
     if not is_own(home):
         return
     names = sorted(distributions)

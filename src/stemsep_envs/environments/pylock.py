@@ -16,8 +16,9 @@ from stemsep_envs.documents.lock import Lock, LockInputs
 from stemsep_envs.environments import torch_index, uv
 from stemsep_envs.environments.uv_options import RESOLVE_ENV, declaring_project, target_arguments, wheels_only
 from stemsep_envs.errors import BuildError
-from stemsep_envs.host import files
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.scratch_dirs import scratch_dir
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -72,7 +73,7 @@ def find_files(
     Raises:
         BuildError: No file serves, or the answer is not valid PEP 751.
     """
-    with files.scratch_dir(files.ensure_dir(home.cache_dir), "finding-") as scratch:
+    with scratch_dir(ensure_dir(home.cache_dir), "finding-") as scratch:
         project = declaring_project(scratch, inputs)
         done = uv.call_uv(
             (

@@ -8,7 +8,8 @@ from stemsep_envs.environments import resolving
 from stemsep_envs.environments.locking import FoundLock, find_lock, home_lock_path
 from stemsep_envs.environments.reporting import Report
 from stemsep_envs.environments.unsatisfiable_cache import recall
-from stemsep_envs.host import files, locks
+from stemsep_envs.host import locks
+from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import Home
 
 
@@ -59,5 +60,5 @@ def resolve_once(
             offline=offline,
             sdist_metadata=sdist_metadata,
         )
-        files.write_atomic(path, lock.text().encode())
+        write_atomic(path, lock.text().encode())
         return FoundLock(lock, path, "home")

@@ -26,8 +26,10 @@ from stemsep_envs.environments.uv_options import (
     wheels_only,
 )
 from stemsep_envs.errors import BuildError
-from stemsep_envs.host import files
+from stemsep_envs.host.atomic_write import write_atomic
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.scratch_dirs import scratch_dir
 
 _SECONDS = 900.0
 
@@ -93,7 +95,7 @@ def resolve(
     place = torch_index.find_place(inputs.target, inputs.torch_packages, home=home)
     before = tuple(f"{pin.name}=={pin.version}" for pin in previous.pins) if previous else ()
     title = f"{what} for {inputs.target} on Python {inputs.python}"
-    with files.scratch_dir(files.ensure_dir(home.cache_dir), "resolving-") as scratch:
+    with scratch_dir(ensure_dir(home.cache_dir), "resolving-") as scratch:
         try:
             lock = _resolve_declared(_Asking(inputs, place, title, home, offline, scratch, before), sdist_metadata)
         except BuildError as error:
@@ -244,7 +246,7 @@ def _compile_once(asking: _Asking, builds: tuple[str, ...]) -> Lock:
     bound, answer, left_out = (asking.scratch / name for name in ("builds.txt", "answer.txt", "excluded.txt"))
     for path, lines in ((bound, builds), (answer, before), (left_out, inputs.excluded)):
         if lines:
-            files.write_atomic(path, "".join(f"{line}\n" for line in lines).encode())
+            write_atomic(path, "".join(f"{line}\n" for line in lines).encode())
     project = declaring_project(asking.scratch, inputs, asking.declared)
     arguments = (
         *("pip", "compile", "-", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"),

@@ -22,7 +22,8 @@ from stemsep_envs.environments.repairing import build_clean
 from stemsep_envs.environments.reporting import Report, silent
 from stemsep_envs.environments.unsatisfiable_cache import CODE
 from stemsep_envs.errors import BlockedError, BuildError
-from stemsep_envs.host import files, locks
+from stemsep_envs.host import locks
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.interpreters import Interpreter, find_interpreters, managed_dir
 from stemsep_envs.host.paths import Home
 
@@ -107,7 +108,7 @@ def _build_once(job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, r
     digest = job.inputs.digest
     if environment_store.problem_with(home, digest) is None:
         return _environment(home, digest, reused=True, watch=watch)
-    files.ensure_dir(home.environments_dir)
+    ensure_dir(home.environments_dir)
     with ExitStack() as held:
         with watch.step("wait"):
             lock = locks.hold(

@@ -23,7 +23,7 @@ from stemsep_envs.environments.environment_store import MANIFEST, RECEIPT
 from stemsep_envs.environments.fingerprints import Hashed, Listed, hash_file, hash_files, list_files, stamp_of
 from stemsep_envs.environments.wheel_records import Claim, claims_of, find_records, is_signature
 from stemsep_envs.errors import BuildError
-from stemsep_envs.host import files
+from stemsep_envs.host.atomic_write import write_atomic
 
 HAS_MODES = os.name == "posix"
 _SITE = "/site-packages/"
@@ -113,7 +113,7 @@ class Sealing:
         found = self._compare()
         manifest = _manifest(found)
         text = manifest.model_dump_json(indent=1).encode() + b"\n"
-        files.write_atomic(self.folder / MANIFEST, text)
+        write_atomic(self.folder / MANIFEST, text)
         return Seal(manifest, digest_of_bytes(text), found.contents, _size(found.listed))
 
     def _refuse_replaced(self, installed: Listed) -> None:

@@ -20,7 +20,7 @@ from stemsep_envs.environments import uv
 from stemsep_envs.environments.torch_index import FAMILY, Place
 from stemsep_envs.environments.uv_options import Declared, declaring_lines
 from stemsep_envs.errors import BuildError
-from stemsep_envs.host import files
+from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import Home
 
 if sys.version_info >= (3, 11):
@@ -63,7 +63,7 @@ def find_builds(
         BuildError: No builds there meet the question; the resolver's reasoning is in `BuildError.output`.
     """
     text = project_text(inputs, place, declared)
-    files.write_atomic(scratch / "pyproject.toml", text.encode())
+    write_atomic(scratch / "pyproject.toml", text.encode())
     wheels = ["--no-build", *(option for name in inputs.builds for option in ("--no-binary-package", name))]
     common = ("--project", str(scratch), "--python", sys.executable, "--no-python-downloads")
     try:

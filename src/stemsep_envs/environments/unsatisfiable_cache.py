@@ -17,8 +17,9 @@ from stemsep_envs.documents.canonical import digest_of
 from stemsep_envs.documents.lock import LockInputs
 from stemsep_envs.environments import torch_index
 from stemsep_envs.errors import BuildError, Reason, UsageError
-from stemsep_envs.host import files
+from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.tree_removal import remove_file
 
 CODE = "unsatisfiable"
 _FORMAT = 2
@@ -61,13 +62,13 @@ def remember(inputs: LockInputs, error: BuildError, *, home: Home) -> None:
         "about": error.about,
     }
     with suppress(UsageError, OSError):
-        files.write_atomic(_path(inputs, home), json.dumps(known).encode())
+        write_atomic(_path(inputs, home), json.dumps(known).encode())
 
 
 def forget(inputs: LockInputs, *, home: Home) -> None:
     """Drop a refusal: the question has an answer now."""
     with suppress(UsageError, OSError):
-        files.remove_file(_path(inputs, home))
+        remove_file(_path(inputs, home))
 
 
 def recall(inputs: LockInputs, *, home: Home) -> Refusal | None:

@@ -14,9 +14,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stemsep_envs.errors import BlockedError, BuildError, MismatchError, Reason, StemsepEnvError
-from stemsep_envs.host.files import ensure_dir
+from stemsep_envs.host.command import Command
+from stemsep_envs.host.exit_cause import describe_exit
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.processes import Command, Completed, run, words_for_status
+from stemsep_envs.host.processes import Completed, run
 from stemsep_envs.host.redaction import hide_secrets
 
 _OUTPUT_CHARACTERS = 6000
@@ -165,7 +167,7 @@ def _failure(done: Completed, what: str, *, offline: bool, stdin: str, extra_env
     shown = " ".join([*(f"{key}={value}" for key, value in extra_env.items()), done.command.shown()])
     if stdin:
         shown = f"printf %s {shlex.quote(stdin)} | {shown}"
-    first = words.splitlines()[0].strip() if words else words_for_status(done.status)
+    first = words.splitlines()[0].strip() if words else describe_exit(done.status)
     if "hash mismatch" in words.lower():
         return MismatchError(
             f"{what} failed: a file that was fetched is not the one that is locked\n{words}",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from stemsep_envs.documents.lock import LockInputs
 from stemsep_envs.documents.target import Platform
-from stemsep_envs.host import files
+from stemsep_envs.host.atomic_write import write_atomic
 
 UV_PLATFORMS: dict[Platform, str] = {
     "linux-x86_64": "x86_64-manylinux_2_28",  # the oldest C library that current torch wheels load on
@@ -71,7 +71,7 @@ def declaring_project(folder: Path, inputs: LockInputs, declared: Iterable[Decla
         return ()
     head = ("[project]", 'name = "declared"', 'version = "0"', "[tool.uv]", "[tool.uv.workspace]")
     text = "\n".join([*head, *declaring_lines(inputs.builds, declared)]) + "\n"
-    files.write_atomic(folder / "declared" / "pyproject.toml", text.encode())
+    write_atomic(folder / "declared" / "pyproject.toml", text.encode())
     return ("--project", str(folder / "declared"))
 
 

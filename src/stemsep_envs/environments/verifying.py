@@ -25,7 +25,7 @@ from stemsep_envs.environments.fingerprints import Hashed, Listed, hash_files, l
 from stemsep_envs.environments.sealing import vouched
 from stemsep_envs.environments.wheel_records import Claim, claims_of, find_records
 from stemsep_envs.errors import StemsepEnvError
-from stemsep_envs.host import files
+from stemsep_envs.host.atomic_write import publish
 from stemsep_envs.host.paths import Home
 
 _OURS = frozenset({environment_store.RECEIPT, environment_store.MANIFEST, environment_store.DAMAGED})
@@ -105,7 +105,7 @@ def _note(folder: Path, *, damaged: bool) -> None:
         else (environment_store.DAMAGED, environment_store.RECEIPT)
     )
     if (folder / now).is_file() and (damaged or not (folder / then).exists()) and os.access(folder, os.W_OK):
-        files.publish(folder / now, folder / then)
+        publish(folder / now, folder / then)
 
 
 def _differences(

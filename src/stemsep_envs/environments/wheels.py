@@ -17,7 +17,8 @@ from stemsep_envs.documents.environment import EnvironmentInputs
 from stemsep_envs.documents.environment_manifest import Deviation, WheelMemory
 from stemsep_envs.documents.lock import Lock
 from stemsep_envs.errors import StemsepEnvError
-from stemsep_envs.host import files, locks
+from stemsep_envs.host import locks
+from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import Home
 
 _log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def remember(
             memory = _read(home)
             known = tuple(dict.fromkeys((*memory.deviations, *deviations)))[-_MOST_DEVIATIONS:]
             updated = WheelMemory(contents={**memory.contents, **new}, deviations=known)
-            files.write_atomic(_path(home), updated.model_dump_json(indent=1).encode() + b"\n")
+            write_atomic(_path(home), updated.model_dump_json(indent=1).encode() + b"\n")
     except StemsepEnvError as error:
         _log.debug("wheels are not remembered: %s", error)
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from shutil import which
 
 from stemsep_envs.errors import StemsepEnvError
-from stemsep_envs.host.processes import Command, run
+from stemsep_envs.host.command import Command
+from stemsep_envs.host.processes import run
 
 _log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import IO
 
 from stemsep_envs.host.archives import UNREADABLE, OversizeError, Tar, opened_tar, opened_zip, packing_problem
-from stemsep_envs.host.files import copy_hashed
-from stemsep_envs.host.reading import Readable
+from stemsep_envs.host.atomic_write import copy_hashed
+from stemsep_envs.host.file_reading import Readable
 
 _ENCRYPTED = 0x1
 _UNIX = 3

@@ -22,10 +22,11 @@ from typing import BinaryIO
 
 from stemsep_envs.errors import LimitError
 from stemsep_envs.host.content_encoding import Plain, Unpacked
-from stemsep_envs.host.files import ensure_dir, explained
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.partial_download import PartState, begun, discard, make_sure, note
 from stemsep_envs.host.transfers import Patience, Transfer
 from stemsep_envs.host.web import Reply, WebError, WebRequest, opened
+from stemsep_envs.host.write_errors import explained
 
 LARGEST_BYTES = 64 << 30
 """A file of unknown size that is larger than this is not taken."""

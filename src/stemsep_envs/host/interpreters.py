@@ -17,9 +17,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stemsep_envs.errors import StemsepEnvError, UsageError
-from stemsep_envs.host import files, locks
+from stemsep_envs.host import locks
+from stemsep_envs.host.atomic_write import write_atomic
+from stemsep_envs.host.command import Command
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.processes import Command, run
+from stemsep_envs.host.processes import run
 
 _log = logging.getLogger(__name__)
 
@@ -287,7 +289,7 @@ def _recall(home: Home) -> dict[str, _Answer]:
 def _remember(home: Home, asked: Mapping[str, _Answer]) -> None:
     memory = {"format": _MEMORY_FORMAT, "interpreters": asked}
     try:
-        files.write_atomic(_memory_path(home), json.dumps(memory, indent=1, sort_keys=True).encode())
+        write_atomic(_memory_path(home), json.dumps(memory, indent=1, sort_keys=True).encode())
     except StemsepEnvError as error:
         _log.debug("interpreters are not remembered: %s", error)
 

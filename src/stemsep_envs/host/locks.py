@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stemsep_envs.errors import LimitError
-from stemsep_envs.host.files import ensure_dir, explained
+from stemsep_envs.host.folders import ensure_dir
+from stemsep_envs.host.write_errors import explained
 
 if TYPE_CHECKING:
     from filelock import FileLock

@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from stemsep_envs.host.files import blocks_of, explained, remove_file, write_atomic
+from stemsep_envs.host.atomic_write import write_atomic
+from stemsep_envs.host.file_reading import blocks_of
+from stemsep_envs.host.tree_removal import remove_file
+from stemsep_envs.host.write_errors import explained
 
 if TYPE_CHECKING:
     from hashlib import _Hash

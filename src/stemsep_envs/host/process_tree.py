@@ -1,9 +1,16 @@
-"""A process's descendants, as Linux lists them. The sandbox's launcher imports this: only what loads at once."""
+"""A process tree: the descendants of a process, as Linux lists them, and killing them.
+
+The sandbox's launcher imports this: only what loads at once.
+"""
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # without the enumerations that make `signal` slow
 import errno
 import os
+import sys
+
+_KILL = 9
 
 _SPARE = 8
 """Descriptors that looking takes, where they run out."""
@@ -54,3 +61,23 @@ def hold_descendants(pid: int) -> list[int]:
     for one in held.keys() - still:
         os.close(held.pop(one))
     return list(held.values())
+
+
+def kill_group(group_id: int) -> None:
+    """Kill every process of a process group."""
+    if sys.platform == "win32":
+        return  # Windows has no process groups; a Job Object belongs to the sandbox there
+    try:
+        os.killpg(group_id, _KILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def kill_held(descriptors: list[int]) -> None:
+    """Kill the processes that `hold_descendants` found, and let go of their descriptors."""
+    for descriptor in descriptors:
+        try:
+            _signal.pidfd_send_signal(descriptor, _KILL)
+        except OSError:
+            pass  # it ended meanwhile
+        os.close(descriptor)

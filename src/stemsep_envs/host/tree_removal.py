@@ -124,7 +124,7 @@ def _remove_files(folder: int) -> list[str]:
     for name, is_dir in kinds.items():
         if not is_dir:
             try:
-                os.unlink(name, dir_fd=folder)  # noqa: TID251 - here files are removed
+                os.unlink(name, dir_fd=folder)
             except FileNotFoundError:
                 continue
             except IsADirectoryError:  # it became one
@@ -179,6 +179,6 @@ def _remove_tree_on_windows(path: Path) -> None:
         call(name)
 
     if sys.version_info >= (3, 12):
-        shutil.rmtree(path, onexc=retry)  # noqa: TID251
+        shutil.rmtree(path, onexc=retry)
     else:
-        shutil.rmtree(path, onerror=lambda call, name, info: retry(call, name, info[1]))  # noqa: TID251
+        shutil.rmtree(path, onerror=lambda call, name, info: retry(call, name, info[1]))

@@ -17,7 +17,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from stemsep_envs.host.files import copy_hashed, explained, remove_tree
+from stemsep_envs.host.atomic_write import copy_hashed
+from stemsep_envs.host.tree_removal import remove_tree
+from stemsep_envs.host.write_errors import explained
 
 _log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from stemsep_envs.host.command import Command
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.processes import Command
 from stemsep_envs.sandbox.levels import quick_level
 from stemsep_envs.sandbox.policy import Level, LevelName, Policy
 from stemsep_envs.sandbox.worker_limits import default_limits

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stemsep_envs.documents.registry import ModelEntry, parse_entry
 from stemsep_envs.errors import InvalidDocumentError, Problem, StemsepEnvError, UsageError
-from stemsep_envs.host.files import write_atomic
+from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import default_registry_path, find_home, is_shipped
 from stemsep_envs.registry.outline import (
     ModelSummary,

@@ -20,8 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.errors import StemsepEnvError
-from stemsep_envs.host.files import ensure_dir, scratch_dir, sweep_scratch, write_atomic
-from stemsep_envs.host.processes import Command, Completed, run
+from stemsep_envs.host.atomic_write import write_atomic
+from stemsep_envs.host.command import Command
+from stemsep_envs.host.folders import ensure_dir
+from stemsep_envs.host.processes import Completed, run
+from stemsep_envs.host.scratch_dirs import scratch_dir, sweep_scratch
 from stemsep_envs.sandbox.cgroups import Groups
 from stemsep_envs.sandbox.launch import SHARED_LIMITS, launch, output_options, unprivileged_uid
 from stemsep_envs.sandbox.launcher.root import own

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stemsep_envs.host.files import ensure_dir
-from stemsep_envs.host.processes import Command
+from stemsep_envs.host.command import Command
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.sandbox import launcher
 from stemsep_envs.sandbox.cgroups import Groups, groups_for
 from stemsep_envs.sandbox.launch import common_options, launch, process_limit, resource_limits

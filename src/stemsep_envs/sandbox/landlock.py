@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stemsep_envs.host.files import ensure_dir
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.sandbox.cgroups import groups_for
 from stemsep_envs.sandbox.launch import (
     ConfinedCommand,

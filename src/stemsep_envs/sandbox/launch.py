@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stemsep_envs.host.processes import Command, how_it_ended, words_for_status
+from stemsep_envs.host.command import Command
+from stemsep_envs.host.exit_cause import describe_exit, exit_cause_of
 from stemsep_envs.sandbox import launcher
 from stemsep_envs.sandbox.cgroups import Groups
 from stemsep_envs.sandbox.policy import Limits, Policy
@@ -108,7 +109,7 @@ def unprivileged_uid() -> int:
 def end_in_words(command: Command, status: int) -> str:
     """Say how a worker ended, from the status its command exited with and what its control group counted."""
     if not isinstance(command, ConfinedCommand):
-        return words_for_status(status)
+        return describe_exit(status)
     limits = command.limits
     if status != 0 and command.groups.killed_for_memory():
         if not command.groups.reached_own_limit():
@@ -125,7 +126,7 @@ def end_in_words(command: Command, status: int) -> str:
         causes[-_SIGXCPU] = f"killed: it used more than its {limits.cpu_seconds} s of processor time"
     if limits.file_bytes is not None:
         causes[-_SIGXFSZ] = f"killed: it wrote a file larger than {_megabytes(limits.file_bytes)}"
-    return causes.get(status) or words_for_status(status)
+    return causes.get(status) or describe_exit(status)
 
 
 def _output_bytes(command: ConfinedCommand) -> int | None:
@@ -135,14 +136,14 @@ def _output_bytes(command: ConfinedCommand) -> int | None:
 def is_over_limit(command: Command, status: int) -> bool:
     """Say whether a limit (memory, output, processor time, size of a file) ended a worker."""
     if not isinstance(command, ConfinedCommand):
-        return how_it_ended(status).over_limit
+        return exit_cause_of(status).over_limit
     if status in {launcher.TOO_MUCH_OUTPUT, launcher.DISK_FULL}:
         return True
     set_here = {_SIGXCPU: command.limits.cpu_seconds, _SIGXFSZ: command.limits.file_bytes}
     number = -status if status < 0 else status - 128
     if number in set_here:
         return set_here[number] is not None  # else the worker only says so
-    return how_it_ended(status).over_limit or (status != 0 and command.groups.killed_for_memory())
+    return exit_cause_of(status).over_limit or (status != 0 and command.groups.killed_for_memory())
 
 
 def _megabytes(count: int | None) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stemsep_envs._version import __version__
 from stemsep_envs.errors import Reason, StemsepEnvError
-from stemsep_envs.host.files import write_atomic
+from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.sandbox.hygiene import Hygiene
 from stemsep_envs.sandbox.policy import AXES, LEVEL_ORDER, Axis, AxisState, Level, LevelName, Measurement
 

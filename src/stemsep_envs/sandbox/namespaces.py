@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from stemsep_envs.errors import UsageError
-from stemsep_envs.host.files import ensure_dir
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.sandbox.cgroups import groups_for
 from stemsep_envs.sandbox.launch import (
     ConfinedCommand,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from stemsep_envs.host.processes import Command
+from stemsep_envs.host.command import Command
 
 LevelName = Literal["container", "namespaces", "seatbelt", "landlock", "hygiene"]
 LEVEL_ORDER: tuple[LevelName, ...] = ("container", "namespaces", "seatbelt", "landlock", "hygiene")

@@ -15,9 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from stemsep_envs.errors import StemsepEnvError
-from stemsep_envs.host.files import ensure_dir, scratch_dir, sweep_scratch, write_atomic
+from stemsep_envs.host.atomic_write import write_atomic
+from stemsep_envs.host.child_process import Child, start
+from stemsep_envs.host.command import Command
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.paths import INSIDE_DIR
-from stemsep_envs.host.processes import Child, Command, Completed, run, start
+from stemsep_envs.host.processes import Completed, run
+from stemsep_envs.host.scratch_dirs import scratch_dir, sweep_scratch
 from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.policy import Axis, AxisState, Level, Limits, Measurement, Policy
 from stemsep_envs.sandbox.system import interpreter_dirs

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stemsep_envs.host.files import ensure_dir
-from stemsep_envs.host.processes import Command
+from stemsep_envs.host.command import Command
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.sandbox.hygiene import shell_limits
 from stemsep_envs.sandbox.policy import LevelName, Measurement, Policy
 from stemsep_envs.sandbox.probing import measure

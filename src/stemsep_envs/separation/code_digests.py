@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.canonical import digest_of
-from stemsep_envs.host.files import sha256_of
+from stemsep_envs.host.file_reading import sha256_of
 from stemsep_envs.host.paths import INSIDE_DIR
 from stemsep_envs.registry.recipes import Runtime
 

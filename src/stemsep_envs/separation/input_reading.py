@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.errors import UsageError
-from stemsep_envs.host.files import sha256_of
+from stemsep_envs.host.file_reading import sha256_of
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stemsep_envs.errors import UsageError
-from stemsep_envs.host.files import link_or_copy, remove_file
+from stemsep_envs.host.links_and_copies import link_or_copy
+from stemsep_envs.host.tree_removal import remove_file
 
 _WORLD_READABLE = 0o004
 

@@ -6,8 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.audio_headers import AudioHeader, read_header
-from stemsep_envs.host.files import write_atomic
 
 FLOOR_BYTES = 1 << 30
 """For what engines and their libraries keep in their folder beside stems."""

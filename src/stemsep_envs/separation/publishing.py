@@ -9,8 +9,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from stemsep_envs.errors import UsageError
-from stemsep_envs.host.files import ensure_dir, explain, explained, publish
+from stemsep_envs.host.atomic_write import publish
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.write_errors import explain, explained
 from stemsep_envs.separation.output_names import TrackNames
 from stemsep_envs.separation.scratch import Scratch, hidden_dir
 from stemsep_envs.separation.undo_journal import (

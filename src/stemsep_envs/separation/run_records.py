@@ -26,7 +26,8 @@ from stemsep_envs.documents.run import (
 from stemsep_envs.documents.writing import json_text
 from stemsep_envs.environments.reuse_or_build import Environment
 from stemsep_envs.errors import InvalidDocumentError
-from stemsep_envs.host.files import sha256_of, write_atomic
+from stemsep_envs.host.atomic_write import write_atomic
+from stemsep_envs.host.file_reading import sha256_of
 from stemsep_envs.host.paths import Home
 from stemsep_envs.planning.plan import Plan, PlannedArtifact
 from stemsep_envs.separation.code_digests import CodeDigests

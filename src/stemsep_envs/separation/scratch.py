@@ -21,9 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.errors import StemsepEnvError, UsageError
-from stemsep_envs.host.files import ensure_dir, explained, remove_file, remove_tree, scratch_dir, write_atomic
+from stemsep_envs.host.atomic_write import write_atomic
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.locks import hold, is_held
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.scratch_dirs import scratch_dir
+from stemsep_envs.host.tree_removal import remove_file, remove_tree
+from stemsep_envs.host.write_errors import explained
 from stemsep_envs.sandbox.policy import OWN_FOLDERS
 from stemsep_envs.separation.undo_journal import has_note, put_right
 

@@ -20,7 +20,8 @@ from stemsep_envs.documents.reports import Finding
 from stemsep_envs.documents.run import ResolvedSetting
 from stemsep_envs.environments.reuse_or_build import Environment
 from stemsep_envs.errors import InterruptedRunError, LimitError, ModelError, StemsepEnvError, UsageError
-from stemsep_envs.host.files import ensure_dir, make_owned_dir, remove_tree
+from stemsep_envs.host.folders import ensure_dir, make_owned_dir
+from stemsep_envs.host.tree_removal import remove_tree
 from stemsep_envs.planning.checks import channel_reasons
 from stemsep_envs.planning.plan import Plan
 from stemsep_envs.separation.code_digests import code_digests

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from stemsep_envs.documents.reports import Finding
 from stemsep_envs.documents.run import RunInput, RunTrack
 from stemsep_envs.errors import StemsepEnvError, UsageError
-from stemsep_envs.host.files import sha256_of
+from stemsep_envs.host.file_reading import sha256_of
 from stemsep_envs.planning.plan import Plan
 from stemsep_envs.separation.code_digests import code_digests
 from stemsep_envs.separation.inputs import InputTrack, collect_inputs

@@ -22,7 +22,9 @@ from pydantic import AfterValidator, Field
 from stemsep_envs.documents.base import Document, parse_json
 from stemsep_envs.documents.canonical import Sha256
 from stemsep_envs.errors import StemsepEnvError
-from stemsep_envs.host.files import open_plain, publish, remove_file, remove_tree, sha256_of, write_atomic
+from stemsep_envs.host.atomic_write import publish, write_atomic
+from stemsep_envs.host.file_reading import open_plain, sha256_of
+from stemsep_envs.host.tree_removal import remove_file, remove_tree
 
 _log = logging.getLogger(__name__)
 

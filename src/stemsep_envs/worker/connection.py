@@ -25,7 +25,9 @@ from stemsep_envs.documents.protocol import (
     SeparateResult,
 )
 from stemsep_envs.errors import InterruptedRunError, ModelError, StemsepEnvError
-from stemsep_envs.host.processes import Command, Ending, how_it_ended, start
+from stemsep_envs.host.child_process import start
+from stemsep_envs.host.command import Command
+from stemsep_envs.host.exit_cause import ExitCause, exit_cause_of
 from stemsep_envs.worker.failures import ended_error, late_error, replied_error, violation_error
 from stemsep_envs.worker.log import WorkerLog
 from stemsep_envs.worker.messages import (
@@ -89,7 +91,7 @@ class WorkerConnection:
         *,
         deadlines: Deadlines | None = None,
         on_log: Callable[[str, str], None] | None = None,
-        explain_end: Callable[[int], Ending] = how_it_ended,
+        explain_end: Callable[[int], ExitCause] = exit_cause_of,
     ) -> None:
         self.log = WorkerLog()
         self._deadlines = deadlines or Deadlines()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stemsep_envs.documents.protocol import ErrorObject
 from stemsep_envs.documents.terminal import clean
 from stemsep_envs.errors import InterruptedRunError, LimitError, ModelError, StemsepEnvError, UsageError
-from stemsep_envs.host.processes import Ending
+from stemsep_envs.host.exit_cause import ExitCause
 from stemsep_envs.worker.log import WorkerLog
 
 _USAGE_KINDS = {
@@ -46,7 +46,7 @@ def violation_error(method: str, words: str, log: WorkerLog) -> ModelError:
     return ModelError(message, hint=last_words(log), code="protocol_violation")
 
 
-def ended_error(method: str, ending: Ending | None, log: WorkerLog) -> StemsepEnvError:
+def ended_error(method: str, ending: ExitCause | None, log: WorkerLog) -> StemsepEnvError:
     """Return the error for a worker that ended in a request; ``ending`` None: it lived on and closed its side."""
     if ending is None:
         message = f"the worker closed its side during {method} and was ended"

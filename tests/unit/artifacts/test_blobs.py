@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stemsep_envs.artifacts import blobs
-from stemsep_envs.host.files import sha256_of
+from stemsep_envs.host.file_reading import sha256_of
 from stemsep_envs.host.paths import Home
 
 SHA = hashlib.sha256(b"weights").hexdigest()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stemsep_envs.environments.disk import freed_between, survey
-from stemsep_envs.host.files import remove_tree
+from stemsep_envs.host.tree_removal import remove_tree
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="counts blocks as POSIX does")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stemsep_envs.host.processes import Command
+from stemsep_envs.host.command import Command
 from stemsep_envs.sandbox import launcher
 from stemsep_envs.sandbox.cgroups import Groups
 from stemsep_envs.sandbox.landlock import ruleset_options

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.unprivileged import unprivileged
 
-from stemsep_envs.host.files import remove_tree
+from stemsep_envs.host.tree_removal import remove_tree
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is Linux's")
 if sys.platform == "linux":

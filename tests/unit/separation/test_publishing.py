@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from stemsep_envs.errors import LimitError, UsageError
-from stemsep_envs.host.files import publish, write_atomic
+from stemsep_envs.host.atomic_write import publish, write_atomic
 from stemsep_envs.host.paths import Home
 from stemsep_envs.separation import publishing
 from stemsep_envs.separation.output_names import TrackNames

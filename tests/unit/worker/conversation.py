@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stemsep_envs.documents.protocol import LoadedModel, LoadParams, OutputRequest, SeparateParams
-from stemsep_envs.host.processes import Command
+from stemsep_envs.host.command import Command
 from stemsep_envs.worker.connection import Deadlines, WorkerConnection
 
 WORKER = Path(__file__).resolve().parents[2] / "programs" / "worker.py"

@@ -34,7 +34,8 @@ from stemsep_envs.errors import (
     StemsepEnvError,
     UsageError,
 )
-from stemsep_envs.host.processes import Command, Ending
+from stemsep_envs.host.command import Command
+from stemsep_envs.host.exit_cause import ExitCause
 from stemsep_envs.worker.connection import Deadlines, WorkerConnection
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the programs and checks are Linux's")
@@ -409,8 +410,8 @@ def test_a_death_tells_its_last_words() -> None:
 
 
 def test_a_sandbox_may_know_more_about_a_death() -> None:
-    def explain(status: int) -> Ending:
-        return Ending(f"status {status} means too much output", over_limit=True)
+    def explain(status: int) -> ExitCause:
+        return ExitCause(f"status {status} means too much output", over_limit=True)
 
     words = "the worker died during initialize: status 3 means too much output"
     command = worker_command("exit-3", "initialize")

@@ -16,7 +16,7 @@ import pytest
 
 from stemsep_envs.errors import InterruptedRunError, LimitError, ModelError, StemsepEnvError
 from stemsep_envs.host import untrusted as module
-from stemsep_envs.host.files import copy_hashed
+from stemsep_envs.host.atomic_write import copy_hashed
 from stemsep_envs.worker.ingest import Ingested, ingest
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX files")

@@ -9,8 +9,8 @@ from typing import Protocol
 from stemsep_envs.documents.environment import BuilderName
 from stemsep_envs.environments.builders import with_pip, with_uv
 from stemsep_envs.environments.builders.installation import Installation
+from stemsep_envs.host.command import Command
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.processes import Command
 
 
 class Tool(Protocol):

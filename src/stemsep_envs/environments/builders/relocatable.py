@@ -13,7 +13,8 @@ import os
 import re
 from pathlib import Path
 
-from stemsep_envs.host import files
+from stemsep_envs.host.atomic_write import write_atomic
+from stemsep_envs.host.tree_removal import remove_file
 
 _ACTIVATION = ("activate", "activate.csh", "activate.fish", "activate.nu", "Activate.ps1", "activate.bat")
 _INTERPRETER = re.compile(r"python[\d.]*", re.IGNORECASE)
@@ -30,9 +31,9 @@ def make_movable(venv: Path) -> None:
     """Take the folder's name out of the configuration of an empty environment, and its scripts for shells out of it."""
     config = venv / "pyvenv.cfg"
     lines = [line for line in config.read_text("utf-8").splitlines() if not line.startswith("command")]
-    files.write_atomic(config, "".join(f"{line}\n" for line in lines).encode())
+    write_atomic(config, "".join(f"{line}\n" for line in lines).encode())
     for name in _ACTIVATION:
-        files.remove_file(_scripts_dir(venv) / name)
+        remove_file(_scripts_dir(venv) / name)
 
 
 def make_scripts_movable(venv: Path) -> None:
@@ -65,7 +66,7 @@ def _mend_scripts(record: Path, scripts: Path, named: bytes) -> None:
         if body is None:
             continue
         data = _HEADER + body
-        files.write_atomic(path, data)
+        write_atomic(path, data)
         path.chmod(0o755)
         digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
         row[1:] = [f"sha256={digest}", str(len(data))]
@@ -73,7 +74,7 @@ def _mend_scripts(record: Path, scripts: Path, named: bytes) -> None:
     if changed:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
-        files.write_atomic(record, text.getvalue().encode())
+        write_atomic(record, text.getvalue().encode())
 
 
 def _without_header(data: bytes, named: bytes) -> bytes | None:

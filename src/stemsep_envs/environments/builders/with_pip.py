@@ -19,10 +19,14 @@ from stemsep_envs.environments import environment_store, torch_index
 from stemsep_envs.environments.builders.installation import Installation
 from stemsep_envs.environments.builders.relocatable import make_movable, make_scripts_movable
 from stemsep_envs.errors import BuildError, MismatchError, StemsepEnvError
-from stemsep_envs.host import files
+from stemsep_envs.host.atomic_write import write_atomic
+from stemsep_envs.host.command import Command
+from stemsep_envs.host.exit_cause import describe_exit
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.processes import Command, Completed, run, words_for_status
+from stemsep_envs.host.processes import Completed, run
 from stemsep_envs.host.redaction import hide_secrets
+from stemsep_envs.host.scratch_dirs import scratch_dir
 
 _CREATE_SECONDS = 120.0
 _INSTALL_SECONDS = 7200.0
@@ -122,7 +126,7 @@ def _pip(interpreter: Path, home: Home) -> Iterator[tuple[tuple[str, ...], str]]
     if found is not None:
         yield own, found
         return
-    with files.scratch_dir(files.ensure_dir(home.cache_dir), "pip-") as scratch:
+    with scratch_dir(ensure_dir(home.cache_dir), "pip-") as scratch:
         venv = scratch / "venv"
         made = run(_command((str(interpreter), "-I", "-m", "venv", str(venv)), home), timeout_seconds=_CREATE_SECONDS)
         tool = (str(venv / ("Scripts" if os.name == "nt" else "bin") / "python"), "-I", "-m", "pip")
@@ -179,10 +183,10 @@ def _missing_pins(job: Installation, pip: tuple[str, ...], home: Home) -> tuple[
     Asked of the base interpreter: the environment's own would run what was installed before the one that is missing.
     """
     missing = []
-    with files.scratch_dir(job.folder, "asking-") as scratch:
+    with scratch_dir(job.folder, "asking-") as scratch:
         for pin in job.lock.pins:
             alone = Lock(job.lock.inputs, job.lock.resolver, job.lock.resolved_on, (pin,))
-            files.write_atomic(scratch / "one.txt", alone.body.encode())
+            write_atomic(scratch / "one.txt", alone.body.encode())
             options = (*_install_options(job, pip, job.interpreter), "--dry-run", "--ignore-installed", "--quiet")
             command = _command((*options, "--requirement", str(scratch / "one.txt")), home)
             if run(command, timeout_seconds=_ASK_SECONDS).status != 0:
@@ -191,7 +195,7 @@ def _missing_pins(job: Installation, pip: tuple[str, ...], home: Home) -> tuple[
 
 
 def _command(argv: tuple[str, ...], home: Home) -> Command:
-    return Command(argv, pip_environment(os.environ, home), files.ensure_dir(home.root))
+    return Command(argv, pip_environment(os.environ, home), ensure_dir(home.root))
 
 
 def _failure(done: Completed, what: str, *, missing: tuple[Pin, ...] = ()) -> StemsepEnvError:
@@ -212,5 +216,5 @@ def _failure(done: Completed, what: str, *, missing: tuple[Pin, ...] = ()) -> St
             command=shown,
         )
     first = next((line for line in words.splitlines() if line.lower().startswith("error")), None)
-    first = first or (words.splitlines()[0].strip() if words else words_for_status(done.status))
+    first = first or (words.splitlines()[0].strip() if words else describe_exit(done.status))
     return BuildError(f"{what} failed: {first}", hint="the tool's own words are above", output=words, command=shown)

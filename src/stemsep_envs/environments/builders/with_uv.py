@@ -10,9 +10,10 @@ from stemsep_envs.documents.lock import Lock, Pin
 from stemsep_envs.environments import environment_store, torch_index, uv
 from stemsep_envs.environments.builders.installation import Installation
 from stemsep_envs.errors import BuildError
-from stemsep_envs.host import files
+from stemsep_envs.host.atomic_write import write_atomic
+from stemsep_envs.host.command import Command
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.processes import Command
+from stemsep_envs.host.tree_removal import remove_file
 
 _CREATE_SECONDS = 120.0
 _INSTALL_SECONDS = 7200.0
@@ -108,7 +109,7 @@ def missing_pins(job: Installation, *, home: Home) -> tuple[Pin, ...]:
 
 def _remove_lock(job: Installation) -> None:
     """Remove the file that uv takes its lock on: every user may write it, and it is no part of what was built."""
-    files.remove_file(job.folder / "venv" / ".lock")
+    remove_file(job.folder / "venv" / ".lock")
 
 
 def _create_arguments(job: Installation) -> tuple[str, ...]:
@@ -148,7 +149,7 @@ def _kept_constraints(text: str, home: Home) -> Path:
     """Write constraints to a file that stays, so that the command that names it can be repeated."""
     path = home.cache_dir / "constraints" / f"{digest_of_bytes(text.encode())[:16]}.txt"
     if not path.is_file():
-        files.write_atomic(path, text.encode())
+        write_atomic(path, text.encode())
     return path
 
 

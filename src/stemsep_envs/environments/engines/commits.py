@@ -25,9 +25,12 @@ from stemsep_envs.environments.engines.git_objects import (
 )
 from stemsep_envs.environments.engines.members import Caps, Member, Members, Refused
 from stemsep_envs.errors import LimitError
-from stemsep_envs.host import files
+from stemsep_envs.host.atomic_write import publish
+from stemsep_envs.host.child_process import start
+from stemsep_envs.host.exit_cause import describe_exit
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.processes import start, words_for_status
+from stemsep_envs.host.tree_removal import remove_tree
 
 _FETCHING = ".fetching-"
 _READ_SECONDS = 600.0
@@ -60,7 +63,7 @@ def fetch_commit(repository: str, commit: str, *, into: Path, offline: bool) -> 
         BuildError: git could not; its own words and commands to repeat it are carried.
         LimitError: It took too long, or the disk is full.
     """
-    files.ensure_dir(into.parent)
+    ensure_dir(into.parent)
     _clear_leftovers(into.parent, commit)
     staging = into.parent / f"{_FETCHING}{commit}-{secrets.token_hex(4)}"
     try:
@@ -75,9 +78,9 @@ def fetch_commit(repository: str, commit: str, *, into: Path, offline: bool) -> 
             what=f"fetching commit {commit} of {repository}",
             repeat=[[*make, "repeated.git"], ["--git-dir", "repeated.git", *get, "--", repository, refspec]],
         )
-        files.publish(staging, into)
+        publish(staging, into)
     finally:
-        files.remove_tree(staging)
+        remove_tree(staging)
 
 
 def commit_members(repository: Path, commit: str, *, caps: Caps) -> Members:
@@ -185,7 +188,7 @@ def _cat(repository: Path, how: str, names: Sequence[str]) -> bytes:
     if status is None:
         raise LimitError(f"git did not read {repository} in {_READ_SECONDS:g} s", code="deadline")
     if status != 0:
-        raise DamagedError(f"git cannot read {repository}: {words_for_status(status)}")
+        raise DamagedError(f"git cannot read {repository}: {describe_exit(status)}")
     return bytes(said)
 
 
@@ -194,6 +197,6 @@ def _clear_leftovers(folder: Path, commit: str) -> None:
     for entry in os.scandir(folder):
         if entry.name.startswith(f"{_FETCHING}{commit}-"):
             try:
-                files.remove_tree(Path(entry.path))
+                remove_tree(Path(entry.path))
             except OSError:
                 continue  # a git that outlives its killed parent still writes; it is removed the next time

@@ -23,8 +23,10 @@ from stemsep_envs.documents.base import parse_json
 from stemsep_envs.documents.canonical import digest_of_bytes
 from stemsep_envs.documents.engine import LAYOUT, EngineFile, EngineFiles, EngineReceipt
 from stemsep_envs.errors import LimitError, StemsepEnvError
-from stemsep_envs.host import files, locks
+from stemsep_envs.host import locks
+from stemsep_envs.host.atomic_write import publish
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.tree_removal import remove_tree
 
 _log = logging.getLogger(__name__)
 
@@ -154,8 +156,8 @@ def remove(home: Home, digest: str) -> None:
     folder = engine_dir(home, digest)
     if folder.is_dir():  # from one instant to the next it is no longer an engine; then its files go
         aside = home.engines_dir / f"{REMOVING}{digest[:_HOLD_CHARACTERS]}-{secrets.token_hex(4)}"
-        files.publish(folder, aside)
-        files.remove_tree(aside)
+        publish(folder, aside)
+        remove_tree(aside)
 
 
 def clear_leftovers(home: Home) -> None:
@@ -168,7 +170,7 @@ def clear_leftovers(home: Home) -> None:
                 digest = entry.name.removeprefix(prefix).partition("-")[0]
                 try:
                     with locks.hold(hold_path(home, digest), timeout_seconds=0):
-                        files.remove_tree(Path(entry.path))
+                        remove_tree(Path(entry.path))
                 except LimitError:
                     continue  # its builder lives
                 except OSError as error:

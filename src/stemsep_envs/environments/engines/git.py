@@ -16,7 +16,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stemsep_envs.errors import BlockedError, BuildError, LimitError, Reason, StemsepEnvError
-from stemsep_envs.host.processes import Command, Completed, run, words_for_status
+from stemsep_envs.host.command import Command
+from stemsep_envs.host.exit_cause import describe_exit
+from stemsep_envs.host.processes import Completed, run
 from stemsep_envs.host.redaction import hide_secrets
 
 _FETCH_SECONDS = 3600.0
@@ -161,7 +163,7 @@ def _failure(done: Completed, what: str, command: str) -> StemsepEnvError:
     hint = next((hint for sign, hint in _HINTS.items() if sign in words.lower()), "git's own words are below")
     first = next((line for line in words.splitlines() if line.startswith("fatal:")), words.partition("\n")[0])
     return BuildError(
-        f"{what} failed: {first or words_for_status(done.status)}",
+        f"{what} failed: {first or describe_exit(done.status)}",
         hint=hint,
         code="fetch_failed",
         output=words,

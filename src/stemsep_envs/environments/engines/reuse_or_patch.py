@@ -20,8 +20,11 @@ from stemsep_envs.environments.engines.supplied import Place, missing_files, ope
 from stemsep_envs.environments.engines.writing import Tree, seal, write_changes, write_members
 from stemsep_envs.environments.reporting import Report, silent
 from stemsep_envs.errors import BlockedError, BuildError, InvalidDocumentError, MismatchError, Problem, Reason
-from stemsep_envs.host import files, locks
+from stemsep_envs.host import locks
+from stemsep_envs.host.atomic_write import copy_hashed, publish, write_atomic
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.tree_removal import remove_file, remove_tree
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def ensure_engine(  # noqa: PLR0913 - the whole order, once
     )
     if reasons:
         raise BlockedError(f"{title} cannot be made: {reasons[0].message}", reasons, hint=reasons[0].hint)
-    files.ensure_dir(home.engines_dir)
+    ensure_dir(home.engines_dir)
     with locks.hold(
         engine_store.hold_path(home, digest), on_wait=lambda: report("wait", "another process is making this engine")
     ):
@@ -183,18 +186,16 @@ def _make(order: _Order) -> None:
             order.report("patch", f"{len(order.patches)} steps")
             write_changes(tree, apply_patches(order.patches, tree.files, tree.read, supplied, title=order.title))
         listed = EngineFiles(files=seal(tree, title=order.title))
-        files.write_atomic(staging / engine_store.FILES, canonical_json(listed))
-        files.write_atomic(
-            staging / engine_store.RECEIPT, _receipt(order, listed).model_dump_json(indent=1).encode() + b"\n"
-        )
+        write_atomic(staging / engine_store.FILES, canonical_json(listed))
+        write_atomic(staging / engine_store.RECEIPT, _receipt(order, listed).model_dump_json(indent=1).encode() + b"\n")
         engine_store.remove(order.home, digest)  # a broken one, which nobody can use
-        files.publish(staging, engine_store.engine_dir(order.home, digest))
+        publish(staging, engine_store.engine_dir(order.home, digest))
     except TooLargeError as error:
         raise BuildError(
             f"the source of {order.title} is larger than an engine may be: {error}", code="engine_refused"
         ) from None
     finally:
-        files.remove_tree(staging)
+        remove_tree(staging)
 
 
 def _receipt(order: _Order, listed: EngineFiles) -> EngineReceipt:
@@ -213,7 +214,7 @@ def _receipt(order: _Order, listed: EngineFiles) -> EngineReceipt:
 
 def _unpack(order: _Order, staging: Path) -> Tree:
     """Write the source's tree, unpatched, into the staging folder."""
-    root = files.ensure_dir(staging) / engine_store.TREE
+    root = ensure_dir(staging) / engine_store.TREE
     if isinstance(order.source, GitSource):
         return _unpack_commit(order, order.source, root)
     return _unpack_archive(order, order.source, root)
@@ -236,8 +237,8 @@ def _unpack_commit(order: _Order, source: GitSource, root: Path) -> Tree:
                 members = commits.commit_members(repository, source.commit, caps=order.caps)
                 return write_members(members, root, caps=order.caps)
             except DamagedError as error:
-                files.remove_tree(repository)
-                files.remove_tree(root)
+                remove_tree(repository)
+                remove_tree(root)
                 if fetched_now:
                     raise BuildError(
                         f"what was fetched from {source.repository} is not whole: {error}",
@@ -258,7 +259,7 @@ def _unpack_archive(order: _Order, source: ArchiveSource, root: Path) -> Tree:
         raise open_failure(source.archive, error) from error
     copy = root.parent / "archive"
     with stream:
-        found, _ = files.copy_hashed(stream, copy, max_bytes=order.caps.bytes, durable=False)
+        found, _ = copy_hashed(stream, copy, max_bytes=order.caps.bytes, durable=False)
     if found != source.sha256:
         raise MismatchError(
             f"{source.archive} is not the archive that is pinned: expected sha256 {source.sha256}, found {found}",
@@ -266,5 +267,5 @@ def _unpack_archive(order: _Order, source: ArchiveSource, root: Path) -> Tree:
         )
     members = read_archive(copy, root=source.root, caps=order.caps, title=source.archive)
     tree = write_members(members, root, caps=order.caps)
-    files.remove_file(copy)
+    remove_file(copy)
     return tree

@@ -20,7 +20,9 @@ from stemsep_envs.environments.engines.git_objects import TooLargeError
 from stemsep_envs.environments.engines.members import Caps, Member, Refused, is_lfs_pointer
 from stemsep_envs.environments.engines.names import Names, link_problem
 from stemsep_envs.errors import BuildError
-from stemsep_envs.host import files
+from stemsep_envs.host.atomic_write import copy_hashed
+from stemsep_envs.host.folders import ensure_dir
+from stemsep_envs.host.write_errors import explained
 
 _MOST_SHOWN = 20
 _READ_ONLY = 0o444
@@ -56,7 +58,7 @@ def write_members(members: Iterable[Member | Refused], root: Path, *, caps: Caps
         LimitError: The disk is full.
         UsageError: The folder cannot be written.
     """
-    files.ensure_dir(root)
+    ensure_dir(root)
     tree, names = Tree(root), Names()
     for member in members:
         refusal = member if isinstance(member, Refused) else _refusal(member, names)
@@ -93,8 +95,8 @@ def seal(tree: Tree, *, title: str) -> tuple[EngineFile, ...]:
         raise BuildError(_listed(refused, title), hint=_hint(tree), code="engine_refused")
     for path, file in tree.files.items():
         if file.link is not None:
-            files.ensure_dir((tree.root / path).parent)
-            with files.explained(tree.root / path):
+            ensure_dir((tree.root / path).parent)
+            with explained(tree.root / path):
                 (tree.root / path).symlink_to(file.link)
     _make_read_only(tree)
     return tuple(sorted(tree.files.values(), key=lambda file: file.path))
@@ -131,7 +133,7 @@ def _write(tree: Tree, member: Member) -> None:
         sha256, size = digest_of_bytes(member.content), len(member.content)
     else:
         stream = io.BytesIO(member.content)
-        sha256, size = files.copy_hashed(stream, tree.root / member.path, max_bytes=len(member.content))
+        sha256, size = copy_hashed(stream, tree.root / member.path, max_bytes=len(member.content))
         if is_lfs_pointer(member.content):
             tree.pointers.add(member.path)
     tree.files[member.path] = EngineFile(

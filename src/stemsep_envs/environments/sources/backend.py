@@ -18,9 +18,12 @@ from stemsep_envs.environments.sources.build_environment import (
 )
 from stemsep_envs.environments.sources.sdist_declarations import CODE, BuildSystem, build_system, read_requirements
 from stemsep_envs.errors import BuildError, InvalidDocumentError
-from stemsep_envs.host import files
+from stemsep_envs.host.exit_cause import describe_exit
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.paths import INSIDE_DIR
-from stemsep_envs.host.processes import run, words_for_status
+from stemsep_envs.host.processes import run
+from stemsep_envs.host.tree_removal import remove_tree
+from stemsep_envs.host.write_errors import explained
 
 _PROGRAM = INSIDE_DIR / "build_backend.py"
 _UNPACK_SECONDS = 600.0
@@ -163,7 +166,7 @@ def _ask(
         answer = None
     if answer is None or answer.error is not None:
         last = words.splitlines()[-1] if words else ""
-        why = (answer.error if answer is not None else None) or last or words_for_status(done.status)
+        why = (answer.error if answer is not None else None) or last or describe_exit(done.status)
         raise BuildError(
             f"{what} cannot be built from its source: {why.splitlines()[0][:300]}",
             hint="its build sees the system's compilers (in /usr), its own requirements, and no network; "
@@ -177,7 +180,7 @@ def _ask(
 
 def _clear_tmp(work: Path) -> None:
     """Take away what the last step of a build, of which nothing runs, left in place of its temporary folder."""
-    files.ensure_dir(work)
-    with files.explained(work):
+    ensure_dir(work)
+    with explained(work):
         work.chmod(0o755)
-        files.remove_tree(work / "tmp")
+        remove_tree(work / "tmp")

@@ -20,7 +20,8 @@ from stemsep_envs.environments.builders.installation import Installation
 from stemsep_envs.environments.confining import Confine
 from stemsep_envs.environments.reporting import Report
 from stemsep_envs.environments.resolve_once import resolve_once
-from stemsep_envs.host import files
+from stemsep_envs.host.atomic_write import write_atomic
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.installation import readable_for
 from stemsep_envs.host.interpreters import Interpreter
 from stemsep_envs.host.machine import this_machine
@@ -79,12 +80,12 @@ def make_environment(requires: tuple[str, ...], folder: Path, shop: Workshop, *,
         MismatchError: A file is not the one that is locked.
     """
     lock = _locked(requires, shop, what=what) if requires else None
-    files.ensure_dir(folder)
+    ensure_dir(folder)
     path = folder / environment_store.LOCK
     empty = Lock(_question((), shop), "", "", ())
-    files.write_atomic(path, (lock or empty).text().encode())
+    write_atomic(path, (lock or empty).text().encode())
     tool = TOOLS[shop.builder]
-    cache = files.ensure_dir(uv.cache_dir(shop.home))
+    cache = ensure_dir(uv.cache_dir(shop.home))
     installation = Installation(
         folder=folder,
         interpreter=shop.interpreter.path,
@@ -104,7 +105,7 @@ def make_environment(requires: tuple[str, ...], folder: Path, shop: Workshop, *,
 
 def build_environ(private_dir: Path, python: Path) -> Mapping[str, str]:
     """Return the whole environment of a build: the system's compilers, its own tools, nothing of the user's."""
-    scratch = str(files.ensure_dir(private_dir / "tmp"))
+    scratch = str(ensure_dir(private_dir / "tmp"))
     system = {
         name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ
     }  # Windows starts nothing without

@@ -25,8 +25,12 @@ from stemsep_envs.environments.sources.finding import find_sdist, has_wheel
 from stemsep_envs.environments.sources.sdist_declarations import CODE
 from stemsep_envs.environments.sources.source_cache import built_dir, scratch_of
 from stemsep_envs.errors import BuildError, StemsepEnvError
-from stemsep_envs.host import files, locks
+from stemsep_envs.host import locks
+from stemsep_envs.host.atomic_write import publish, write_atomic
+from stemsep_envs.host.file_reading import sha256_of
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.machine import this_machine
+from stemsep_envs.host.tree_removal import remove_tree
 from stemsep_envs.host.untrusted import RefusedFileError, take
 
 _LARGEST_BYTES = 4 << 30
@@ -93,7 +97,7 @@ def _read(folder: Path) -> BuiltWheel | None:
     try:
         build = parse_json((folder / _NOTE).read_bytes(), SourceBuild, origin=str(folder))
         path = folder / build.wheel
-        if files.sha256_of(path)[0] == build.wheel_sha256:
+        if sha256_of(path)[0] == build.wheel_sha256:
             return BuiltWheel(path, build)
     except (OSError, StemsepEnvError):
         pass
@@ -113,12 +117,12 @@ def _build_once(pin: Pin, lock: Lock, reason: str, shop: Workshop) -> BuiltWheel
         if found is not None:
             return found
         shop.report("build", f"{what} from its source, confined by {shop.confine.level}: {reason}")
-        files.remove_tree(folder)  # a damaged one
+        remove_tree(folder)  # a damaged one
         with scratch_of(folder) as scratch:
-            staged = files.ensure_dir(scratch / "built")
+            staged = ensure_dir(scratch / "built")
             build = _build(archive, sha256, pin, staged, scratch, shop)
-            files.write_atomic(staged / _NOTE, build.model_dump_json(indent=1).encode() + b"\n")
-            files.publish(staged, folder)
+            write_atomic(staged / _NOTE, build.model_dump_json(indent=1).encode() + b"\n")
+            publish(staged, folder)
         return BuiltWheel(folder / build.wheel, build)
 
 

@@ -11,11 +11,13 @@ from urllib.parse import urlsplit
 from stemsep_envs.environments.sources.finding import Sdist
 from stemsep_envs.environments.sources.source_cache import sources_dir
 from stemsep_envs.errors import BuildError, LimitError, MismatchError
-from stemsep_envs.host import files, locks
+from stemsep_envs.host import locks
+from stemsep_envs.host.atomic_write import copy_hashed, publish
 from stemsep_envs.host.downloads import Expected, Source, WrongContentError, fetch_into
+from stemsep_envs.host.file_reading import Readable, UnreadableError, open_plain, sha256_of
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.partial_download import discard
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.reading import Readable, UnreadableError
 from stemsep_envs.host.redaction import hide_secrets
 from stemsep_envs.host.transfers import Patience, Transfer, transfer_all
 from stemsep_envs.host.web import WebError, WebRequest
@@ -45,15 +47,15 @@ def fetch_sdist(sdist: Sdist, *, hashes: tuple[str, ...] | None, home: Home, off
         expected = hashes[0]
     with locks.hold(home.holds_dir / f"sdist-{sdist.name}-{sdist.version}"):
         here = None if expected is None else kept_path(home, expected, sdist.filename)
-        if here is not None and here.is_file() and files.sha256_of(here)[0] == expected:
+        if here is not None and here.is_file() and sha256_of(here)[0] == expected:
             return _allowed(here, expected or "", sdist, hashes)
-        part = files.ensure_dir(sources_dir(home)) / f"{sdist.filename}.part"
+        part = ensure_dir(sources_dir(home)) / f"{sdist.filename}.part"
         sha256 = _bring(part, sdist, expected, offline=offline)
         if hashes is not None and sha256 not in hashes:
             discard(part)
             raise _other(sdist, sha256)
         final = kept_path(home, sha256, sdist.filename)
-        files.publish(part, final)
+        publish(part, final)
         discard(part)
         return final, sha256
 
@@ -99,8 +101,8 @@ def _bring(part: Path, sdist: Sdist, expected: str | None, *, offline: bool) -> 
 def _copy(part: Path, sdist: Sdist, expected: str | None) -> str:
     path = Path(sdist.address)
     try:
-        with files.open_plain(path) as stream:
-            sha256, _ = files.copy_hashed(Readable(stream), part, max_bytes=LARGEST_BYTES)
+        with open_plain(path) as stream:
+            sha256, _ = copy_hashed(Readable(stream), part, max_bytes=LARGEST_BYTES)
     except (OSError, UnreadableError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         words = f"the source of {sdist.name} {sdist.version} cannot be read: {path}: {why}"

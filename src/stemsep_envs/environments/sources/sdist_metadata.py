@@ -23,7 +23,8 @@ from stemsep_envs.environments.sources.sdist_declarations import CODE, read_meta
 from stemsep_envs.environments.sources.source_cache import scratch_of, sources_dir
 from stemsep_envs.environments.uv_options import Declared
 from stemsep_envs.errors import BuildError
-from stemsep_envs.host import files, locks
+from stemsep_envs.host import locks
+from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.interpreters import Interpreter, find_interpreters, interpreter_at
 from stemsep_envs.host.paths import Home
 
@@ -84,7 +85,7 @@ def declared_by(name: str, version: str, inputs: LockInputs, shop: Workshop) -> 
             found = _ask(archive, scratch, shop, what=what)
         if (found.name, found.version) != (name, version):
             raise BuildError(f"the source of {what} says that it is {found.name} {found.version}", code=CODE)
-        files.write_atomic(note, json.dumps(asdict(found), indent=1).encode())
+        write_atomic(note, json.dumps(asdict(found), indent=1).encode())
         return found
 
 

@@ -15,8 +15,9 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
-from stemsep_envs.host import files
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.scratch_dirs import scratch_dir
+from stemsep_envs.host.tree_removal import remove_tree
 
 _YOUNG_SECONDS = 3600.0
 """What was kept so lately may belong to a build that goes on."""
@@ -37,8 +38,8 @@ def scratch_of(folder: Path) -> Iterator[Path]:
     """Yield a scratch folder beside what is made. The caller holds its lock: what killed ones left there goes first."""
     prefix = f".making-{folder.name[:16]}-"
     for leftover in folder.parent.glob(f"{prefix}*"):
-        files.remove_tree(leftover)
-    with files.scratch_dir(folder.parent, prefix) as scratch:
+        remove_tree(leftover)
+    with scratch_dir(folder.parent, prefix) as scratch:
         yield scratch
 
 
