@@ -24,7 +24,7 @@ from stemsep_envs.host.processes import Completed, run
 from stemsep_envs.host.scratch_dirs import scratch_dir
 from stemsep_envs.sandbox import launcher
 from stemsep_envs.sandbox.environ import worker_environ
-from stemsep_envs.sandbox.launch import end_in_words
+from stemsep_envs.sandbox.launch import worker_exit_cause
 from stemsep_envs.sandbox.levels import level_named
 from stemsep_envs.sandbox.policy import LevelName, Limits, Policy
 from stemsep_envs.sandbox.system import interpreter_dirs
@@ -83,7 +83,7 @@ def worker(code: str, *arguments: str) -> tuple[str, ...]:
 def finished(level: LevelName, work: Path, code: str, **limits: int) -> tuple[Completed, str]:
     with level_named(level).confine(worker(code), policy(work, **limits)) as command:
         done = run(command, timeout_seconds=60)
-        return done, end_in_words(command, done.status)
+        return done, worker_exit_cause(command, done.status).words
 
 
 def mounts_here() -> list[str]:
@@ -191,7 +191,7 @@ def test_the_bound_of_outputs_may_change(any_level: LevelName, work: Path) -> No
         status = child.wait(30)
         child.kill_tree()
         assert status == 122
-        assert end_in_words(command, status) == "killed: it wrote more than its 10 MB of output"
+        assert worker_exit_cause(command, status).words == "killed: it wrote more than its 10 MB of output"
 
 
 def test_a_stopped_worker_is_ended(any_level: LevelName, work: Path, word: str) -> None:
@@ -354,7 +354,7 @@ def test_death_by_memory_is_told_where_groups_can_be_made(any_level: LevelName, 
     code = "import mmap\nb = mmap.mmap(-1, 1 << 28)\nfor o in range(0, 1 << 28, 4096): b[o] = 1"
     with level_named(any_level).confine(worker(code), policy(work, memory_bytes=100_000_000)) as command:
         done = run(command, timeout_seconds=60)
-        words = end_in_words(command, done.status)
+        words = worker_exit_cause(command, done.status).words
         bounded = command.groups.events is not None  # type: ignore[attr-defined]  # of this platform's levels
     assert done.status != 0
     if bounded:

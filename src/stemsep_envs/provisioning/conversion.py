@@ -20,7 +20,7 @@ from stemsep_envs.host.processes import run
 from stemsep_envs.planning.plan import Plan, PlannedArtifact
 from stemsep_envs.registry.weights import weights_reasons
 from stemsep_envs.sandbox.environ import worker_environ
-from stemsep_envs.sandbox.launch import end_in_words, is_over_limit
+from stemsep_envs.sandbox.launch import worker_exit_cause
 from stemsep_envs.sandbox.levels import quick_level
 from stemsep_envs.sandbox.policy import Level, Limits, Policy
 from stemsep_envs.sandbox.system import interpreter_dirs
@@ -137,8 +137,9 @@ def _run(level: Level, checkpoint: Path, size: int, name: str, folder: Path) -> 
         said = _refusal(done.stdout)
         if said is not None:
             raise said.error(name, bound)
-        words = f"converting {name} failed: {end_in_words(command, done.status)}"
-        if is_over_limit(command, done.status):
+        cause = worker_exit_cause(command, done.status)
+        words = f"converting {name} failed: {cause.words}"
+        if cause.over_limit:
             raise LimitError(words, hint="no checkpoint of that size needs so much; it may attack its readers")
         raise ModelError(words, hint=done.stderr.strip()[-500:] or None, code="conversion_broken")
 

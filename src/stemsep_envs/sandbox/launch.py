@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stemsep_envs.host.command import Command
-from stemsep_envs.host.exit_cause import describe_exit, exit_cause_of
+from stemsep_envs.host.exit_cause import ExitCause, describe_exit, exit_cause_of
 from stemsep_envs.sandbox import launcher
 from stemsep_envs.sandbox.cgroups import Groups
 from stemsep_envs.sandbox.policy import Limits, Policy
@@ -106,10 +106,14 @@ def unprivileged_uid() -> int:
     return secrets.choice(_UNPRIVILEGED_UIDS)
 
 
-def end_in_words(command: Command, status: int) -> str:
+def worker_exit_cause(command: Command, status: int) -> ExitCause:
     """Say how a worker ended, from the status its command exited with and what its control group counted."""
     if not isinstance(command, ConfinedCommand):
-        return describe_exit(status)
+        return exit_cause_of(status)
+    return ExitCause(_cause_in_words(command, status), over_limit=_is_over_limit(command, status))
+
+
+def _cause_in_words(command: ConfinedCommand, status: int) -> str:
     limits = command.limits
     if status != 0 and command.groups.killed_for_memory():
         if not command.groups.reached_own_limit():
@@ -133,10 +137,7 @@ def _output_bytes(command: ConfinedCommand) -> int | None:
     return command.limits.output_bytes if command.policy is None else command.policy.output_bytes
 
 
-def is_over_limit(command: Command, status: int) -> bool:
-    """Say whether a limit (memory, output, processor time, size of a file) ended a worker."""
-    if not isinstance(command, ConfinedCommand):
-        return exit_cause_of(status).over_limit
+def _is_over_limit(command: ConfinedCommand, status: int) -> bool:
     if status in {launcher.TOO_MUCH_OUTPUT, launcher.DISK_FULL}:
         return True
     set_here = {_SIGXCPU: command.limits.cpu_seconds, _SIGXFSZ: command.limits.file_bytes}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from stemsep_envs.documents.events import Event, OnEvent
 from stemsep_envs.environments.reuse_or_build import Environment
-from stemsep_envs.host.exit_cause import ExitCause
 from stemsep_envs.host.installation import parts_of, readable_for
 from stemsep_envs.host.paths import INSIDE_DIR
 from stemsep_envs.planning.plan import Plan
 from stemsep_envs.sandbox.environ import worker_environ
-from stemsep_envs.sandbox.launch import end_in_words, is_over_limit
+from stemsep_envs.sandbox.launch import worker_exit_cause
 from stemsep_envs.sandbox.levels import level_named
 from stemsep_envs.sandbox.policy import Policy
 from stemsep_envs.separation.output_limits import FLOOR_BYTES
@@ -51,7 +51,7 @@ def launch_worker(
     return WorkerConnection(
         command,
         deadlines=deadlines,
-        explain_end=lambda status: ExitCause(end_in_words(command, status), over_limit=is_over_limit(command, status)),
+        explain_end=partial(worker_exit_cause, command),
         on_log=lambda level, text: on_event(Event(event="log", level=level, message=text)),
     )
 

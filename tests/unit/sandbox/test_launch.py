@@ -15,11 +15,10 @@ from stemsep_envs.sandbox.launch import (
     SHARED_LIMITS,
     ConfinedCommand,
     common_options,
-    end_in_words,
-    is_over_limit,
     launch,
     process_limit,
     resource_limits,
+    worker_exit_cause,
 )
 from stemsep_envs.sandbox.launcher.options import each, one, parse
 from stemsep_envs.sandbox.policy import Limits, Policy
@@ -93,7 +92,7 @@ def test_a_ruleset_names_what_the_policy_names() -> None:
 )
 def test_an_end_is_told_in_words(status: int, words: str) -> None:
     command = ConfinedCommand(("x",), {}, Path("/"), groups=Groups(), limits=POLICY.limits)
-    assert end_in_words(command, status) == words
+    assert worker_exit_cause(command, status).words == words
 
 
 def test_the_kernels_count_tells_of_memory(tmp_path: Path) -> None:
@@ -102,36 +101,36 @@ def test_the_kernels_count_tells_of_memory(tmp_path: Path) -> None:
         ("x",), {}, Path("/"), groups=Groups(events=events), limits=Limits(memory_bytes=5_000_000)
     )
     events.write_text("low 0\noom 1\noom_kill 1\n")
-    assert end_in_words(command, -9) == "killed: it used more than its 5 MB of memory"
+    assert worker_exit_cause(command, -9).words == "killed: it used more than its 5 MB of memory"
     events.write_text("low 0\noom 0\noom_kill 1\n")
-    assert "not its own share" in end_in_words(command, -9)
+    assert "not its own share" in worker_exit_cause(command, -9).words
     events.write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
-    assert end_in_words(command, -9) == "killed: it used more than its 5 MB of memory"
+    assert worker_exit_cause(command, -9).words == "killed: it used more than its 5 MB of memory"
     events.write_text("low 0\noom_kill 0\n")
-    assert "SIGKILL" in end_in_words(command, -9)
+    assert "SIGKILL" in worker_exit_cause(command, -9).words
     events.unlink()
-    assert "SIGKILL" in end_in_words(command, -9)
+    assert "SIGKILL" in worker_exit_cause(command, -9).words
 
 
 @pytest.mark.parametrize("status", [-24, -25, 152, 153])
 def test_a_limit_that_was_not_set_ended_nobody(status: int) -> None:
     command = ConfinedCommand(("x",), {}, Path("/"), limits=Limits())
-    assert "None" not in end_in_words(command, status)
-    assert not is_over_limit(command, status)
+    assert "None" not in worker_exit_cause(command, status).words
+    assert not worker_exit_cause(command, status).over_limit
     limited = ConfinedCommand(("x",), {}, Path("/"), limits=POLICY.limits)
-    assert is_over_limit(limited, status)
+    assert worker_exit_cause(limited, status).over_limit
 
 
 def test_a_full_disk_is_a_limit() -> None:
     command = ConfinedCommand(("x",), {}, Path("/"), limits=Limits())
-    assert "disk" in end_in_words(command, launcher.DISK_FULL)
-    assert is_over_limit(command, launcher.DISK_FULL)
-    assert not is_over_limit(command, launcher.LAUNCHER_FAILED)
-    assert is_over_limit(Command(("x",), {}, Path("/")), -9)
+    assert "disk" in worker_exit_cause(command, launcher.DISK_FULL).words
+    assert worker_exit_cause(command, launcher.DISK_FULL).over_limit
+    assert not worker_exit_cause(command, launcher.LAUNCHER_FAILED).over_limit
+    assert worker_exit_cause(Command(("x",), {}, Path("/")), -9).over_limit
 
 
 def test_an_unconfined_command_ends_in_plain_words() -> None:
-    assert end_in_words(Command(("x",), {}, Path("/")), 2) == "exit status 2"
+    assert worker_exit_cause(Command(("x",), {}, Path("/")), 2).words == "exit status 2"
 
 
 def test_a_bound_on_data_leaves_addresses_free() -> None:
