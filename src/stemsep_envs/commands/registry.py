@@ -6,11 +6,13 @@ from pathlib import Path
 
 from stemsep_envs.documents.registry import parse_registry, registry_warnings
 from stemsep_envs.documents.registry_reports import ListedModel, RegistryListing, ValidationReport
-from stemsep_envs.documents.reports import Finding
+from stemsep_envs.documents.reports import Finding, finding_of
 from stemsep_envs.documents.terminal import escaped_in_json
 from stemsep_envs.errors import UsageError
-from stemsep_envs.host.paths import default_registry_path
+from stemsep_envs.host.paths import data_dir, default_registry_path
 from stemsep_envs.registry.catalogue import catalogue_at
+from stemsep_envs.registry.recipes import known_runtimes
+from stemsep_envs.registry.runtime_names import unknown_runtimes
 
 
 def model_ids(path: Path | None) -> tuple[str, ...]:
@@ -65,12 +67,16 @@ def validate_file(path: Path | None) -> ValidationReport:
     place = path or default_registry_path()
     data = registry_bytes(place)
     registry = parse_registry(data, origin=str(place))
-    warnings = tuple(
+    unfamiliar = (
         Finding(code="registry_unfamiliar", message=problem.message, path=problem.path)
         for problem in registry_warnings(registry)
     )
+    nowhere = unknown_runtimes(registry.models, known_runtimes(data_dir("runtimes")))
     return ValidationReport(
-        path=str(place), version=registry.version, model_count=len(registry.models), warnings=warnings
+        path=str(place),
+        version=registry.version,
+        model_count=len(registry.models),
+        warnings=(*unfamiliar, *map(finding_of, nowhere)),
     )
 
 

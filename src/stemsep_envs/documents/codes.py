@@ -25,7 +25,7 @@ CODES: dict[str, Code] = {
     "registry_changed": Code("The registry was changed by somebody else at the same time."),
     "model_blocked": Code("The registry says that this model must not be run."),
     "model_online_only": Code("The model exists as an online service only; there is nothing to run here."),
-    "runtime_unknown": Code("There is no recipe here for the runtime that was named or that the registry prefers."),
+    "runtime_unknown": Code("There is no recipe here for a runtime that was named or that the registry allows."),
     "runtime_not_allowed": Code("The runtime that was named is not in the model's runtime.allowed."),
     "variant_mismatch": Code("The model's weights are of another variant of the engine than its registry entry says."),
     "variant_unknown": Code("The runtime has no variant of the name that the model asks for."),

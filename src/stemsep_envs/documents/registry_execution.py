@@ -27,18 +27,6 @@ from stemsep_envs.documents.registry_values import (
 )
 from stemsep_envs.documents.vocabulary import Vocabulary
 
-RuntimeWord = Annotated[
-    RegistryRuntimeId,
-    Vocabulary(
-        {
-            "msst": "Music-Source-Separation-Training",
-            "audio-separator": "python-audio-separator",
-            "stemsep-legacy": "the StemSep application's own engine",
-            "dsp": "signal processing without weights",
-        }
-    ),
-]
-
 Stem = Annotated[
     Text,
     Field(max_length=64, pattern=r"^[^/\\\x00-\x1f\x7f]+$"),
@@ -156,10 +144,10 @@ class Artifacts(OpenDocument):
 class RuntimeChoice(OpenDocument):
     """Which engines may run the model, and what they must be told."""
 
-    allowed: Annotated[tuple[RuntimeWord, ...], AfterValidator(refuse_repeated)] = Field(
+    allowed: Annotated[tuple[RegistryRuntimeId, ...], AfterValidator(refuse_repeated)] = Field(
         description="Runtimes that may run it; empty only when the model is blocked or exists online only."
     )
-    preferred: RuntimeWord | None = Field(None, description="The one to take unless the user names another.")
+    preferred: RegistryRuntimeId | None = Field(None, description="The one to take unless the user names another.")
     preferred_reason: str | None = Field(None, description="Why that one, where several may run it.")
     blocking_reason: str | None = Field(None, description="Why runtimes that are not allowed are refused.")
     variant: Text | None = Field(None, description="Named set of patches and pins on the runtime.")

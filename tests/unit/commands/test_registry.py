@@ -60,3 +60,9 @@ def test_validating(registry: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as unreadable:
         validate_file(tmp_path)
     assert unreadable.value.code == "registry_unreadable"
+
+
+def test_validating_warns_of_runtimes_without_recipe(registry: Path) -> None:
+    registry.write_text(registry.read_text("utf-8").replace('["msst"]', '["msst", "mssst"]'), encoding="utf-8")
+    (warning,) = [warning for warning in validate_file(registry).warnings if warning.code == "runtime_unknown"]
+    assert (warning.path, warning.hint) == ("models[1].runtime.allowed[1]", "did you mean msst?")

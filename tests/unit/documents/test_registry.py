@@ -208,7 +208,6 @@ def test_unknown_fields_are_kept_everywhere_and_reported() -> None:
         ("metrics_status", "disputed"),
         ("status.readiness", "polished"),
         ("status.support_tier", "gold"),
-        ("runtime.allowed[2]", "next-engine"),
         ("stems[2]", "theremin"),
         ("capabilities.roles[1]", "mixing"),
         ("artifacts.primary.kind", "gguf"),

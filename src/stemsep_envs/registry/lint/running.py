@@ -14,14 +14,18 @@ from stemsep_envs.documents.runtime import OverlapUnit, Variant
 from stemsep_envs.registry.lint.subject import Defect, Entry, Subject
 from stemsep_envs.registry.overlap import MAX_DIVISOR, MIN_DIVISOR, problem_with, unit_of
 
-_ENGINE_WORDS = {
+_USUAL_KINDS = {
     "BS-Roformer": "bs_roformer",
     "Mel-Roformer": "mel_band_roformer",
     "MDX23C": "mdx23c",
     "HTDemucs": "htdemucs",
     "Apollo": "apollo",
 }
-"""Architectures that msst has one word for; SCNet and BandIt have several."""
+"""What engines usually call the kind of an architecture that has one kind; SCNet and BandIt have several. Holds for
+runtimes that have a kind of that name."""
+
+_SHARED_KINDS = frozenset({"htdemucs"})
+"""Kinds that engines use for other architectures too."""
 
 _TOUCHING_GB = 0.011
 """Registries write 5.99 for "below 6": such ranges touch."""
@@ -63,9 +67,9 @@ def model_type_missing(subject: Subject) -> Iterator[Defect]:
         silent = [name for name, _ in subject.recipes_of(entry) if runtime.model_type_on(name) is None]
         if not silent:
             continue
-        word = _ENGINE_WORDS.get(entry.model.architecture)
-        known = word is not None and "msst" in silent and word in subject.recipes["msst"].model_types
-        edits = (entry.put(word, "runtime", "model_type"),) if known and silent == ["msst"] else ()
+        word = _USUAL_KINDS.get(entry.model.architecture)
+        known = word is not None and all(word in subject.recipes[name].model_types for name in silent)
+        edits = (entry.put(word, "runtime", "model_type"),) if known else ()
         yield Defect(
             entry, "runtime.model_type", f"which kind of model of {', '.join(silent)} it is, is not said", edits
         )
@@ -148,25 +152,25 @@ def variant_of_another_kind(subject: Subject) -> Iterator[Defect]:
     for entry in subject.entries:
         for name, recipe in subject.recipes_of(entry):
             variant = recipe.variants.get(entry.model.runtime.variant or "")
-            kind = entry.model.runtime.model_type_on(name) or _ENGINE_WORDS.get(entry.model.architecture)
+            kind = entry.model.runtime.model_type_on(name) or _USUAL_KINDS.get(entry.model.architecture)
             if variant is None or kind is None:
                 continue
             changed = {part for patch in variant.patches for part in PurePosixPath(patch.path).parts}
-            kinds = sorted(changed & {*recipe.model_types, *_ENGINE_WORDS.values()})
+            kinds = sorted(changed & {*recipe.model_types, *_USUAL_KINDS.values()})
             if kinds and kind not in kinds:
                 words = f"{entry.model.runtime.variant} changes {', '.join(kinds)}, and the model is a {kind}"
                 yield Defect(entry, "runtime.variant", words)
 
 
 def architecture_contradicts(subject: Subject) -> Iterator[Defect]:
-    """Find architectures that another word of the engine stands for than the one that is given."""
-    kinds = {word: architecture for architecture, word in _ENGINE_WORDS.items()}
+    """Find architectures that are not those of the kind of model that a runtime is told."""
+    architectures = {kind: name for name, kind in _USUAL_KINDS.items() if kind not in _SHARED_KINDS}
     for entry in subject.entries:
-        word = entry.model.runtime.model_type_on("msst") if "msst" in entry.model.runtime.allowed else None
-        expected = kinds.get(word or "")
-        if expected is not None and expected != entry.model.architecture and word != "htdemucs":
-            words = f"{entry.model.architecture}, but {word} is a {expected}"
-            yield Defect(entry, "architecture", words)
+        kinds = [entry.model.runtime.model_type_on(runtime_id) for runtime_id in entry.model.runtime.allowed]
+        for kind in dict.fromkeys(kinds):
+            expected = architectures.get(kind or "")
+            if expected is not None and expected != entry.model.architecture:
+                yield Defect(entry, "architecture", f"{entry.model.architecture}, but {kind} is a {expected}")
 
 
 def package_unpinned(subject: Subject) -> Iterator[Defect]:

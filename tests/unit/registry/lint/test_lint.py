@@ -224,6 +224,7 @@ ON_MSST = {"runtime": {"allowed": ["msst"], "preferred": "msst", "model_type": "
             "runtime.variant",
         ),
         ("architecture_contradicts", changed(**ON_MSST, architecture="Mel-Roformer"), "architecture"),
+        ("architecture_contradicts", changed(architecture="Mel-Roformer"), "architecture"),
     ],
 )
 def test_one_defect_of_a_variant_or_kind(code: str, entry: dict[str, Any], path: str) -> None:
@@ -255,6 +256,16 @@ def test_install_paths_that_collide_on_file_systems_without_case() -> None:
     assert ("path_collision", "download.artifacts[0].relative_path") in found(first, second)
     same = changed(OTHER, download=download("msst/config.yaml", f"{HUB}/a"))
     assert ("path_collision", "download.artifacts[0].relative_path") in found(first, same)
+
+
+def test_a_kind_is_added_where_every_silent_runtime_has_it() -> None:
+    silent = {"allowed": ["engine", "msst"], "preferred": "engine", "model_type": None}
+    text = registry(changed(runtime=silent))
+    fixed = json.loads(fix(text, RECIPES, origin="r", rules=["model_type_missing"]).text)
+    assert fixed["models"][0]["runtime"]["model_type"] == "bs_roformer"
+    without = {**RECIPES, "msst": recipe("msst", model_types={"fixed": {}})}
+    (finding,) = lint(text, without, origin="r", rules=["model_type_missing"]).findings
+    assert not finding.fixable
 
 
 def test_every_rule_has_a_test_here() -> None:
