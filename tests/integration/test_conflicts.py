@@ -34,7 +34,7 @@ def test_neuraloperator_1_and_torch_2_3_are_refused_with_the_chain(
 ) -> None:
     monkeypatch.setenv("STEMSEP_ENV_TORCH_INDEX", "none")
     recipe = make_recipe(source_distributions={"torch-harmonics": "no wheels", "neuraloperator": "no wheels"})
-    requirements = ask(recipe, torch=("2.3", "2.3"), cuda=["cu118"], packages=("neuraloperator==1.0.2",))
+    requirements = ask(recipe, torch=("2.3", "2.3"), builds={"cuda": ["cu118"]}, packages=("neuraloperator==1.0.2",))
     assert requirements.conflicts == ()  # nobody says so directly: it takes the metadata of torch-harmonics
     with pytest.raises(BuildError) as caught:
         lock_for("linux-x86_64-cu118", requirements, Home(tmp_path))

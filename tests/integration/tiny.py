@@ -89,7 +89,7 @@ def planned(home: Home, wheels: Path, name: str) -> EnvironmentPlan:
     pins = tuple(Pin(package, "1.0", (hashes[package],)) for package in packages)
     lock = FoundLock(Lock(inputs, "tiny 1", "2026-01-01", pins), wheels / f"{name}.txt", "home")
     digest = environment_inputs(interpreter, target, lock, None).digest
-    requirements = Requirements(Range(), None, (), None, None, (), (), (), (f"runtime tiny {name}",), ())
+    requirements = Requirements(Range(), None, (), (), (), (), (f"runtime tiny {name}",), ())
     return EnvironmentPlan(
         question=EnvironmentQuestion("tiny", requirements, target, wheels, health_imports=packages),
         python=PythonChoice(interpreter.minor, interpreter, "the first"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stemsep_envs._version import __version__
 from stemsep_envs.commands.registry import model_ids
+from stemsep_envs.documents.accelerators import KNOWN_BUILDS
 from stemsep_envs.documents.doctor_report import (
     AcceleratorFacts,
     DoctorReport,
@@ -25,7 +26,7 @@ from stemsep_envs.environments.environment_store import list_environments
 from stemsep_envs.environments.merging import merge, runtime_demands
 from stemsep_envs.environments.targets import choose_target
 from stemsep_envs.errors import StemsepEnvError
-from stemsep_envs.host.accelerators import KNOWN_BUILDS, Usable, detect, usable_accelerators, why_not
+from stemsep_envs.host.accelerators import Usable, detect, usable_accelerators, why_not
 from stemsep_envs.host.interpreters import find_interpreters
 from stemsep_envs.host.machine import memory_bytes, this_machine
 from stemsep_envs.host.paths import Home, data_dir, default_registry_path, find_home

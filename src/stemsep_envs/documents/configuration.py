@@ -7,16 +7,17 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from stemsep_envs.documents.accelerators import EXAMPLES, FAMILIES, PROCESSOR, find_family
 from stemsep_envs.documents.base import Document
 from stemsep_envs.documents.environment import BuilderName
-from stemsep_envs.documents.target import is_accelerator
 
 BASE = "base"
+_BEST = FAMILIES[0].example
 
 
 def _index_key(text: str) -> str:
-    if text != BASE and not is_accelerator(text):
-        raise ValueError(f"{text!r} is neither {BASE!r} nor an accelerator such as cpu, cu128, rocm6.4, xpu or mps")
+    if text != BASE and find_family(text) is None:
+        raise ValueError(f"{text!r} is neither {BASE!r} nor an accelerator such as {EXAMPLES}")
     return text
 
 
@@ -34,7 +35,7 @@ class Configuration(Document):
     """What builds environments: ``uv`` (the default) or ``pip``."""
     torch_index: Mapping[Annotated[str, AfterValidator(_index_key)], Annotated[str, AfterValidator(_place)]] = Field(
         default={},
-        examples=[{"base": "https://mirror.example.org/whl", "cu128": "/srv/wheels/cu128", "cpu": "none"}],
+        examples=[{"base": "https://mirror.example.org/whl", _BEST: f"/srv/wheels/{_BEST}", PROCESSOR.name: "none"}],
     )
     """Where builds of torch come from: ``base`` has a folder or index an accelerator below it; an accelerator's own
     entry is the place itself. An address, a folder of wheels, or ``none`` for the ordinary package index alone."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from packaging.version import Version
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, create_model, field_validator
 
+from stemsep_envs.documents.accelerator_family import Family
+from stemsep_envs.documents.accelerators import FAMILY_NAMES, NUMBERED
 from stemsep_envs.documents.base import OpenDocument
 from stemsep_envs.documents.canonical import Sha256
 from stemsep_envs.documents.registry_values import (
@@ -156,7 +158,7 @@ class RuntimeChoice(OpenDocument):
     model_types: Mapping[RegistryRuntimeId, Text] = Field(
         default_factory=dict, description="The words of runtimes that call the kind of model otherwise, by runtime."
     )
-    devices: tuple[Text, ...] = Field((), description="Accelerators it is known to run on: cpu, cuda, rocm, mps, xpu.")
+    devices: tuple[Text, ...] = Field((), description=f"Accelerators it is known to run on: {', '.join(FAMILY_NAMES)}.")
     install_mode: Text | None = Field(None, description="How its files get here: direct, manual.")
     install_burden: Text | None = Field(None, description="How much work that is: low, medium, high.")
     requires_manual_assets: Flag | None = Field(None, description="Whether some files must be put in by hand.")
@@ -205,11 +207,32 @@ class VersionRange(OpenDocument):
         return value
 
 
-class TorchRequirement(VersionRange):
+class _TorchRequirement(VersionRange):
     """Which torch the model needs."""
 
-    cuda: tuple[Text, ...] = Field((), description="CUDA builds it is known to run with, such as cu128 or 12.8.")
-    rocm: tuple[Text, ...] = Field((), description="ROCm builds it is known to run with, such as rocm6.4 or 6.4.")
+    def builds(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the builds that are named, by family of accelerators; a family of which none is has no entry."""
+        named = {family.name: getattr(self, family.name) for family in NUMBERED}
+        return {name: builds for name, builds in named.items() if builds}
+
+
+def _builds_field(family: Family) -> Any:
+    spellings = f"{family.example} or {family.example.removeprefix(family.prefix)}"
+    words = f"{family.title} builds it is known to run with, such as {spellings}."
+    return (tuple[Text, ...], Field((), description=words))
+
+
+if TYPE_CHECKING:
+    TorchRequirement: TypeAlias = _TorchRequirement
+else:
+    TorchRequirement = create_model(
+        "TorchRequirement",
+        __base__=_TorchRequirement,
+        __doc__=_TorchRequirement.__doc__,
+        __module__=__name__,
+        **{family.name: _builds_field(family) for family in NUMBERED},
+    )
+    """One list of builds for each family that has numbered ones: ``cuda``, ``rocm``."""
 
 
 class PipRequirement(OpenDocument):

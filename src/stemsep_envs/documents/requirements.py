@@ -5,8 +5,8 @@ A `Demand` is what one party asks for; `Requirements` are the demands of all, me
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from packaging.requirements import Requirement
 from packaging.specifiers import Specifier
@@ -116,8 +116,7 @@ class Demand:
         python: Versions of Python.
         torch: Versions of torch; None does not ask for torch.
         torch_packages: Distributions to install from the torch index.
-        cuda: Builds it may use (``cu128``), None for any.
-        rocm: Builds it may use (``rocm6.4``), None for any.
+        builds: Builds of torch it may use (``cu128``), by family of accelerators; any of a family that is not named.
         packages: What to install besides.
         source_distributions: What of it may be built from source.
         excluded: What packages declare that they need and no lock shall have.
@@ -127,8 +126,7 @@ class Demand:
     python: Range = Range()
     torch: Range | None = None
     torch_packages: tuple[str, ...] = ()
-    cuda: tuple[str, ...] | None = None
-    rocm: tuple[str, ...] | None = None
+    builds: Mapping[Accelerator, tuple[str, ...]] = field(default_factory=dict)
     packages: tuple[Want, ...] = ()
     source_distributions: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
@@ -141,13 +139,12 @@ class Requirements:
     python: Range
     torch: Range | None
     torch_packages: tuple[str, ...]
-    cuda: tuple[str, ...] | None
-    rocm: tuple[str, ...] | None
     packages: tuple[Want, ...]
     accelerators: tuple[Accelerator, ...]
     source_distributions: tuple[str, ...]
     parties: tuple[str, ...]
     conflicts: tuple[Reason, ...]
+    builds: Mapping[Accelerator, tuple[str, ...]] = field(default_factory=dict)
     excluded: tuple[str, ...] = ()
     accelerator_packages: tuple[tuple[Accelerator, tuple[Want, ...]], ...] = ()
 
@@ -181,22 +178,6 @@ def version_range(low: str | None, high: str | None, party: str, field: str) -> 
         Bound(low, Source(party, f"{field}.min")) if low else None,
         Bound(high, Source(party, f"{field}.max")) if high else None,
     )
-
-
-def cuda_build(text: str) -> str:
-    """Return torch's word for a CUDA build: ``cu128`` for ``cu128``, ``12.8``, ``128`` or ``cuda12.8``."""
-    digits = text.lower().removeprefix("cuda").removeprefix("cu").replace(".", "")
-    if not (digits.isdigit() and len(digits) in {2, 3}):
-        raise ValueError(f"{text!r} is not a CUDA build: write cu128")
-    return f"cu{digits}"
-
-
-def rocm_build(text: str) -> str:
-    """Return torch's word for a ROCm build: ``rocm6.4`` for ``rocm6.4`` or ``6.4``."""
-    number = text.lower().removeprefix("rocm")
-    if not all(part.isdigit() for part in number.split(".")) or number.count(".") not in {1, 2}:
-        raise ValueError(f"{text!r} is not a ROCm build: write rocm6.4")
-    return f"rocm{number}"
 
 
 def normalize(texts: Iterable[str]) -> tuple[str, ...]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from stemsep_envs.documents.accelerators import FAMILY_NAMES
 from stemsep_envs.documents.base import Document
 from stemsep_envs.documents.engine_source import EngineSource, Patches
 from stemsep_envs.documents.target import Target
@@ -21,8 +22,13 @@ from stemsep_envs.documents.target import Target
 RuntimeId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{1,63}$")]
 VariantId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 SettingValue = bool | int | float | str
-Accelerator = Literal["cpu", "cuda", "rocm", "mps", "xpu"]
 OverlapUnit = Literal["ratio", "divisor", "seconds"]
+
+if TYPE_CHECKING:
+    Accelerator: TypeAlias = str
+else:
+    Accelerator = Literal[FAMILY_NAMES]
+    """The name of a family of accelerators, as the table has it."""
 
 
 def _requirement(text: str) -> str:

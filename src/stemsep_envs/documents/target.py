@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, TypeAlias
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-Platform = Literal["linux-x86_64", "linux-aarch64", "macos-arm64", "macos-x86_64", "windows-x86_64"]
-PLATFORMS: tuple[Platform, ...] = get_args(Platform)
+from stemsep_envs.documents.accelerator_family import Family
+from stemsep_envs.documents.accelerators import BUILD_PATTERN, EXAMPLES, FAMILIES, TARGET_EXAMPLES, family_of
+from stemsep_envs.documents.platforms import PLATFORM_NAMES
+from stemsep_envs.documents.wording import either
 
-_ACCELERATOR = re.compile(r"cpu|mps|xpu|cu(?P<cuda>\d{2,3})|rocm(?P<rocm>\d+\.\d+(\.\d+)?)")
-_TARGET = re.compile(rf"(?P<platform>{'|'.join(PLATFORMS)})-(?P<accelerator>[a-z0-9.]+)")
+Platform: TypeAlias = str
+"""The name of a platform, as a row of `documents.platforms` has it."""
+
+_TARGET = re.compile(rf"(?P<platform>{'|'.join(PLATFORM_NAMES)})-(?P<accelerator>[a-z0-9.]+)")
 
 
 @dataclass(frozen=True, order=True)
@@ -22,7 +26,7 @@ class Target:
 
     Attributes:
         platform: Operating system and processor.
-        accelerator: ``cpu``, ``mps``, ``xpu``, ``cuNNN`` (CUDA) or ``rocmN.N``; the torch build's own word.
+        accelerator: The torch build's own word: ``cu128``, ``cpu``.
     """
 
     platform: Platform
@@ -32,9 +36,14 @@ class Target:
         return f"{self.platform}-{self.accelerator}"
 
     @property
+    def family(self) -> Family:
+        """The accelerator's row in the table."""
+        return family_of(self.accelerator)
+
+    @property
     def device(self) -> str:
-        """What a worker calls the accelerator: ``cpu``, ``cuda``, ``mps`` or ``xpu`` (ROCm builds too say cuda)."""
-        return device_of(self.accelerator)
+        """What a worker calls the accelerator, which is torch's word for it."""
+        return self.family.device
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -49,14 +58,9 @@ class Target:
         """Describe the text form."""
         return {
             "type": "string",
-            "pattern": f"^({'|'.join(PLATFORMS)})-(cpu|mps|xpu|cu[0-9]{{2,3}}|rocm[0-9]+[.][0-9]+([.][0-9]+)?)$",
-            "examples": ["linux-x86_64-cpu", "linux-x86_64-cu128", "macos-arm64-mps"],
+            "pattern": f"^({'|'.join(PLATFORM_NAMES)})-({BUILD_PATTERN})$",
+            "examples": list(TARGET_EXAMPLES),
         }
-
-
-def is_accelerator(text: str) -> bool:
-    """Say whether a word names an accelerator: ``cpu``, ``cu128``, ``rocm6.4``, ``xpu``, ``mps``."""
-    return _ACCELERATOR.fullmatch(text) is not None
 
 
 def parse_target(text: object) -> Target:
@@ -68,22 +72,19 @@ def parse_target(text: object) -> Target:
     match = _TARGET.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ValueError(
-            f"{text!r} is not a target: write PLATFORM-ACCELERATOR, with a platform of {', '.join(PLATFORMS)} "
-            "and an accelerator such as cpu, cu128, rocm6.4, xpu or mps"
+            f"{text!r} is not a target: write PLATFORM-ACCELERATOR, with a platform of {', '.join(PLATFORM_NAMES)} "
+            f"and an accelerator such as {EXAMPLES}"
         )
-    platform = next(known for known in PLATFORMS if known == match["platform"])
-    accelerator = match["accelerator"]
-    if not is_accelerator(accelerator):
-        raise ValueError(f"{accelerator!r} is not an accelerator: cpu, cuNNN, rocmN.N, xpu or mps")
-    if accelerator == "mps" and platform != "macos-arm64":
-        raise ValueError("mps exists on macos-arm64 only")
-    if platform.startswith("macos") and accelerator not in {"cpu", "mps"}:
-        raise ValueError(f"{platform} has no {accelerator}: cpu or mps")
-    return Target(platform, accelerator)
+    target = Target(match["platform"], match["accelerator"])
+    _refuse_impossible(target)
+    return target
 
 
-def device_of(accelerator: str) -> str:
-    """Return the worker's word for an accelerator (torch calls a ROCm device ``cuda``)."""
-    if accelerator.startswith(("cu", "rocm")):
-        return "cuda"
-    return accelerator
+def _refuse_impossible(target: Target) -> None:
+    platforms = target.family.platforms
+    if target.platform in platforms:
+        return
+    if len(platforms) == 1:
+        raise ValueError(f"{target.accelerator} exists on {platforms[0]} only")
+    has = (family.pattern_in_words for family in FAMILIES if target.platform in family.platforms)
+    raise ValueError(f"{target.platform} has no {target.accelerator}: {either(has)}")

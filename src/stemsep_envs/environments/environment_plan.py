@@ -9,6 +9,7 @@ from typing import Literal
 
 from stemsep_envs.documents.environment import BuilderName, EnvironmentInputs, InterpreterIdentity, Receipt
 from stemsep_envs.documents.lock import LockInputs
+from stemsep_envs.documents.platforms import platform_row
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments import environment_store
@@ -24,7 +25,6 @@ from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home
 
 State = Literal["ready", "to_fetch", "to_build", "to_lock", "impossible"]
-_OLDEST_GLIBC = (2, 28)
 
 
 @dataclass(frozen=True)
@@ -207,8 +207,9 @@ def _machine_reasons(target: Target) -> tuple[Reason, ...]:
                 hint="lock it here and build it there, or choose a target of this machine",
             ),
         )
-    if machine.platform.startswith("linux") and (machine.glibc or (0, 0)) < _OLDEST_GLIBC:
+    oldest = platform_row(machine.platform).least_glibc
+    if oldest is not None and (machine.glibc or (0, 0)) < oldest:
         here = "another C library" if machine.glibc is None else f"version {machine.glibc[0]}.{machine.glibc[1]}"
-        words = f"wheels for {machine.platform} need the GNU C library 2.28 or newer; here is {here}"
+        words = f"wheels for {machine.platform} need the GNU C library {oldest[0]}.{oldest[1]} or newer; here is {here}"
         return (Reason("libc_not_supported", words, hint="use a container image of a newer system"),)
     return ()

@@ -9,7 +9,6 @@ from packaging.utils import canonicalize_name
 
 from stemsep_envs.documents.lock import LockInputs
 from stemsep_envs.documents.requirements import Requirements
-from stemsep_envs.environments.targets import family_of
 from stemsep_envs.errors import BuildError
 
 _NO_SOLUTION = "No solution found"
@@ -56,7 +55,7 @@ def unsatisfiable(error: BuildError, asked: Requirements, inputs: LockInputs, *,
 
 def _asks(asked: Requirements, inputs: LockInputs) -> list[tuple[str, str]]:
     """Return every requirement with who asks for it, the ends of torch's range each on their own."""
-    asks = [(want.text, str(want.source)) for want in asked.packages_on(family_of(inputs.target.accelerator))]
+    asks = [(want.text, str(want.source)) for want in asked.packages_on(inputs.target.family.name)]
     if asked.torch is not None:
         if asked.torch.lower is not None:
             asks.append((f"torch>={asked.torch.lower.version}", str(asked.torch.lower.source)))

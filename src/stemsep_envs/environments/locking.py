@@ -13,7 +13,6 @@ from typing import Literal
 from stemsep_envs.documents.lock import Lock, LockInputs, inputs_digest_of, parse_lock
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Target
-from stemsep_envs.environments.targets import family_of
 from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import Home
 
@@ -35,7 +34,7 @@ def lock_inputs(requirements: Requirements, target: Target, python: str) -> Lock
     return LockInputs(
         target,
         python,
-        requirements.lines(family_of(target.accelerator)),
+        requirements.lines(target.family.name),
         torch_packages=tuple(sorted(requirements.torch_packages)),
         builds=requirements.source_distributions,
         excluded=requirements.excluded,

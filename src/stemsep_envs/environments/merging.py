@@ -4,8 +4,8 @@ The rules, each of which keeps who asked:
 
 - python: the ranges are intersected. Both ends are included and an end covers what begins with it (``max 3.13`` admits
   3.13.5).
-- torch: the ranges are intersected likewise; lists of CUDA and of ROCm builds are intersected; a demand without a list
-  takes any.
+- torch: the ranges are intersected likewise; lists of the builds for a family of accelerators are intersected; a
+  demand without a list takes any.
 - packages: all are joined; demands for one package combine (``numpy>=1.26`` and ``numpy<3`` become ``numpy<3,>=1.26``).
 - accelerators: the kinds the runtime can use.
 
@@ -14,7 +14,7 @@ A contradiction that can be seen without a resolver becomes a `Reason` that name
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -23,14 +23,13 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from stemsep_envs.documents.accelerators import family_named
 from stemsep_envs.documents.requirements import (
     Demand,
     Range,
     Requirements,
     Source,
     Want,
-    cuda_build,
-    rocm_build,
     version_range,
 )
 from stemsep_envs.documents.runtime import RuntimeRecipe, TorchRange
@@ -69,8 +68,7 @@ def model_demand(
     *,
     python: tuple[str | None, str | None] = (None, None),
     torch: tuple[str | None, str | None] = (None, None),
-    cuda: Sequence[str] | None = None,
-    rocm: Sequence[str] | None = None,
+    builds: Mapping[str, Sequence[str]] | None = None,
     packages: Sequence[str] = (),
 ) -> Demand:
     """Return what a registry entry asks for in its ``requirements``.
@@ -79,21 +77,20 @@ def model_demand(
         model_id: The entry.
         python: ``requirements.python`` min and max.
         torch: ``requirements.torch`` min and max.
-        cuda: ``requirements.torch.cuda``: ``cu128``, ``12.8`` and ``128`` all mean one build; None or empty takes any.
-        rocm: ``requirements.torch.rocm``: ``rocm6.4`` or ``6.4``.
+        builds: The builds in ``requirements.torch``, by family: ``cu128``, ``12.8`` and ``128`` all mean one; none of
+            a family takes any of it.
         packages: ``requirements.pip.packages``.
 
     Raises:
         ValueError: A build that is none.
     """
     party = f"model {model_id}"
-    asks_torch = any(torch) or cuda or rocm
+    named = {name: tuple(map(family_named(name).build_named, texts)) for name, texts in (builds or {}).items() if texts}
     return Demand(
         party,
         python=version_range(*python, party, "requirements.python"),
-        torch=version_range(*torch, party, "requirements.torch") if asks_torch else None,
-        cuda=tuple(map(cuda_build, cuda)) if cuda else None,
-        rocm=tuple(map(rocm_build, rocm)) if rocm else None,
+        torch=version_range(*torch, party, "requirements.torch") if any(torch) or named else None,
+        builds=named,
         packages=_wants(packages, party, "requirements.pip.packages"),
     )
 
@@ -113,13 +110,12 @@ def merge(recipe: RuntimeRecipe, demands: Sequence[Demand]) -> Requirements:
         python=reduce(Range.intersect, (demand.python for demand in demands), Range()),
         torch=reduce(Range.intersect, torches) if torches else None,
         torch_packages=tuple(dict.fromkeys(name for demand in demands for name in demand.torch_packages)),
-        cuda=_common([demand.cuda for demand in demands]),
-        rocm=_common([demand.rocm for demand in demands]),
         packages=tuple(dict.fromkeys(want for demand in demands for want in demand.packages)),
         accelerators=recipe.accelerators,
         source_distributions=_source_distributions(recipe, demands),
         parties=tuple(dict.fromkeys(demand.party for demand in demands)),
         conflicts=(),
+        builds=_common_builds(demands),
         excluded=_excluded(recipe, demands),
         accelerator_packages=tuple(
             (kind, _wants(texts, f"runtime {recipe.id}", f"accelerator_packages.{kind}"))
@@ -143,12 +139,13 @@ def _excluded(recipe: RuntimeRecipe, demands: Sequence[Demand]) -> tuple[str, ..
     return tuple(sorted(set(map(canonicalize_name, named)) - asked))
 
 
-def _common(lists: Iterable[tuple[str, ...] | None]) -> tuple[str, ...] | None:
-    """Return what all lists that are there hold, in the order of the first."""
-    stated = [builds for builds in lists if builds is not None]
-    if not stated:
-        return None
-    return tuple(build for build in stated[0] if all(build in builds for builds in stated))
+def _common_builds(demands: Sequence[Demand]) -> Mapping[str, tuple[str, ...]]:
+    """Return, of each family, the builds that all who name any of it have in common, in the order of the first."""
+    common: dict[str, tuple[str, ...]] = {}
+    for demand in demands:
+        for name, builds in demand.builds.items():
+            common[name] = tuple(build for build in common.get(name, builds) if build in builds)
+    return common
 
 
 def _python_conflicts(merged: Requirements) -> list[Reason]:
@@ -173,21 +170,18 @@ def _torch_conflicts(merged: Requirements, demands: Sequence[Demand]) -> list[Re
     reasons = []
     if merged.torch is not None and merged.torch.empty:
         reasons.append(_empty_range("torch_unsatisfiable", "torch", merged.torch))
-    for kind in ("cuda", "rocm"):
-        if getattr(merged, kind) == ():
-            sides = [
-                f"{demand.party} allows {', '.join(getattr(demand, kind))}"
-                for demand in demands
-                if getattr(demand, kind) is not None
-            ]
-            reasons.append(
-                Reason(
-                    "torch_unsatisfiable",
-                    f"no {kind.upper()} build of torch can serve: {'; '.join(sides)}",
-                    hint="allow one build in common",
-                    path=f"requirements.torch.{kind}",
-                )
+    for name in (name for name, builds in merged.builds.items() if not builds):
+        sides = [
+            f"{demand.party} allows {', '.join(demand.builds[name])}" for demand in demands if name in demand.builds
+        ]
+        reasons.append(
+            Reason(
+                "torch_unsatisfiable",
+                f"no {family_named(name).title} build of torch can serve: {'; '.join(sides)}",
+                hint="allow one build in common",
+                path=f"requirements.torch.{name}",
             )
+        )
     return reasons
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from packaging.version import Version
 
+from stemsep_envs.documents.platforms import platform_row
 from stemsep_envs.documents.requirements import Range
 from stemsep_envs.documents.target import Platform
 from stemsep_envs.errors import Reason
@@ -14,14 +15,6 @@ from stemsep_envs.host.interpreters import Interpreter
 
 NEWEST_INSTALLABLE = 14
 """No Python 3.x newer than this is installed unasked."""
-
-_SYSCONFIG_PLATFORMS: dict[Platform, tuple[str, str]] = {
-    "linux-x86_64": ("linux", "x86_64"),
-    "linux-aarch64": ("linux", "aarch64"),
-    "macos-arm64": ("macosx", "arm64"),
-    "macos-x86_64": ("macosx", "x86_64"),
-    "windows-x86_64": ("win", "amd64"),
-}
 
 
 @dataclass(frozen=True)
@@ -113,8 +106,6 @@ def _kind_refusal(interpreter: Interpreter, platform: Platform) -> str | None:
         return f"a pre-release ({interpreter.release_level})"
     if interpreter.free_threaded:
         return "a free-threaded build, which few wheels support"
-    system, processor = _SYSCONFIG_PLATFORMS[platform]
-    universal = "universal2" if system == "macosx" else processor
-    if not interpreter.platform.startswith(system) or not interpreter.platform.endswith((processor, universal)):
+    if not platform_row(platform).admits_interpreter(interpreter.platform):
         return f"built for {interpreter.platform}, and {platform} is needed"
     return None if interpreter.bits == 64 else "a 32-bit build"

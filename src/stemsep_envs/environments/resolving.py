@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from stemsep_envs.documents.accelerator_family import Family
+from stemsep_envs.documents.accelerators import find_family
 from stemsep_envs.documents.lock import Lock, LockInputs, Pin, parse_body
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Target
@@ -37,10 +38,7 @@ _MOST_ROUNDS = 16
 """How many versions of source distributions are asked what they need before an answer is given up."""
 
 _OLDER_RELEASES = 8
-"""How many releases of torch are gone back through for one that is built for a CUDA release."""
-
-_ACCELERATOR_LABEL = re.compile(r"cpu|cu\d{2,3}|rocm\d+(\.\d+)+|xpu")
-_CUDA_RUNTIME = re.compile(r"nvidia-cuda-runtime(-cu\d+)?")
+"""How many releases of torch are gone back through for one that is built for a release of the accelerator's."""
 
 
 class SdistMetadata(Protocol):
@@ -131,7 +129,7 @@ def _resolve_declared(asking: _Asking, sdist_metadata: SdistMetadata | None) -> 
 
 
 def _resolve(asking: _Asking) -> Lock:
-    if asking.place.kind == "builtin" and asking.inputs.target.accelerator.startswith("cu"):
+    if asking.place.kind == "builtin" and asking.inputs.target.family.runtime_library:
         return _builtin_or_ordinary(asking)
     if not asking.place.separate:
         return _compile(asking, ())
@@ -156,7 +154,7 @@ _unreachable: set[str] = set()
 
 
 def _builtin_or_ordinary(asking: _Asking) -> Lock:
-    """Ask torch's own index; where that cannot be reached, look for builds for the same CUDA on the ordinary one."""
+    """Ask torch's own index; where that cannot be reached, look for the same builds on the ordinary one."""
     accelerator = asking.inputs.target.accelerator
     if accelerator in _unreachable:
         ordinary = _ordinary_build(asking)
@@ -174,30 +172,28 @@ def _builtin_or_ordinary(asking: _Asking) -> Lock:
 
 
 def _ordinary_build(asking: _Asking) -> Lock | None:
-    """Return the newest answer of the ordinary index whose torch is built for the CUDA of the target, if any."""
-    wanted = asking.inputs.target.accelerator
+    """Return the newest answer of the ordinary index whose torch is the build of the target, if any."""
+    family, wanted = asking.inputs.target.family, asking.inputs.target.accelerator
     older: tuple[str, ...] = ()
     for _ in range(_OLDER_RELEASES):
         try:
             lock = _compile(replace(asking, place=torch_index.Place("ordinary")), older)
         except BuildError:
             return None
-        found = cuda_of(lock.pins)
+        found = build_of(lock.pins, family)
         torch = next((pin.version for pin in lock.pins if pin.name == "torch"), None)
         if found == wanted:
             return lock
-        if torch is None or found is None or int(found[2:]) < int(wanted[2:]):
+        if torch is None or found is None or family.age_of(found) < family.age_of(wanted):
             return None
         older = (f"torch<{torch}",)
     return None
 
 
-def cuda_of(pins: Sequence[Pin]) -> str | None:
-    """Return the CUDA build that pins amount to, by the runtime library that torch brings along: ``cu130``."""
-    for pin in pins:
-        if _CUDA_RUNTIME.fullmatch(pin.name):
-            return "cu" + "".join(pin.version.split(".")[:2])
-    return None
+def build_of(pins: Sequence[Pin], family: Family) -> str | None:
+    """Return the build that pins amount to, by the runtime library that torch brings along: ``cu130``."""
+    builds = (family.build_of(pin.name, pin.version) for pin in pins)
+    return next((build for build in builds if build is not None), None)
 
 
 def _compile(asking: _Asking, builds: tuple[str, ...]) -> Lock:
@@ -219,8 +215,8 @@ def _compile(asking: _Asking, builds: tuple[str, ...]) -> Lock:
 def _is_for_another(pin: Pin, target: Target) -> bool:
     """Say whether a pin is a build of the torch family that is labelled for an accelerator, and not for this one."""
     label = pin.version.partition("+")[2]
-    wanted = "cpu" if target.accelerator == "mps" else target.accelerator
-    return pin.name in torch_index.FAMILY and _ACCELERATOR_LABEL.fullmatch(label) is not None and label != wanted
+    wanted = target.family.label_of(target.accelerator)
+    return pin.name in torch_index.FAMILY and find_family(label) is not None and label != wanted
 
 
 def _with_hashes(text: str, asking: _Asking) -> str:

@@ -9,6 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from stemsep_envs.documents.accelerators import find_family
 from stemsep_envs.documents.lock import Lock, LockInputs
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.errors import Reason
@@ -94,13 +95,10 @@ def _askers(name: str, asked: Requirements) -> str:
 
 def _other_build(torch: str | None, inputs: LockInputs) -> str | None:
     """Say why a build of torch cannot drive the accelerator, as far as its version tells."""
-    local, accelerator = _local(torch), inputs.target.accelerator
-    if local is None or accelerator in {"cpu", "mps"}:
+    local, family = _local(torch), inputs.target.family
+    if local is None or family.runs_any_build or find_family(local) is family:
         return None
-    family = accelerator.rstrip("0123456789.")
-    if local.rstrip("0123456789.") != family:
-        return f"its torch {torch} is built for {local}, and {accelerator} is the target"
-    return None
+    return f"its torch {torch} is built for {local}, and {inputs.target.accelerator} is the target"
 
 
 def _local(torch: str | None) -> str | None:

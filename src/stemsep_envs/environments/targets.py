@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stemsep_envs.documents.accelerators import family_of
 from stemsep_envs.documents.requirements import Requirements
-from stemsep_envs.documents.runtime import Accelerator
 from stemsep_envs.documents.target import Platform, Target
 from stemsep_envs.errors import Reason
 from stemsep_envs.host.accelerators import Usable
@@ -30,15 +30,15 @@ def choose_target(
         requirements: From `merging.merge`.
         usable: From `host.accelerators.usable_accelerators`, best first.
         platform: What the environment is for.
-        asked: What the user insists on: a kind (``cpu``, ``cuda``, ``rocm``, ``mps``, ``xpu``) or a build (``cu128``).
+        asked: What the user insists on: a family (``cuda``) or a build (``cu128``).
 
     Returns:
-        The choice. Without a request, a machine without a fitting accelerator gets ``cpu`` where that is allowed;
+        The choice. Without a request, a machine without a fitting accelerator gets the processor where that is allowed;
         with one, nothing else is ever chosen.
     """
     passed_over: list[str] = []
     for candidate in usable:
-        if asked is not None and asked not in {candidate.accelerator, family_of(candidate.accelerator)}:
+        if asked is not None and asked not in {candidate.accelerator, family_of(candidate.accelerator).name}:
             continue
         words = _refusal(candidate.accelerator, requirements)
         if words is None:
@@ -62,23 +62,12 @@ def target_reasons(requirements: Requirements, target: Target) -> tuple[Reason, 
     return (Reason("target_not_supported", f"{target} cannot be used: {words}", hint="choose another target"),)
 
 
-def family_of(accelerator: str) -> Accelerator:
-    """Return the kind of a build: ``cuda`` for ``cu128``, ``rocm`` for ``rocm6.4``; others are their own."""
-    if accelerator.startswith("cu"):
-        return "cuda"
-    if accelerator.startswith("rocm"):
-        return "rocm"
-    if accelerator == "mps":
-        return "mps"
-    return "xpu" if accelerator == "xpu" else "cpu"
-
-
 def _refusal(accelerator: str, requirements: Requirements) -> str | None:
-    family = family_of(accelerator)
+    family = family_of(accelerator).name
     parties = ", ".join(requirements.parties)
     if family not in requirements.accelerators:
         return f"{parties} allow {', '.join(requirements.accelerators)}"
-    allowed = {"cuda": requirements.cuda, "rocm": requirements.rocm}.get(family)
+    allowed = requirements.builds.get(family)
     if allowed is not None and accelerator not in allowed:
         return f"{parties} allow {', '.join(allowed) or 'none'}"
     return None

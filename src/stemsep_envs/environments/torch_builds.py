@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stemsep_envs.documents.lock import LockInputs
-from stemsep_envs.documents.target import Platform
+from stemsep_envs.documents.platforms import platform_row
 from stemsep_envs.environments import uv
 from stemsep_envs.environments.torch_index import FAMILY, Place
 from stemsep_envs.environments.uv_options import Declared, declaring_lines
@@ -29,13 +29,6 @@ else:
     import tomli as tomllib
 
 _SECONDS = 900.0
-_MARKERS: dict[Platform, str] = {
-    "linux-x86_64": "sys_platform == 'linux' and platform_machine == 'x86_64'",
-    "linux-aarch64": "sys_platform == 'linux' and platform_machine == 'aarch64'",
-    "macos-arm64": "sys_platform == 'darwin' and platform_machine == 'arm64'",
-    "macos-x86_64": "sys_platform == 'darwin' and platform_machine == 'x86_64'",
-    "windows-x86_64": "sys_platform == 'win32' and platform_machine == 'AMD64'",
-}
 
 
 def find_builds(
@@ -92,7 +85,7 @@ def project_text(inputs: LockInputs, place: Place, declared: Sequence[Declared] 
     """Return the project that asks the question with the torch family bound to one place."""
     major, minor = map(int, inputs.python.split("."))
     marker = (
-        f"{_MARKERS[inputs.target.platform]} and python_full_version >= '{inputs.python}' "
+        f"{platform_row(inputs.target.platform).marker} and python_full_version >= '{inputs.python}' "
         f"and python_full_version < '{major}.{minor + 1}'"
     )
     lines = [

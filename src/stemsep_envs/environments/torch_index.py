@@ -23,29 +23,21 @@ from typing import Literal
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from stemsep_envs.documents.accelerators import PACKAGES
 from stemsep_envs.documents.configuration import BASE
 from stemsep_envs.documents.lock import Lock
-from stemsep_envs.documents.target import Platform, Target
+from stemsep_envs.documents.platforms import platform_row
+from stemsep_envs.documents.target import Target
 from stemsep_envs.environments.configuration import NAME, read_configuration
 from stemsep_envs.host.paths import Home
 
 VARIABLE = "STEMSEP_ENV_TORCH_INDEX"
 
-FAMILY = (
-    *("torch", "torchaudio", "torchcodec", "torchtext", "torchvision"),
-    *("pytorch-triton", "pytorch-triton-rocm", "pytorch-triton-xpu", "triton-rocm", "triton-xpu"),
-)
+FAMILY = ("torch", "torchaudio", "torchcodec", "torchtext", "torchvision", *PACKAGES)
 """Distributions that are built for one accelerator each: taken from its index and from nowhere else, whoever asks."""
 
 
 _FOLDERS = ("UV_FIND_LINKS", "PIP_FIND_LINKS")
-_PLATFORM_TAGS: dict[Platform, tuple[str, str]] = {
-    "linux-x86_64": ("manylinux", "x86_64"),
-    "linux-aarch64": ("manylinux", "aarch64"),
-    "macos-arm64": ("macosx", "arm64"),
-    "macos-x86_64": ("macosx", "x86_64"),
-    "windows-x86_64": ("win", "amd64"),
-}
 
 
 @dataclass(frozen=True)
@@ -80,23 +72,21 @@ def find_place(  # noqa: PLR0911 - one place each
     if not torch_packages:
         return Place("ordinary")
     environ = os.environ if environ is None else environ
-    # Apple's builds have Metal built in: an index calls them by the processor.
-    accelerator = "cpu" if target.accelerator == "mps" else target.accelerator
+    label = target.family.label_of(target.accelerator)
     own_variable = f"{VARIABLE}_{target.accelerator.upper().replace('.', '_')}"
     if environ.get(own_variable):
         return _place(environ[own_variable], f"${own_variable}")
     if environ.get(VARIABLE):
-        return _below(environ[VARIABLE], accelerator, f"${VARIABLE}")
+        return _below(environ[VARIABLE], label, f"${VARIABLE}")
     table = read_configuration(home).torch_index
     if target.accelerator in table:
         return _place(table[target.accelerator], f"{NAME}: torch_index.{target.accelerator}")
     if BASE in table:
-        return _below(table[BASE], accelerator, f"{NAME}: torch_index.{BASE}")
-    folder = _told_folder(target, accelerator, environ)
+        return _below(table[BASE], label, f"{NAME}: torch_index.{BASE}")
+    folder = _told_folder(target, label, environ)
     if folder is not None:
         return folder
-    is_ordinary = target.platform.startswith("macos") or (target.platform, accelerator) == ("windows-x86_64", "cpu")
-    return Place("ordinary" if is_ordinary else "builtin")
+    return Place("ordinary" if target.platform in target.family.ordinary_on else "builtin")
 
 
 def place_of(lock: Lock, *, home: Home) -> Place:
@@ -146,21 +136,21 @@ def _place(text: str, named_by: str) -> Place:
     return Place("folder", str(Path(text).expanduser().absolute()), named_by)
 
 
-def _below(text: str, accelerator: str, named_by: str) -> Place:
+def _below(text: str, label: str, named_by: str) -> Place:
     base = _place(text, named_by)
     if base.kind == "index":
-        return Place("index", f"{base.address}/{accelerator}", named_by)
-    if base.kind == "folder" and (Path(base.address) / accelerator).is_dir():
-        return Place("folder", str(Path(base.address) / accelerator), named_by)
+        return Place("index", f"{base.address}/{label}", named_by)
+    if base.kind == "folder" and (Path(base.address) / label).is_dir():
+        return Place("folder", str(Path(base.address) / label), named_by)
     return base
 
 
-def _told_folder(target: Target, accelerator: str, environ: Mapping[str, str]) -> Place | None:
+def _told_folder(target: Target, label: str, environ: Mapping[str, str]) -> Place | None:
     """Return the first folder of wheels that the tools were told of and that has torch for a target."""
     for variable in _FOLDERS:
         for text in environ.get(variable, "").replace(",", " ").split():
             folder = Path(text).expanduser().absolute()
-            if "://" not in text and any(_is_build(path.name, target, accelerator) for path in _torches(folder)):
+            if "://" not in text and any(_is_build(path.name, target, label) for path in _torches(folder)):
                 return Place("folder", str(folder), f"${variable}")
     return None
 
@@ -172,12 +162,10 @@ def _torches(folder: Path) -> Iterator[Path]:
         return
 
 
-def _is_build(name: str, target: Target, accelerator: str) -> bool:
+def _is_build(name: str, target: Target, label: str) -> bool:
     try:
         distribution, version, _, tags = parse_wheel_filename(name)
     except (InvalidWheelFilename, ValueError):
         return False
-    system, processor = _PLATFORM_TAGS[target.platform]
-    fits = any(tag.platform.startswith((system, "linux" if system == "manylinux" else system)) for tag in tags)
-    fits = fits and any(tag.platform.endswith(processor) for tag in tags)
-    return canonicalize_name(distribution) == "torch" and version.local == accelerator.lower() and fits
+    fits = any(platform_row(target.platform).admits_wheel(tag.platform) for tag in tags)
+    return canonicalize_name(distribution) == "torch" and version.local == label and fits

@@ -14,16 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.lock import LockInputs
-from stemsep_envs.documents.target import Platform
+from stemsep_envs.documents.platforms import platform_row
 from stemsep_envs.host.atomic_write import write_atomic
 
-UV_PLATFORMS: dict[Platform, str] = {
-    "linux-x86_64": "x86_64-manylinux_2_28",  # the oldest C library that current torch wheels load on
-    "linux-aarch64": "aarch64-manylinux_2_28",
-    "macos-arm64": "aarch64-apple-darwin",
-    "macos-x86_64": "x86_64-apple-darwin",
-    "windows-x86_64": "x86_64-pc-windows-msvc",
-}
 RESOLVE_ENV = {"MACOSX_DEPLOYMENT_TARGET": "14.0"}  # torch's wheels for macOS start there
 
 
@@ -51,8 +44,8 @@ def target_arguments(inputs: LockInputs) -> tuple[str, ...]:
 
     It is given our own interpreter, or it would look for one through every wrapper on the PATH.
     """
-    platform = UV_PLATFORMS[inputs.target.platform]
-    return ("--python-platform", platform, "--python-version", inputs.python, "--python", sys.executable)
+    platform = platform_row(inputs.target.platform)
+    return ("--python-platform", platform.uv, "--python-version", inputs.python, "--python", sys.executable)
 
 
 def wheels_only(inputs: LockInputs) -> tuple[str, ...]:

@@ -10,12 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from stemsep_envs.documents.target import PLATFORMS, Platform
+from stemsep_envs.documents.platforms import PLATFORM_NAMES, PLATFORMS, platform_row
+from stemsep_envs.documents.target import Platform
 from stemsep_envs.errors import BlockedError, Reason
-
-_SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows"}
-_PROCESSORS = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "arm64"}
-
 
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
@@ -45,7 +42,7 @@ def this_machine() -> Machine:
         words = f"{sys.platform} on {platform.machine() or 'an unknown processor'}"
         reason = Reason("platform_not_supported", f"no environment can be made for {words}", hint=_supported())
         raise BlockedError(reason.message, (reason,), hint=reason.hint)
-    return Machine(name, _glibc() if name.startswith("linux") else None)
+    return Machine(name, _glibc() if platform_row(name).least_glibc else None)
 
 
 def memory_bytes() -> int | None:
@@ -89,15 +86,12 @@ def platform_named(system: str, processor: str) -> Platform | None:
 
     An x86_64 Python translated on an Apple processor says x86_64, and rightly so: it loads x86_64 wheels.
     """
-    word = _PROCESSORS.get(processor.lower(), "")
-    if system == "linux" and word == "arm64":
-        word = "aarch64"
-    name = f"{_SYSTEMS.get(system, '')}-{word}"
-    return next((known for known in PLATFORMS if known == name), None)
+    fits = (row for row in PLATFORMS if row.sys_platform == system and processor.lower() in row.machines)
+    return next((row.name for row in fits), None)
 
 
 def _supported() -> str:
-    return f"supported platforms: {', '.join(PLATFORMS)}"
+    return f"supported platforms: {', '.join(PLATFORM_NAMES)}"
 
 
 def _glibc() -> tuple[int, int] | None:

@@ -15,7 +15,6 @@ from stemsep_envs.documents.preflight import RequirementStatus, Status
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.environments.environment_plan import EnvironmentPlan
-from stemsep_envs.environments.targets import family_of
 from stemsep_envs.errors import Reason
 from stemsep_envs.host.audio_headers import read_header
 from stemsep_envs.host.paths import Home
@@ -211,7 +210,7 @@ def package_statuses(environment: EnvironmentPlan) -> tuple[RequirementStatus, .
     """Answer for every package that is asked for, with the version that the lock gives it."""
     return tuple(
         _status(want.text, *_installation(environment, want.text), want.source)
-        for want in environment.requirements.packages_on(family_of(environment.target.accelerator))
+        for want in environment.requirements.packages_on(environment.target.family.name)
     )
 
 

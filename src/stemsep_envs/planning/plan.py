@@ -39,7 +39,7 @@ class PlanOptions:
     Attributes:
         registry_path: The registry file; None for the one in use.
         runtime: A runtime to insist on.
-        target: ``auto``, a whole target, or an accelerator (``cpu``, ``cuda``, ``cu128``) of this platform.
+        target: ``auto``, a whole target, or an accelerator of this platform (a family or a build).
         offline: Forbid the network.
         confirm_manual_steps: The model's manual steps are done.
         enforcement: ``strict`` refuses; ``warn`` lets what can be overridden pass, and records it.

@@ -13,16 +13,16 @@ from stemsep_envs.documents.canonical import digest_of
 from stemsep_envs.environments.environment_plan import EnvironmentPlan, plan_environment
 from stemsep_envs.environments.environment_question import question_of
 from stemsep_envs.errors import Reason
-from stemsep_envs.host.accelerators import Accelerators, detect
+from stemsep_envs.host.accelerators import detect, memory_gb
 from stemsep_envs.host.paths import Home, data_dir, default_registry_path, find_home, is_shipped
 from stemsep_envs.planning import checks
 from stemsep_envs.planning.confinement import choose_confinement
 from stemsep_envs.planning.judgement import FileAnswers, answer_files, judge, refusal
 from stemsep_envs.planning.plan import Plan, PlanOptions, Preflight, ResolvedModel
 from stemsep_envs.planning.requirements import device_reasons, requirements_of
-from stemsep_envs.planning.target_choice import choose_model_target, device_memory_gb
+from stemsep_envs.planning.target_choice import choose_model_target
 from stemsep_envs.registry.catalogue import catalogue_at
-from stemsep_envs.registry.recipes import Runtime, known_runtimes, load_runtime
+from stemsep_envs.registry.recipes import known_runtimes, load_runtime
 from stemsep_envs.registry.routing import check_recipe, choose_runtime
 from stemsep_envs.registry.settings import resolve_settings
 
@@ -63,7 +63,7 @@ def plan_model(
     if unfit:
         return refusal(model_id, [*reasons, *unfit])
     requirements = requirements_of(entry, runtime.recipe)
-    accelerators = _accelerators(runtime)
+    accelerators = detect(runtime.recipe.accelerators)
     chosen = choose_model_target(options.target, requirements, accelerators)
     if chosen.target is None:
         return refusal(model_id, [*reasons, *chosen.reasons])
@@ -83,14 +83,14 @@ def plan_model(
             runtime.recipe,
             options=options.options,
             assignments=options.assignments,
-            vram_gb=device_memory_gb(accelerators, chosen.target),
+            vram_gb=memory_gb(chosen.target.accelerator, accelerators),
         ),
         sandbox=choose_confinement(
             entry,
             runtime.recipe,
             home=home,
             trusted_registry=options.registry_path is None and is_shipped(default_registry_path()),
-            gpu=chosen.target.accelerator != "cpu",
+            gpu=not chosen.target.family.is_processor,
             asked=options.sandbox_level,
             allowed=options.allow_level,
         ),
@@ -127,8 +127,3 @@ def plan_for(model: ResolvedModel, files: FileAnswers, *, anew: bool = False) ->
         builder=model.options.builder,
     )
     return plan_environment(question, home=model.home, anew=anew)
-
-
-def _accelerators(runtime: Runtime) -> Accelerators:
-    """Look for accelerators, unless the runtime uses the processor alone: the search is a process with some drivers."""
-    return detect() if set(runtime.recipe.accelerators) != {"cpu"} else Accelerators()

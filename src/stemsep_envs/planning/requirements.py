@@ -33,8 +33,7 @@ def requirements_of(entry: ModelEntry, recipe: RuntimeRecipe) -> Requirements:
         entry.id,
         python=(needs.python.min, needs.python.max),
         torch=(needs.torch.min, needs.torch.max),
-        cuda=needs.torch.cuda,
-        rocm=needs.torch.rocm,
+        builds=needs.torch.builds(),
         packages=needs.pip.packages,
     )
     model_type = entry.runtime.model_type_on(recipe.id)

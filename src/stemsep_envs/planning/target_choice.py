@@ -37,14 +37,6 @@ def choose_model_target(asked: str, requirements: Requirements, accelerators: Ac
     return TargetChoice(target, "command line", reasons)
 
 
-def device_memory_gb(accelerators: Accelerators, target: Target) -> float | None:
-    """Return the memory of the target's device in GB, of the smallest where there are several; 0 for a processor."""
-    if target.accelerator == "cpu":
-        return 0.0
-    sizes = [device.memory_bytes for device in accelerators.nvidia_devices if device.memory_bytes]
-    return min(sizes) / 1e9 if sizes and target.accelerator.startswith("cu") else None
-
-
 def _absent(target: Target, accelerators: Accelerators) -> tuple[Reason, ...]:
     """Say why a target that was named does not run here, by what was found; building for it can be insisted on."""
     words = why_not(target.accelerator, accelerators, target.platform)

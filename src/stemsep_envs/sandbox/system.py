@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from stemsep_envs.documents.accelerators import DEVICE_NODES, DRIVER_FILES
 from stemsep_envs.host.installation import readable_for
 
 _FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store")
@@ -17,17 +18,6 @@ _FILES = (
     "/sys/devices/system/cpu",
     "/sys/devices/system/node",
 )
-_GPU_NODES = (
-    "nvidia[0-9]*",
-    "nvidiactl",
-    "nvidia-uvm",
-    "nvidia-uvm-tools",
-    "nvidia-caps",
-    "kfd",
-    "dri/renderD*",
-    "dxg",
-)
-_GPU_FOLDERS = ("/sys", "/opt/rocm", "/etc/OpenCL", "/usr/lib/wsl")
 
 
 @dataclass(frozen=True)
@@ -54,8 +44,8 @@ def find_system() -> System:
     return System(
         readable=tuple(path for path in paths if path.exists() and path not in links),
         links=tuple((path, str(path.readlink())) for path in links),
-        gpu_nodes=tuple(sorted(node for pattern in _GPU_NODES for node in Path("/dev").glob(pattern))),
-        gpu_readable=tuple(path for name in _GPU_FOLDERS if (path := Path(name)).exists()),
+        gpu_nodes=tuple(sorted(node for pattern in DEVICE_NODES for node in Path("/dev").glob(pattern))),
+        gpu_readable=tuple(path for name in DRIVER_FILES if (path := Path(name)).exists()),
     )
 
 

@@ -71,7 +71,7 @@ def _policy(plan: Plan, environment: Environment, scratch: Scratch) -> Policy:
         writable_dir=scratch.work_dir,
         env=worker_environ(scratch.work_dir, keep_memory=plan.runtime.recipe.torch is not None),
         limits=replace(plan.limits, output_bytes=FLOOR_BYTES),
-        gpu=plan.model.target.accelerator != "cpu",
+        gpu=not plan.model.target.family.is_processor,
         output_file=scratch.output_limit_file,
     )
 

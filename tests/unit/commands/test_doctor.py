@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stemsep_envs.commands.doctor import examine_host
-from stemsep_envs.host.accelerators import KNOWN_BUILDS
+from stemsep_envs.documents.accelerators import KNOWN_BUILDS
 
 
 def codes() -> list[str]:

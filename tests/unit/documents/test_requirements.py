@@ -12,9 +12,7 @@ from stemsep_envs.documents.requirements import (
     Bound,
     Range,
     Source,
-    cuda_build,
     normalize,
-    rocm_build,
     version_range,
 )
 
@@ -95,23 +93,3 @@ def test_normal_form_joins_demands_for_one_package() -> None:
 @given(st.permutations(["numpy<3", "numpy>=1.26", "av", "Soxr>=0.5"]))
 def test_normal_form_does_not_depend_on_the_order(texts: list[str]) -> None:
     assert normalize(texts) == normalize(["av", "numpy<3", "numpy>=1.26", "soxr>=0.5"])
-
-
-@pytest.mark.parametrize(
-    ("text", "build"), [("cu128", "cu128"), ("12.8", "cu128"), ("128", "cu128"), ("CUDA11.8", "cu118")]
-)
-def test_cuda_builds_in_every_spelling(text: str, build: str) -> None:
-    assert cuda_build(text) == build
-
-
-@pytest.mark.parametrize("text", ["", "cu", "cu1", "rocm6.4", "12.8.1.0"])
-def test_what_is_no_cuda_build(text: str) -> None:
-    with pytest.raises(ValueError, match="not a CUDA build"):
-        cuda_build(text)
-
-
-def test_rocm_builds() -> None:
-    assert rocm_build("6.4") == rocm_build("rocm6.4") == "rocm6.4"
-    for wrong in ("6", "cu128", "", "6.x"):
-        with pytest.raises(ValueError, match="not a ROCm build"):
-            rocm_build(wrong)

@@ -21,14 +21,13 @@ def test_all_parties_are_joined_and_remembered(recipe: MakeRecipe) -> None:
     engine = recipe()
     demands = [
         *runtime_demands(engine, model_type="extra", variant="fno"),
-        model_demand("m", python=("3.11", "3.12"), cuda=["12.8", "cu126"], packages=["numpy<3", "librosa"]),
+        model_demand("m", python=("3.11", "3.12"), builds={"cuda": ["12.8", "cu126"]}, packages=["numpy<3", "librosa"]),
     ]
     merged = merge(engine, demands)
     assert merged.conflicts == ()
     assert merged.parties == ("runtime engine", "variant fno", "model m")
     assert merged.python_minors() == ("3.12", "3.11")
-    assert merged.cuda == ("cu128", "cu126")
-    assert merged.rocm is None
+    assert merged.builds == {"cuda": ("cu128", "cu126")}
     assert merged.source_distributions == ("torch-harmonics",)
     assert merged.lines() == (
         "einops",
@@ -97,7 +96,8 @@ def test_torch_ranges_that_do_not_meet(recipe: MakeRecipe) -> None:
 
 def test_builds_that_have_none_in_common(recipe: MakeRecipe) -> None:
     engine = recipe()
-    demands = [*runtime_demands(engine), model_demand("a", cuda=["cu118"]), model_demand("b", cuda=["cu128"])]
+    models = (model_demand(name, builds={"cuda": [build]}) for name, build in (("a", "cu118"), ("b", "cu128")))
+    demands = [*runtime_demands(engine), *models]
     (conflict,) = merge(engine, demands).conflicts
     assert conflict.message == "no CUDA build of torch can serve: model a allows cu118; model b allows cu128"
 

@@ -10,7 +10,7 @@ from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
-from stemsep_envs.environments.targets import choose_target, family_of, target_reasons
+from stemsep_envs.environments.targets import choose_target, target_reasons
 from stemsep_envs.host.accelerators import Usable
 
 MakeRecipe = Callable[..., RuntimeRecipe]
@@ -23,7 +23,7 @@ def requirements(recipe: MakeRecipe) -> Callable[..., Requirements]:
 
     def make(*, cuda: list[str] | None = None, accelerators: list[str] | None = None) -> Requirements:
         engine = recipe(accelerators=accelerators or ["cpu", "cuda"])
-        return merge(engine, [*runtime_demands(engine), model_demand("m", cuda=cuda)])
+        return merge(engine, [*runtime_demands(engine), model_demand("m", builds={"cuda": cuda or []})])
 
     return make
 
@@ -66,10 +66,3 @@ def test_a_runtime_that_cannot_use_what_is_here(requirements: MakeRequirements) 
 def test_a_named_target_is_checked(requirements: MakeRequirements) -> None:
     assert target_reasons(requirements(), Target("windows-x86_64", "cu128")) == ()
     assert target_reasons(requirements(), Target("macos-arm64", "mps"))[0].code == "target_not_supported"
-
-
-@pytest.mark.parametrize(
-    ("accelerator", "family"), [("cu128", "cuda"), ("rocm6.4", "rocm"), ("mps", "mps"), ("xpu", "xpu"), ("cpu", "cpu")]
-)
-def test_families(accelerator: str, family: str) -> None:
-    assert family_of(accelerator) == family

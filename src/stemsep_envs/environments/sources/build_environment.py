@@ -10,6 +10,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from stemsep_envs.documents.accelerators import PROCESSOR
 from stemsep_envs.documents.environment import BuilderName, Package
 from stemsep_envs.documents.lock import Lock, LockInputs
 from stemsep_envs.documents.requirements import Range, Requirements, Source, Want, normalize
@@ -125,7 +126,7 @@ def build_environ(private_dir: Path, python: Path) -> Mapping[str, str]:
 def _question(requires: tuple[str, ...], shop: Workshop) -> LockInputs:
     names = {canonicalize_name(Requirement(text).name) for text in requires}
     torch = tuple(sorted(names & set(torch_index.FAMILY)))
-    target = Target(this_machine().platform, "cpu")
+    target = Target(this_machine().platform, PROCESSOR.example)
     return LockInputs(target, shop.interpreter.minor, normalize(requires), torch_packages=torch)
 
 
@@ -135,10 +136,8 @@ def _locked(requires: tuple[str, ...], shop: Workshop, *, what: str) -> Lock:
         python=Range(),
         torch=None,
         torch_packages=(),
-        cuda=None,
-        rocm=None,
         packages=tuple(Want(text, Source(party, "build-system.requires")) for text in requires),
-        accelerators=("cpu",),
+        accelerators=(PROCESSOR.name,),
         source_distributions=(),
         parties=(party,),
         conflicts=(),

@@ -192,8 +192,7 @@ def requirements_empty(subject: Subject) -> Iterator[Defect]:
             needs.python.max,
             needs.torch.min,
             needs.torch.max,
-            needs.torch.cuda,
-            needs.torch.rocm,
+            needs.torch.builds(),
         )
         if entry.model.runtime.allowed and not (
             any(asks) or needs.pip.packages or needs.files.expects or needs.files.provides or needs.manual_steps
