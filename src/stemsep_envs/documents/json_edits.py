@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
+
+from stemsep_envs.documents.json_scanner import read_value, scan_array, scan_document, scan_object
 
 Location: TypeAlias = tuple[str | int, ...]
 
-_decode = json.JSONDecoder().raw_decode
-_SPACE = re.compile(r"[ \t\r\n]*")
-_PLAIN = re.compile(r"[^\s,\]}]+")
+_INDENTED = re.compile(r"\n([ \t]+)\S")
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,11 @@ class Edit:
     value: Any
 
 
-@dataclass
-class _Node:
-    """A value's place in the text, and those of the values in it."""
+_Tree: TypeAlias = "Edit | dict[str | int, _Tree]"
+"""Edits by the way to them: an edit, or those of the members or items of a value."""
 
-    start: int
-    end: int = 0
-    members: dict[str, _Node] = field(default_factory=dict)
-    items: list[_Node] = field(default_factory=list)
-    is_object: bool = False
+_Replacement: TypeAlias = tuple[int, int, str]
+"""From where to where text is replaced, and by what."""
 
 
 def edited(text: str, edits: Iterable[Edit]) -> str:
@@ -48,144 +44,162 @@ def edited(text: str, edits: Iterable[Edit]) -> str:
     Raises:
         ValueError: The text is no JSON, or an edit's place cannot be (a member of a list, an item that is not there).
     """
-    root, _ = _node(text, _space(text, 0))
-    replacements: dict[tuple[int, int], str] = {}
-    added: dict[int, tuple[_Node, dict[str, Any]]] = {}
-    for edit in {edit.location: edit for edit in edits}.values():
-        node, rest = _nearest(root, edit.location)
-        if not rest:
-            replacements[node.start, node.end] = _written(edit.value, _indent_at(text, node.start), text)
-            continue
-        if not node.is_object or not all(isinstance(key, str) for key in rest):
-            raise ValueError(f"there is no place {edit.location!r}")
-        members = added.setdefault(node.start, (node, {}))[1]
-        for key in rest[:-1]:
-            members = members.setdefault(str(key), {})
-        members[str(rest[-1])] = edit.value
-    for node, members in added.values():
-        place, words = _addition(text, node, members)
-        replacements[place, place] = words
-    for (start, end), words in sorted(replacements.items(), reverse=True):
-        text = text[:start] + words + text[end:]
-    return text
+    tree = _tree({edit.location: edit for edit in edits}.values())
+    replacements: list[_Replacement] = []
+    editor = _Editor(text, _Style.of(text))
+    scan_document(text, lambda start: editor.scan(start, tree, replacements))
+    parts, done = [], 0
+    for start, end, words in replacements:  # in the order of the text, none within another
+        parts += [text[done:start], words]
+        done = end
+    return "".join([*parts, text[done:]])
 
 
-def _nearest(node: _Node, location: Location) -> tuple[_Node, Location]:
-    """Follow a location as far as the text goes; return the last value and the rest of the way."""
-    for depth, key in enumerate(location):
-        below = node.members.get(key) if isinstance(key, str) else None
-        if isinstance(key, int) and 0 <= key < len(node.items):
-            below = node.items[key]
-        if below is None:
-            return node, location[depth:]
-        node = below
-    return node, ()
+def _tree(edits: Iterable[Edit]) -> _Tree:
+    tree: dict[str | int, _Tree] = {}
+    for edit in edits:
+        if not edit.location:
+            return edit
+        node = tree
+        for key in edit.location[:-1]:
+            below = node.setdefault(key, {})
+            if isinstance(below, Edit):
+                raise ValueError(f"{edit.location!r} is below {below.location!r}, which is edited too")  # noqa: TRY004
+            node = below
+        if edit.location[-1] in node:
+            raise ValueError(f"an edit below {edit.location!r}, which is edited too")
+        node[edit.location[-1]] = edit
+    return tree
 
 
-def _addition(text: str, node: _Node, members: dict[str, Any]) -> tuple[int, str]:
-    """Return where and how members are added to an object, in its own style."""
-    newline = "\r\n" if "\r\n" in text else "\n"
-    last = max(node.members.values(), key=lambda member: member.end, default=None)
-    on_lines = "\n" in text[node.start : node.end] if last is not None else "\n" in text
-    outer = _indent_at(text, node.start)
-    step = _step(text)
-    first = min(node.members.values(), key=lambda member: member.start, default=None)
-    indent = _indent_at(text, first.start) if first is not None and on_lines else outer + step
-    lines = [
-        f"{json.dumps(key, ensure_ascii=False)}: {_written(value, indent, text if on_lines else '')}"
-        for key, value in members.items()
-    ]
-    joint = f",{newline}{indent}" if on_lines else ", "
-    if last is not None:
-        return last.end, joint + joint.join(lines)
-    opening, closing = (f"{newline}{indent}", f"{newline}{outer}") if on_lines else ("", "")
-    inside = node.start + 1
-    return inside, opening + joint.join(lines) + (closing if text[inside : node.end - 1].strip(" \t") == "" else "")
+@dataclass(frozen=True)
+class _Style:
+    """How a document is written.
+
+    Attributes:
+        newline: What ends its lines; None where it has one alone.
+        step: What one level is indented by: what its first indented line begins with.
+        ascii_only: Whether other characters are written as escapes.
+    """
+
+    newline: str | None
+    step: str
+    ascii_only: bool
+
+    @classmethod
+    def of(cls, text: str) -> _Style:
+        newline = ("\r\n" if "\r\n" in text else "\n") if "\n" in text else None
+        indented = _INDENTED.search(text)
+        return cls(newline, indented[1] if indented else "  ", text.isascii() and "\\u" in text)
+
+    def written(self, value: Any, indent: str) -> str:
+        """Write a value as it would stand at an indent; on one line where the document has one alone."""
+        if self.newline is None or not isinstance(value, dict | list):
+            return json.dumps(value, ensure_ascii=self.ascii_only)
+        lines = json.dumps(value, ensure_ascii=self.ascii_only, indent=self.step)
+        return lines.replace("\n", self.newline + indent)
 
 
-def _written(value: Any, indent: str, text: str) -> str:
-    """Write a value as it would stand at an indent of ``text``; on one line if that has one alone, as scalars are."""
-    ascii_only = text.isascii() and "\\u" in text
-    if not isinstance(value, dict | list) or "\n" not in text:
-        return json.dumps(value, ensure_ascii=ascii_only)
-    newline = "\r\n" if "\r\n" in text else "\n"
-    return json.dumps(value, ensure_ascii=ascii_only, indent=_step(text)).replace("\n", newline + indent)
+class _Editor:
+    """Goes through a text along the edits, and finds what each of them replaces."""
+
+    def __init__(self, text: str, style: _Style) -> None:
+        self._text = text
+        self._style = style
+
+    def scan(self, start: int, tree: _Tree | None, found: list[_Replacement]) -> int:
+        """Scan the value that begins at ``start``, add the replacements in it; return the place behind it."""
+        text = self._text
+        if isinstance(tree, dict) and tree:
+            if text.startswith("{", start):
+                return self._scan_object(start, tree, found)
+            if text.startswith("[", start):
+                return self._scan_array(start, tree, found)
+            raise ValueError(f"there is no place {_first(tree).location!r}")
+        _, end = read_value(text, start)
+        if isinstance(tree, Edit):
+            found.append((start, end, self._style.written(tree.value, _indent_at(text, start))))
+        return end
+
+    def _scan_object(self, start: int, tree: dict[str | int, _Tree], found: list[_Replacement]) -> int:
+        values: dict[str, tuple[int, int]] = {}
+        inner: dict[str, list[_Replacement]] = {}
+
+        def scan_member(name: str, at: int) -> int:
+            values.pop(name, None)  # of a repeated member the last counts, here as where it is read
+            inner[name] = []
+            end = self.scan(at, tree.get(name), inner[name])
+            values[name] = (at, end)
+            return end
+
+        end = scan_object(self._text, start, scan_member)
+        for name in values:
+            found += inner[name]
+        missing = {key: below for key, below in tree.items() if key not in values}
+        if missing:
+            found.append(self._addition(start, end, list(values.values()), _members(missing)))
+        return end
+
+    def _scan_array(self, start: int, tree: dict[str | int, _Tree], found: list[_Replacement]) -> int:
+        count = 0
+
+        def scan_item(index: int, at: int) -> int:
+            nonlocal count
+            count = index + 1
+            return self.scan(at, tree.get(index), found)
+
+        end = scan_array(self._text, start, scan_item)
+        for key, below in tree.items():
+            if not isinstance(key, int) or not 0 <= key < count:
+                raise ValueError(f"there is no place {_first(below).location!r}")
+        return end
+
+    def _addition(self, start: int, end: int, values: list[tuple[int, int]], members: dict[str, Any]) -> _Replacement:
+        """Return where and how members are added to an object, in its own style.
+
+        Args:
+            start: Where the object begins.
+            end: The place behind it.
+            values: Where the values of its members stand.
+            members: What is added.
+        """
+        text, style = self._text, self._style
+        outer = _indent_at(text, start)
+        on_lines = style.newline is not None and (not values or "\n" in text[start:end])
+        if not on_lines:
+            style = replace(style, newline=None)
+        indent = _indent_at(text, values[0][0]) if values and on_lines else outer + style.step
+        lines = [
+            f"{json.dumps(key, ensure_ascii=style.ascii_only)}: {style.written(value, indent)}"
+            for key, value in members.items()
+        ]
+        newline = style.newline or ""
+        joint = f",{newline}{indent}" if on_lines else ", "
+        if values:
+            last_end = values[-1][1]
+            return last_end, last_end, joint + joint.join(lines)
+        opening, closing = (f"{newline}{indent}", f"{newline}{outer}") if on_lines else ("", "")
+        inside = start + 1
+        is_empty = text[inside : end - 1].strip(" \t") == ""
+        return inside, inside, opening + joint.join(lines) + (closing if is_empty else "")
 
 
-def _step(text: str) -> str:
-    """Return what one level of the document is indented by: what its first indented line begins with."""
-    match = re.search(r"\n([ \t]+)\S", text)
-    return match[1] if match else "  "
+def _members(tree: dict[str | int, _Tree]) -> dict[str, Any]:
+    """Return what missing members are to hold."""
+    members: dict[str, Any] = {}
+    for key, below in tree.items():
+        if not isinstance(key, str):
+            raise ValueError(f"there is no place {_first(below).location!r}")  # noqa: TRY004 - a matter of the text
+        members[key] = below.value if isinstance(below, Edit) else _members(below)
+    return members
+
+
+def _first(tree: _Tree) -> Edit:
+    while not isinstance(tree, Edit):
+        tree = next(iter(tree.values()))
+    return tree
 
 
 def _indent_at(text: str, place: int) -> str:
     line = text[text.rfind("\n", 0, place) + 1 : place]
     return line[: len(line) - len(line.lstrip(" \t"))]
-
-
-def _node(text: str, at: int) -> tuple[_Node, int]:
-    """Read the value that begins at ``at``; return its node and where it ends."""
-    node = _Node(at)
-    try:
-        if text[at] == "{":
-            node.is_object = True
-            node.end = _members(text, at + 1, node)
-        elif text[at] == "[":
-            node.end = _items(text, at + 1, node)
-        elif text[at] == '"':
-            node.end = _string(text, at)[1]
-        else:
-            match = _PLAIN.match(text, at)
-            if match is None:
-                raise ValueError(f"no value at {at}")
-            json.loads(match[0])
-            node.end = match.end()
-    except IndexError:
-        raise ValueError("the text ends in the middle of a value") from None
-    return node, node.end
-
-
-def _members(text: str, at: int, node: _Node) -> int:
-    at = _space(text, at)
-    if text[at] == "}":
-        return at + 1
-    while True:
-        if text[at] != '"':
-            raise ValueError(f"no key at {at}")
-        key, at = _string(text, at)
-        at = _past(text, at, ":")
-        node.members[key], at = _node(text, at)
-        at = _space(text, at)
-        if text[at] == "}":
-            return at + 1
-        at = _past(text, at, ",")
-
-
-def _items(text: str, at: int, node: _Node) -> int:
-    at = _space(text, at)
-    if text[at] == "]":
-        return at + 1
-    while True:
-        item, at = _node(text, at)
-        node.items.append(item)
-        at = _space(text, at)
-        if text[at] == "]":
-            return at + 1
-        at = _past(text, at, ",")
-
-
-def _string(text: str, at: int) -> tuple[str, int]:
-    value, end = _decode(text, at)
-    return str(value), end
-
-
-def _space(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
-    return match.end() if match else at
-
-
-def _past(text: str, at: int, mark: str) -> int:
-    at = _space(text, at)
-    if text[at] != mark:
-        raise ValueError(f"no {mark} at {at}")
-    return _space(text, at + 1)

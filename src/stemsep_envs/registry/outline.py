@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from stemsep_envs.documents.base import problems_of
 from stemsep_envs.documents.collector import collection_paused
+from stemsep_envs.documents.json_scanner import read_value, scan_array, scan_document, scan_object
 from stemsep_envs.documents.registry import RegistryHead, parse_registry
 from stemsep_envs.documents.registry_values import MODEL_ID_PATTERN
 from stemsep_envs.errors import InvalidDocumentError
@@ -26,7 +27,6 @@ _FORMAT = 1
 """Changes whenever the meaning of a stored outline does; others are ignored."""
 
 _BOM = b"\xef\xbb\xbf"
-_SPACE = re.compile(r"[ \t\r\n]*")
 _MODEL_ID = re.compile(MODEL_ID_PATTERN)
 
 
@@ -82,7 +82,7 @@ def make_outline(data: bytes, *, origin: str) -> Outline:
         RegistryHead.model_validate(top)
     except ValidationError as error:
         raise InvalidDocumentError(origin, problems_of(error)) from None
-    except (ValueError, IndexError, RecursionError):
+    except (ValueError, RecursionError):
         parse_registry(data, origin=origin)  # refuses it too, and in better words
         raise
     by_id: dict[str, list[tuple[ModelSummary, Span]]] = {}
@@ -171,50 +171,32 @@ def _top_level(data: bytes) -> tuple[dict[str, Any], list[tuple[ModelSummary | N
     """Split a registry into the members around its entries, and the entries' summaries with their places in ``data``.
 
     Raises:
-        ValueError, IndexError, RecursionError: Not JSON, or not of a registry's shape.
+        ValueError, RecursionError: Not JSON, or not of a registry's shape.
     """
     text = data.decode("utf-8-sig")
-    decode = json.JSONDecoder().raw_decode
     top: dict[str, Any] = {}
     elements: list[_Element] = []
-    at = _past(text, 0, "{")
-    while True:
-        key, at = decode(text, at)
-        if not isinstance(key, str) or key in top:
-            raise ValueError("not a member, or a repeated one")
-        at = _past(text, at, ":")
-        if key == "models":
-            top[key] = []
-            elements, at = _elements(text, at)
-        else:
-            top[key], at = decode(text, at)
-        at = _space(text, at)
-        if text[at] == "}":
-            break
-        at = _past(text, at, ",")
-    if _space(text, at + 1) != len(text):
-        raise ValueError("something follows the document")
+
+    def scan_entry(_: int, start: int) -> int:
+        entry, end = read_value(text, start)
+        elements.append((_summary(entry), start, end))
+        return end
+
+    def scan_member(name: str, start: int) -> int:
+        if name in top:
+            raise ValueError("a repeated member")
+        if name == "models":
+            top[name] = []
+            return scan_array(text, start, scan_entry)
+        top[name], end = read_value(text, start)
+        return end
+
+    scan_document(text, lambda start: scan_object(text, start, scan_member))
     return top, _placed(data, text, elements)
 
 
 _Element: TypeAlias = tuple["ModelSummary | None", int, int]
 """The summary of an entry, and where its text starts and ends."""
-
-
-def _elements(text: str, at: int) -> tuple[list[_Element], int]:
-    """Read the list of entries that begins at ``at``; return them and where the list ends."""
-    decode = json.JSONDecoder().raw_decode
-    found: list[_Element] = []
-    at = _past(text, at, "[")
-    if text[at] == "]":
-        return found, at + 1
-    while True:
-        entry, end = decode(text, at)
-        found.append((_summary(entry), at, end))
-        at = _space(text, end)
-        if text[at] == "]":
-            return found, at + 1
-        at = _past(text, at, ",")
 
 
 def _placed(data: bytes, text: str, elements: list[_Element]) -> list[tuple[ModelSummary | None, Span]]:
@@ -231,16 +213,3 @@ def _placed(data: bytes, text: str, elements: list[_Element]) -> list[tuple[Mode
         before, done = first + len(text[start:end].encode()), end
         placed.append((summary, Span(place, first, before)))
     return placed
-
-
-def _space(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
-    return match.end() if match else at
-
-
-def _past(text: str, at: int, mark: str) -> int:
-    """Step over ``mark``, which must come next, and the space around it."""
-    at = _space(text, at)
-    if text[at] != mark:
-        raise ValueError(f"no {mark} at {at}")
-    return _space(text, at + 1)

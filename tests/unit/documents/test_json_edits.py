@@ -65,6 +65,20 @@ def test_places_that_cannot_be(location: tuple[str | int, ...]) -> None:
         edited(TEXT, [Edit(location, 1)])
 
 
+@pytest.mark.parametrize("locations", [(("a",), ("a", "x")), (("a", "x"), ("a",)), (("list",), ("list", 0))])
+def test_an_edit_below_another_is_refused(locations: tuple[tuple[str | int, ...], ...]) -> None:
+    with pytest.raises(ValueError, match="which is edited too"):
+        edited(TEXT, [Edit(location, 1) for location in locations])
+
+
+def test_of_a_repeated_member_the_last_is_edited() -> None:
+    assert edited('{"a": {"b": 1}, "a": {"b": 2}}', [Edit(("a", "b"), 3)]) == '{"a": {"b": 1}, "a": {"b": 3}}'
+
+
+def test_escapes_are_kept_up_in_what_is_added_on_one_line() -> None:
+    assert edited('{"a": "\\u00e9"}', [Edit(("b",), "é")]) == '{"a": "\\u00e9", "b": "\\u00e9"}'
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"a" 1}', '{"a": }', "[1", '{"a": 1', "{1: 2}", "[nonsense]"])
 def test_what_is_no_json_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
