@@ -20,6 +20,7 @@ from stemsep_envs.documents.target import Target
 from stemsep_envs.environments import environment_store
 from stemsep_envs.environments.environment_plan import EnvironmentPlan, plan_environment
 from stemsep_envs.environments.environment_question import question_of
+from stemsep_envs.environments.lookup import named_environment
 from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
 from stemsep_envs.environments.reuse_or_build import Environment, ensure_environment
 from stemsep_envs.errors import BlockedError, BuildError, MismatchError
@@ -127,7 +128,7 @@ def test_built_once_then_reused_by_all_with_the_same_needs(home: Home, plan: Pla
     assert reused.receipt == built.receipt
     (stored,) = environment_store.list_environments(home)
     assert (stored.digest, stored.problem, stored.live_uses) == (built.digest, None, 0)
-    assert environment_store.find_environments(home, built.digest[:8].upper()) == (stored,)
+    assert named_environment(home, built.digest[:8].upper()) == stored
 
 
 def test_the_receipt_says_what_went_in(home: Home, plan: Plan) -> None:

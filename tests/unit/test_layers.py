@@ -101,6 +101,13 @@ def test_no_import_circle() -> None:
         pytest.fail(f"imports go in a circle: {' -> '.join(error.args[1])}")
 
 
+def test_no_verb_imports_another() -> None:
+    graph = import_graph()
+    verbs = {name for name in graph if name.startswith("stemsep_envs.commands.")} - {"stemsep_envs.commands.api"}
+    assert verbs
+    assert {verb: graph[verb] & verbs for verb in verbs if graph[verb] & verbs} == {}
+
+
 def test_a_circle_through_a_deferred_import_is_found(tmp_path: Path) -> None:
     package = tmp_path / "stemsep_envs"
     package.mkdir()

@@ -22,25 +22,29 @@ _TRUST_WORDS = {"registry": "registry", "first-use": "first use", "added": "by h
 
 
 def _complete_hash(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
-    from stemsep_envs.commands.artifacts import stored_prefixes
+    from stemsep_envs.artifacts.blobs import stored_hashes
     from stemsep_envs.errors import StemsepEnvError
+    from stemsep_envs.host.paths import find_home
 
     try:
-        return [prefix for prefix in stored_prefixes() if prefix.startswith(incomplete)]
+        return [sha256[:16] for sha256 in stored_hashes(find_home()) if sha256[:16].startswith(incomplete)]
     except (StemsepEnvError, OSError):
         return []
 
 
 def _complete_name(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    from stemsep_envs.commands.artifacts import file_names
+    from stemsep_envs.artifacts.model_files import wanted_files
     from stemsep_envs.errors import StemsepEnvError
+    from stemsep_envs.registry.catalogue import catalogue_at
 
     model_id = context.params.get("model_id")
+    if not model_id:
+        return []
     try:
-        names = file_names(model_id, context.params.get("registry_path")) if model_id else []
+        entry = catalogue_at(context.params.get("registry_path")).get(model_id)
     except StemsepEnvError:
-        names = []
-    return [name for name in names if name.startswith(incomplete)]
+        return []
+    return [wanted.name for wanted in wanted_files(entry) if wanted.name.startswith(incomplete)]
 
 
 @click.group("artifacts")
@@ -76,7 +80,7 @@ def add(
     For machines without internet, and for models whose files have no address. The file is copied, and checked against
     what the registry knows of it.
     """
-    from stemsep_envs.commands.artifacts import add_for_model, add_for_url
+    from stemsep_envs.commands.artifacts_add import add_for_model, add_for_url
 
     if (url is None) == (model_id is None):
         raise UsageError("say what the file is for", hint="either --url URL, or --model MODEL --name NAME")
@@ -105,7 +109,7 @@ def list_command(console: Console, registry_path: Path | None) -> int:
 
     What each is, whose, how its hash is known, and when it was last used.
     """
-    from stemsep_envs.commands.artifacts import list_artifacts
+    from stemsep_envs.commands.artifacts_list import list_artifacts
 
     listing = list_artifacts(registry_path)
     if console.json:
@@ -128,7 +132,7 @@ def verify(console: Console, artifacts: tuple[str, ...], everything: bool) -> in
     Name them by the beginning of their hashes. What is damaged is set aside, and fetched again by the next run that
     needs it. Ends with 4 when something was.
     """
-    from stemsep_envs.commands.artifacts import verify_artifacts
+    from stemsep_envs.commands.artifacts_verify import verify_artifacts
 
     with shown_events(console, None) as on_event:
         report = verify_artifacts(() if everything else artifacts, on_event=on_event)
@@ -154,7 +158,7 @@ def inspect(console: Console, what: str, registry_path: Path | None) -> int:
     Of a MODEL, every checkpoint of its that is here; or of a FILE. It is converted to safetensors on the way, as before
     it is loaded, and the converted form is kept.
     """
-    from stemsep_envs.commands.inspect import inspect_checkpoints
+    from stemsep_envs.commands.artifacts_inspect import inspect_checkpoints
 
     with shown_events(console, None) as on_event:
         listing = inspect_checkpoints(what, registry_path=registry_path, on_event=on_event)
@@ -200,7 +204,7 @@ def collect(
     Files that the options choose, damaged files that were set aside, and downloads that nobody continued for a week.
     What an address stood for stays known: when it is fetched again, it must be the same.
     """
-    from stemsep_envs.commands.artifacts import collect_artifacts
+    from stemsep_envs.commands.artifacts_gc import collect_artifacts
 
     seconds = None if max_age is None else max_age * 86400
 

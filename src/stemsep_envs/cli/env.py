@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stemsep_envs.cli.adopt import command as adopt
 from stemsep_envs.cli.console import Console, human_bytes, human_seconds
+from stemsep_envs.cli.env_adopt import command as adopt
 from stemsep_envs.cli.options import registry_option, verb
 from stemsep_envs.cli.progress import shown_events
 
@@ -51,7 +51,7 @@ def list_environments(console: Console, registry_path: Path | None) -> int:
 
     SIZE is all that an environment has; OWN is what comes back when it alone is removed: the rest is shared.
     """
-    from stemsep_envs.commands.env_disk import environment_listing
+    from stemsep_envs.commands.env_list import environment_listing
 
     listing = environment_listing(registry_path)
     if console.json:
@@ -72,7 +72,7 @@ def show_environment(console: Console, environment: str) -> int:
 
     Name it by its digest or the beginning of it.
     """
-    from stemsep_envs.commands.env import environment_details
+    from stemsep_envs.commands.env_show import environment_details
 
     details = environment_details(environment)
     if console.json:
@@ -113,7 +113,7 @@ def verify_environments(console: Console, environments: tuple[str, ...], everyth
 
     What differs is not used any more until `env repair`, or the next `ensure`, builds it anew.
     """
-    from stemsep_envs.commands.env import verify_environments
+    from stemsep_envs.commands.env_verify import verify_environments
 
     with shown_events(console, None) as on_event:
         report = verify_environments(() if everything else environments, quick=quick, on_event=on_event)
@@ -140,7 +140,7 @@ def repair_environments(console: Console, environments: tuple[str, ...], all_bro
 
     Each is verified first, and rebuilt from clean files when something differs.
     """
-    from stemsep_envs.commands.env import repair_environments
+    from stemsep_envs.commands.env_repair import repair_environments
 
     if all_broken == bool(environments):
         raise click.UsageError("name environments, or write --all-broken")
@@ -161,7 +161,7 @@ def repair_environments(console: Console, environments: tuple[str, ...], all_bro
 @verb
 def remove_environments(console: Console, environments: tuple[str, ...], yes: bool) -> int:
     """Remove ENVIRONMENTs; refused while a session uses one."""
-    from stemsep_envs.commands.env_disk import removal_plan, remove_environments
+    from stemsep_envs.commands.env_remove import removal_plan, remove_environments
 
     planned = removal_plan(environments)
     _confirm(f"remove {', '.join(item.digest[:12] for item in planned)}?", console, yes=yes)
@@ -199,7 +199,7 @@ def collect(
 
     What a live session uses always stays. Says what really comes back: shared files only do with their last name.
     """
-    from stemsep_envs.commands.env_disk import collect_environments
+    from stemsep_envs.commands.env_gc import collect_environments
     from stemsep_envs.environments.gc import Rules
 
     rules = Rules(None if max_age is None else max_age * 86400, max_size, unused)

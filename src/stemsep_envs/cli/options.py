@@ -100,10 +100,10 @@ def settings_options(function: Verb) -> Verb:
 
 def complete_model(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     """Offer the registry's model ids for tab completion; nothing when it cannot be read."""
-    from stemsep_envs.commands.registry import model_ids
     from stemsep_envs.errors import StemsepEnvError
+    from stemsep_envs.registry.catalogue import catalogue_at
 
     try:
-        return [model_id for model_id in model_ids(None) if model_id.startswith(incomplete)]
+        return [model_id for model_id in catalogue_at(None).ids() if model_id.startswith(incomplete)]
     except StemsepEnvError:
         return []

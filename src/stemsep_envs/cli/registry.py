@@ -26,7 +26,7 @@ def command() -> None:
 @verb
 def list_models(console: Console, registry_path: Path | None, runtime: str | None, stem: str | None) -> int:
     """List the models."""
-    from stemsep_envs.commands.registry import list_registry
+    from stemsep_envs.commands.registry_list import list_registry
 
     report = list_registry(registry_path, runtime=runtime, stem=stem)
     console.findings("warning", report.warnings)
@@ -47,7 +47,7 @@ def list_models(console: Console, registry_path: Path | None, runtime: str | Non
 @verb
 def show_model(console: Console, model: str, registry_path: Path | None) -> int:
     """Print a model's entry, as it is in the registry."""
-    from stemsep_envs.commands.registry import show_entry
+    from stemsep_envs.commands.registry_show import show_entry
 
     console.line(show_entry(registry_path, model))
     return 0
@@ -59,7 +59,7 @@ def show_model(console: Console, model: str, registry_path: Path | None) -> int:
 @verb
 def validate_registry(console: Console, file: Path | None, registry_path: Path | None) -> int:
     """Check a registry FILE (default: the one in use); every problem is listed with its place."""
-    from stemsep_envs.commands.registry import validate_file
+    from stemsep_envs.commands.registry_validate import validate_file
 
     report = validate_file(file or registry_path)
     if console.json:

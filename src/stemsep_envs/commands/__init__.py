@@ -1,5 +1,6 @@
-"""One function a verb; composes the parts below.
+"""One file a verb, named after it, and the Python interface; a verb composes what is below and is short.
 
-The way through: `preflight` (the whole answer, as a `plan`) -> `ensure` (environment, artifacts) ->
-`session` (a loaded model) -> `run` (tracks, by `jobs`) -> `records` (what exactly happened). `api` is for Python.
+`env_list` is ``stemsep-env env list``, `registry_lint` is ``stemsep-env registry lint``, and so on; `api` is for
+Python. What verbs share is below: `planning` (what a model needs, host facts, lock requests), `provisioning` (locks,
+files, environments made), `separation` (sessions and runs), and the parts. No verb imports another.
 """

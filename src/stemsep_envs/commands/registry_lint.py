@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
-from stemsep_envs.commands.registry import registry_bytes
 from stemsep_envs.documents.registry_lint import LintFinding, LintReport, LintRule, LintRules
 from stemsep_envs.errors import InvalidDocumentError, Problem, UsageError
 from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import data_dir, default_registry_path, is_shipped
+from stemsep_envs.registry.catalogue import read_registry_file
 from stemsep_envs.registry.lint import linting
 from stemsep_envs.registry.lint.rules import RULES
 from stemsep_envs.registry.recipes import known_runtimes, load_runtime
@@ -45,7 +45,7 @@ def lint_file(
     if fix and is_shipped(target) and not allow_shipped:
         hint = "name another place with --output, or say --shipped"
         raise UsageError(f"{target} came with the program and is not changed", hint=hint, code="registry_shipped")
-    data = registry_bytes(place)
+    data = read_registry_file(place)
     text = _text_of(data, place)
     runtimes_dir = data_dir("runtimes")
     recipes = {name: load_runtime(runtimes_dir, name).recipe for name in known_runtimes(runtimes_dir)}
@@ -54,7 +54,7 @@ def lint_file(
     result = linting.fix(text, recipes, origin=str(place), rules=rules)
     written = None
     if result.text != text or (output is not None and output != place):
-        if registry_bytes(place) != data:
+        if read_registry_file(place) != data:
             hint = "run it again"
             raise UsageError(f"{place} was changed while it was being read", hint=hint, code="registry_changed")
         bom = codecs.BOM_UTF8 if data.startswith(codecs.BOM_UTF8) else b""

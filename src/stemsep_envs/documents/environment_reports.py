@@ -89,11 +89,14 @@ class VerifyReport(Document):
     environments: tuple[VerifiedEnvironment, ...]
 
 
+RepairAction = Literal["none", "rebuilt", "removed", "failed"]
+
+
 class RepairedEnvironment(Document):
     """What was done to one environment."""
 
     digest: str
-    action: Literal["none", "rebuilt", "removed", "failed"]
+    action: RepairAction
     detail: str
     differences: tuple[Difference, ...]
 

@@ -73,3 +73,8 @@ OnEvent = Callable[[Event], None]
 
 def ignore_event(_: Event) -> None:
     """Tell nobody."""
+
+
+def step_reporter(on_event: OnEvent) -> Callable[[str, str], None]:
+    """Return what reports a step (its name, and what it does in words) as an event."""
+    return lambda step, words: on_event(Event(event="step", step=step, message=words))

@@ -165,11 +165,6 @@ def list_environments(home: Home) -> tuple[Stored, ...]:
     return tuple(sorted(stored, key=lambda item: (-(item.last_used_at or 0.0), item.digest)))
 
 
-def find_environments(home: Home, prefix: str) -> tuple[Stored, ...]:
-    """Return the environments whose digest begins with ``prefix``."""
-    return tuple(item for item in list_environments(home) if item.digest.startswith(prefix.lower()))
-
-
 @contextmanager
 def in_use(home: Home, digest: str, *, prepare: Callable[[], object] = _nothing) -> Iterator[None]:
     """Mark an environment as used while the block runs, so that nobody removes it; the mark dies with this process.

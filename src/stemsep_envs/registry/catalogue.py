@@ -135,6 +135,16 @@ def read_catalogue(path: Path) -> Catalogue:
     return Catalogue(path, make_outline(data, origin=str(path)), stamp, data)
 
 
+def read_registry_file(path: Path) -> bytes:
+    """Return a registry file's content, whatever it is.
+
+    Raises:
+        UsageError: The file is missing or cannot be read.
+    """
+    with _reading(path):
+        return path.read_bytes()
+
+
 def unknown_model(model_id: str, known: tuple[str, ...]) -> UsageError:
     """Say that no model has this id, and which have one like it."""
     near = nearest(model_id, known)

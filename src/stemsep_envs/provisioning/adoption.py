@@ -1,20 +1,18 @@
-"""`env adopt`: use an interpreter that is there in place of building an environment."""
+"""What adopting an interpreter for a model takes: the requirements it must meet, the engine, the lock to compare."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from stemsep_envs.documents.adopt_report import AdoptReport
 from stemsep_envs.documents.target import Target, parse_target
-from stemsep_envs.environments import environment_store
-from stemsep_envs.environments.adopting import Adoption, adopt
+from stemsep_envs.environments.adopting import Adoption
 from stemsep_envs.environments.locking import find_lock, shipped_digests
 from stemsep_envs.environments.pythons import choose_python
 from stemsep_envs.errors import BlockedError, Reason, UsageError
 from stemsep_envs.host.interpreters import Interpreter, interpreter_at
 from stemsep_envs.host.machine import this_machine
-from stemsep_envs.host.paths import Home, find_home
+from stemsep_envs.host.paths import Home
 from stemsep_envs.planning import checks
 from stemsep_envs.planning.artifact_status import answer_artifacts
 from stemsep_envs.planning.engine import PlannedEngine, planned_engine
@@ -42,15 +40,13 @@ class AdoptOptions:
     registry_path: Path | None = None
 
 
-def adopt_interpreter(options: AdoptOptions) -> AdoptReport:
-    """Check an interpreter against what a model needs, and use it from now on.
+def plan_adoption(options: AdoptOptions, *, home: Home) -> Adoption:
+    """Find out what an interpreter must meet to serve a model, and whether its kind and version can.
 
     Raises:
-        BlockedError: It does not meet the requirements; carries every reason.
-        BuildError: A module does not import.
-        UsageError: It does not answer; an unknown model or target.
+        BlockedError: They cannot, or the model's engine is not known yet; carries every reason.
+        UsageError: The interpreter does not answer; an unknown model or target.
     """
-    home = find_home()
     # Not resolved: what a link of a virtual environment leads to is another interpreter.
     python = options.python.expanduser().absolute()
     interpreter = interpreter_at(python)
@@ -69,7 +65,7 @@ def adopt_interpreter(options: AdoptOptions) -> AdoptReport:
     _refuse_unfit(interpreter, question)
     engine = _engine(question, options, home)
     found = find_lock(question.inputs, shipped=shipped_digests(question.runtime.locks_dir), home=home)
-    adoption = Adoption(
+    return Adoption(
         python=python,
         interpreter=interpreter,
         inputs=question.inputs,
@@ -79,10 +75,6 @@ def adopt_interpreter(options: AdoptOptions) -> AdoptReport:
         engine_digest=engine.digest if engine is not None else None,
         title=question.title,
         confine=BuildConfinement(home),
-    )
-    receipt = adopt(adoption, home=home)
-    return AdoptReport(
-        model_id=options.model_id, dir=str(environment_store.environment_dir(home, receipt.digest)), receipt=receipt
     )
 
 

@@ -24,7 +24,8 @@ def command(console: Console, python: Path, model: str, **options: Any) -> int:
     It is checked against the requirements, compared with the lock, and never changed. Receipts and run records say so.
     `env remove` undoes it.
     """
-    from stemsep_envs.commands.adopt import AdoptOptions, adopt_interpreter
+    from stemsep_envs.commands.env_adopt import adopt_interpreter
+    from stemsep_envs.provisioning.adoption import AdoptOptions
 
     report = adopt_interpreter(
         AdoptOptions(python, model, options["target"], options["runtime"], options["registry_path"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from stemsep_envs.artifacts import blobs
 from stemsep_envs.artifacts.model_files import wanted_files, what_is_known
 from stemsep_envs.documents.checkpoint import InspectedCheckpoint, InspectReport
-from stemsep_envs.documents.events import Event, OnEvent
+from stemsep_envs.documents.events import OnEvent, step_reporter
 from stemsep_envs.errors import UsageError
 from stemsep_envs.host.file_reading import sha256_of
 from stemsep_envs.host.paths import Home, find_home
@@ -29,11 +29,8 @@ def inspect_checkpoints(what: str, *, registry_path: Path | None, on_event: OnEv
         ModelError: It is no checkpoint that can be converted.
         LimitError: It took too long, or too much memory or disk.
     """
-    home = find_home()
+    home, report = find_home(), step_reporter(on_event)
     found = [_file(Path(what))] if _is_path(what) else _files_of(what, home, registry_path)
-
-    def report(step: str, detail: str) -> None:
-        on_event(Event(event="step", step=step, message=detail))
 
     inspected = []
     for name, path, sha256, size in found:
