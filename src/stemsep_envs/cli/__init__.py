@@ -1,5 +1,6 @@
 """The command line: parse, print, exit code; nothing else.
 
-`entry` is what the console script calls; `remembered` answers the commonest question without loading the rest; `app` is
-the tree of commands; `console` prints; `progress` shows events. The other modules hold the verbs.
+`entry` is what the console script calls; `ensure_cache` answers the commonest question without loading the rest; `app`
+is the frame that every command runs in; `verb_group` the tree of commands, which is the files of `verbs`. `console`
+prints; `progress` shows events.
 """

@@ -1,8 +1,7 @@
-"""The tree of commands. Each verb's module is loaded when it is called, so that none pays for another."""
+"""The frame that every command runs in: exit codes, defects, signals, streams."""
 
 from __future__ import annotations
 
-import importlib
 import signal
 import sys
 import threading
@@ -15,26 +14,15 @@ from stemsep_envs._version import __version__
 from stemsep_envs.cli import overview
 from stemsep_envs.cli.console import Console
 from stemsep_envs.cli.streams import give_up, mend_streams
+from stemsep_envs.cli.verb_group import VerbGroup
 from stemsep_envs.errors import InterruptedRunError, StemsepEnvError, UsageError
 from stemsep_envs.host.signals import ENDING_SIGNALS
 
 _interrupted = threading.Event()
 
 
-class LazyGroup(click.Group):
-    """The verbs, each imported when it is used."""
-
-    def list_commands(self, _: click.Context) -> list[str]:
-        """Return the verbs in the order of the help."""
-        return list(overview.verbs())
-
-    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a verb."""
-        if cmd_name not in overview.verbs():
-            return None
-        module = importlib.import_module(f"stemsep_envs.cli.{cmd_name}")
-        command: click.Command = module.command
-        return command
+class _Program(VerbGroup):
+    """All verbs and groups of verbs."""
 
     def get_help(self, _: click.Context) -> str:
         """Return the help that is printed without loading click."""
@@ -42,7 +30,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=_Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": overview.MOST_COLUMNS},
     help=overview.SUMMARY,
 )

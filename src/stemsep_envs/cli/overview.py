@@ -1,8 +1,7 @@
 """What the command line offers as a whole: its version, its verbs and the help that lists them.
 
 `stemsep-env --version` and `stemsep-env --help` are answered from here, before anything else is loaded; the tree of
-commands (`app`) prints the same text. A verb is a module of this package whose first line begins with its own name in
-double backticks (as in ``run.py``); the rest of that line is its line of help, so a new verb is listed by being there.
+commands (`app`) prints the same text.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import os
 import sys
 
 from stemsep_envs._version import __version__
+from stemsep_envs.cli.verb_table import help_lines
 
 PROGRAM = "stemsep-env"
 SUMMARY = "Run music-source-separation models, each in the environment it needs."
@@ -21,8 +21,6 @@ MOST_COLUMNS = 100
 _LEAST_COLUMNS = 50
 _HELP_OPTIONS = ("-h", "--help")
 _OPTIONS = (("--version", "Show the version and exit."), (", ".join(_HELP_OPTIONS), "Show this message and exit."))
-_USUAL_ORDER = ("run", "ensure", "preflight", "lock", "env", "registry", "artifacts", "doctor")
-"""The order in which people meet the verbs; those that are not named here come after, by name."""
 
 
 def answer(arguments: list[str]) -> int | None:
@@ -54,21 +52,6 @@ def version_text() -> str:
     return f"{PROGRAM} {__version__}"
 
 
-def verbs() -> dict[str, str]:
-    """Return the name of each verb, which is that of its module too, and its line of help."""
-    folder = os.path.dirname(__file__)  # noqa: PTH120 - pathlib takes longer to load than all of this
-    found = {}
-    for file in sorted(os.listdir(folder)):  # noqa: PTH208
-        name, suffix = os.path.splitext(file)  # noqa: PTH122
-        if suffix == ".py":
-            with open(os.path.join(folder, file), encoding="utf-8") as stream:  # noqa: PTH118, PTH123
-                opening, words = stream.readline().strip().strip('"').partition(": ")[::2]
-            if opening == f"``{name}``":
-                found[name] = words[:1].upper() + words[1:]
-    usual = {name: found.pop(name) for name in _USUAL_ORDER if name in found}
-    return {**usual, **found}
-
-
 def help_text(columns: int) -> str:
     """Return the help of the program as a whole.
 
@@ -86,7 +69,7 @@ def help_text(columns: int) -> str:
             *_table(_OPTIONS, width),
             "",
             "Commands:",
-            *_table(tuple(verbs().items()), width),
+            *_table(tuple(help_lines().items()), width),
             "",
             *_paragraph(EPILOG, width),
         ]

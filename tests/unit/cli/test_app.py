@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from stemsep_envs.cli import app, overview
+from stemsep_envs.cli import app
 from stemsep_envs.commands import doctor
 from stemsep_envs.errors import InterruptedRunError, LimitError
 from stemsep_envs.host.signals import ENDING_SIGNALS
@@ -114,25 +113,6 @@ def test_a_signal_that_was_ignored_stays_so() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     app.run_app(["--version"])
     signal.raise_signal(signal.SIGINT)
-
-
-def test_every_command_in_the_help_is_there(capsys: pytest.CaptureFixture[str]) -> None:
-    assert app.run_app(["--help"]) == 0
-    listed = capsys.readouterr().out.partition("Commands:")[2]
-    for name in overview.verbs():
-        assert f"  {name} " in listed
-        assert app.run_app([name, "--help"]) == 0
-
-
-def test_modules_of_the_commands_are_loaded_when_they_are_used() -> None:
-    import subprocess
-    import sys
-
-    code = "import sys; from stemsep_envs.cli.app import run_app; run_app(['--help']); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
-    assert not loaded & {"stemsep_envs.cli.run", "stemsep_envs.commands.run", "pydantic", "rich"}
-    assert Path(app.__file__).is_file()
 
 
 def test_children_and_signals_are_heard_of_whatever_was_handed_down() -> None:

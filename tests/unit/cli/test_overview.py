@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import click
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from stemsep_envs._version import __version__
 from stemsep_envs.cli import overview
 from stemsep_envs.cli.app import app
+from stemsep_envs.cli.verb_table import help_lines
 
 
 @pytest.mark.parametrize("columns", [50, 80, 100, 200])
@@ -21,32 +21,11 @@ def test_help_is_laid_out_as_click_does_it(columns: int) -> None:
     click.Command.format_help_text(app, context, formatter)
     click.Command.format_options(app, context, formatter)
     with formatter.section("Commands"):
-        formatter.write_dl(list(overview.verbs().items()))
+        formatter.write_dl(list(help_lines().items()))
     formatter.write_paragraph()
     with formatter.indentation():
         formatter.write_text(overview.EPILOG)
     assert overview.help_text(columns) == formatter.getvalue().rstrip("\n")
-
-
-def test_verbs_are_the_commands_that_can_be_called() -> None:
-    context = click.Context(app)
-    names = list(overview.verbs())
-    assert names == app.list_commands(context)
-    assert names[0] == "run"
-    for name in names:
-        command = app.get_command(context, name)
-        assert command is not None
-        assert command.name == name
-    assert app.get_command(context, "console") is None
-
-
-def test_new_module_with_its_own_name_is_a_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "overview.py").write_text('"""What is offered."""\n')
-    (tmp_path / "zest.py").write_text('"""``zest``: add zest."""\n')
-    (tmp_path / "run_more.py").write_text('"""``run more``: not a verb of its own."""\n')
-    (tmp_path / "run.py").write_text('"""``run``: separate.\n\nMore.\n"""\n')
-    monkeypatch.setattr(overview, "__file__", str(tmp_path / "overview.py"))
-    assert overview.verbs() == {"run": "Separate.", "zest": "Add zest."}
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["-h"]])

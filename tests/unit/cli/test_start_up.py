@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import stemsep_envs
-from stemsep_envs.cli import overview
+from stemsep_envs.cli.verb_table import is_group, verb_modules
 
 SOURCE = Path(stemsep_envs.__file__).parents[1]
 PROGRAM = """
@@ -44,12 +44,23 @@ def test_version_and_help_load_next_to_nothing(arguments: list[str], tmp_path: P
         "stemsep_envs.cli",
         "stemsep_envs.cli.entry",
         "stemsep_envs.cli.overview",
+        "stemsep_envs.cli.verb_table",
+        "stemsep_envs.cli.verbs",
     }
     assert not loaded & {"click", "pydantic", "re", "json", "typing", "pathlib", "dataclasses", "shutil"}
 
 
-@pytest.mark.parametrize("verb", overview.verbs())
-def test_help_of_a_verb_loads_no_documents(verb: str, tmp_path: Path) -> None:
-    loaded = loaded_by([verb, "--help"], tmp_path)
-    assert f"stemsep_envs.cli.{verb}" in loaded
+def all_verbs() -> dict[str, list[str]]:
+    """Return the words that call each verb, by the name of its module."""
+    top = {module: [name] for name, module in verb_modules().items() if not is_group(module)}
+    groups = [group for group in verb_modules() if is_group(group)]
+    return top | {module: [group, name] for group in groups for name, module in verb_modules(group).items()}
+
+
+@pytest.mark.parametrize("module", all_verbs())
+def test_help_of_a_verb_loads_no_documents(module: str, tmp_path: Path) -> None:
+    loaded = loaded_by([*all_verbs()[module], "--help"], tmp_path)
+    assert {name for name in loaded if name.startswith("stemsep_envs.cli.verbs.")} == {
+        f"stemsep_envs.cli.verbs.{module}"
+    }
     assert not loaded & {"pydantic", "rich", "stemsep_envs.documents.base", "stemsep_envs.planning.plan"}

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from stemsep_envs.cli.env import _models
+from stemsep_envs.cli.verbs.env_list import _models
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.target import Target
 from stemsep_envs.host.machine import this_machine

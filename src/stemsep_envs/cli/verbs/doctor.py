@@ -1,4 +1,4 @@
-"""``doctor``: say what this machine offers and what to do for more."""
+"""Say what this machine offers and what to do for more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``preflight``: say whether a model will run here, how, and if not why."""
+"""Say whether a model will run here, how, and if not why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``env adopt``: use an interpreter that is there in place of building an environment."""
+"""Use an interpreter that is there in place of building an environment."""
 
 from __future__ import annotations
 

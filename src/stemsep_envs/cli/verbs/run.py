@@ -1,4 +1,4 @@
-"""``run``: separate audio with a model."""
+"""Separate audio with a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``completion``: print the tab completion of a shell."""
+"""Print the tab completion of a shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``lock``: resolve what models need, for any target, to versions and hashes."""
+"""Resolve what models need, for any target, to versions and hashes."""
 
 from __future__ import annotations
 

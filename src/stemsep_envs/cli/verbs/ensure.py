@@ -1,4 +1,4 @@
-"""``ensure``: build or reuse a model's environment."""
+"""Build or reuse a model's environment."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Put in, list and verify weights, configs and patch files."""

@@ -1,0 +1,73 @@
+"""Free disk, least recently used first."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stemsep_envs.cli.asking import can_ask
+from stemsep_envs.cli.console import Console
+from stemsep_envs.cli.options import registry_option, verb
+from stemsep_envs.cli.progress import shown_events
+from stemsep_envs.cli.removals import tell_removals
+
+if TYPE_CHECKING:
+    pass
+
+_SIZE = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>[kmgt]?)(?:i?b)?", re.IGNORECASE)
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def _bytes(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    """Return the bytes of a size as people write it: ``20G``, ``512 MiB``."""
+    if value is None:
+        return None
+    match = _SIZE.fullmatch(value.strip())
+    if match is None:
+        raise click.BadParameter(f"{value!r} is no size; write 20G or 512M")
+    return int(float(match["count"]) * _UNITS[match["unit"].lower()])
+
+
+@click.command("gc")
+@click.option("--dry-run", is_flag=True, help="Say what would go and what would come back; change nothing.")
+@click.option("--max-age", type=click.FloatRange(min=0), metavar="DAYS", help="Remove what was not used for so long.")
+@click.option(
+    "--max-size",
+    callback=_bytes,
+    metavar="SIZE",
+    help="Remove the least recently used until no more than this is taken: 20G.",
+)
+@click.option("--unused", is_flag=True, help="Remove what no model of the registry uses.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@registry_option
+@verb
+def command(
+    console: Console,
+    dry_run: bool,
+    max_age: float | None,
+    max_size: int | None,
+    unused: bool,
+    yes: bool,
+    registry_path: Path | None,
+) -> int:
+    """Free disk, least recently used first.
+
+    Environments that the options choose, broken ones, what dead processes left, packages that nobody needs.
+
+    What a live session uses always stays. Says what really comes back: shared files only do with their last name.
+    """
+    from stemsep_envs.commands.env_gc import collect_environments
+    from stemsep_envs.environments.gc import Rules
+
+    rules = Rules(None if max_age is None else max_age * 86400, max_size, unused)
+    with shown_events(console, None) as on_event:
+        if not dry_run and can_ask(console, yes=yes):
+            planned = collect_environments(rules, registry_path=registry_path, dry_run=True, on_event=on_event)
+            tell_removals(console, planned, kept=planned.kept)
+            click.confirm("go on?", abort=True, err=True)
+        report = collect_environments(rules, registry_path=registry_path, dry_run=dry_run, on_event=on_event)
+    tell_removals(console, report, kept=report.kept)
+    return 0

@@ -1,0 +1,1 @@
+"""List, show, check and correct the models."""
