@@ -283,13 +283,16 @@ def test_an_outline_of_another_file_or_format_is_ignored(make_registry: Make, mo
 
 
 def test_ten_thousand_models(write_registry: Write, make_registry: Make, tmp_path: Path) -> None:
-    """Finding one of many reads one; the bars for whole processes are measured by the benchmark."""
+    """Finding one of many reads one; the bars for whole processes are measured by the benchmark.
+
+    Processor time: what else runs on the machine counts for nothing.
+    """
     path = write_registry(make_registry(10_000), indent=2)
     open_catalogue(path, cache_dir=tmp_path / "cache")
-    started = time.perf_counter()
+    started = time.process_time()
     catalogue = open_catalogue(path, cache_dir=tmp_path / "cache")
     entry = catalogue.get(catalogue.ids()[7000])
-    elapsed = time.perf_counter() - started
+    elapsed = time.process_time() - started
     assert entry.id.endswith("-7000")
     assert catalogue.data is None
     assert elapsed < 0.5
