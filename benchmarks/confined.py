@@ -64,7 +64,7 @@ def _timed(name: str, argv: tuple[str, ...], policy: Policy) -> float:
 
 def _run(name: str, argv: tuple[str, ...], policy: Policy) -> str:
     plain = nullcontext(Command(argv, dict(policy.env), policy.writable_dir))
-    with plain if name == "plain" else level_named(name).confine(argv, policy) as command:  # type: ignore[arg-type]
+    with plain if name == "plain" else level_named(name).confine(argv, policy) as command:
         done = run(command, timeout_seconds=600)
     if done.status != 0:
         raise RuntimeError(done.stderr)

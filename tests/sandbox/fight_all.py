@@ -21,7 +21,7 @@ def main() -> None:
     logging.basicConfig(level=logging.DEBUG)  # to stderr: read when a fight goes wrong
     word = sys.argv[1]
     chosen = sys.argv[2:]
-    level = None if word == "none" else level_named(word)  # type: ignore[arg-type]  # a word of ours
+    level = None if word == "none" else level_named(word)
     results: dict[str, object] = {}
     for attack in ATTACKS:
         if chosen and attack.name not in chosen:

@@ -24,7 +24,7 @@ def main() -> None:
     folder = Path(work)
     policy = Policy(interpreter_dirs(), folder, worker_environ(folder, keep_memory=False), Limits(memory_bytes=1 << 28))
     argv = (sys.executable, "-I", "-S", "-c", code, word)
-    with level_named(level).confine(argv, policy) as command:  # type: ignore[arg-type]  # a word of the tests
+    with level_named(level).confine(argv, policy) as command:
         said = Said()
         children: list[Child] = []
         # From a thread that ends at once: what a kernel ties to the starting thread must not end the worker.

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from stemsep_envs.cli.console import Console
+from stemsep_envs.sandbox.level_table import LEVEL_ORDER
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
@@ -67,13 +68,13 @@ def planning_options(function: Verb) -> Verb:
         ),
         click.option(
             "--allow-level",
-            type=click.Choice(["hygiene", "landlock", "namespaces", "container"]),
+            type=click.Choice(LEVEL_ORDER),
             help="Accept a weaker sandbox than the model's trust asks for; recorded.",
         ),
         click.option(
             "--sandbox",
             "sandbox_level",
-            type=click.Choice(["hygiene", "landlock", "namespaces", "container"]),
+            type=click.Choice(LEVEL_ORDER),
             help="Confine with this level (default: the strongest that starts quickly).",
         ),
     )

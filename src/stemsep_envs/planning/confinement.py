@@ -10,8 +10,8 @@ from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.errors import Reason
 from stemsep_envs.host.paths import Home
+from stemsep_envs.sandbox.level_table import LEVEL_ORDER, LOWEST, LevelName, least_level
 from stemsep_envs.sandbox.levels import candidates, choose, measured, with_gpu
-from stemsep_envs.sandbox.policy import LEVEL_ORDER, LevelName
 
 _BUILD_OUTPUT_BYTES = 4 << 30
 """For the bytecode of an environment, and what its modules keep at import."""
@@ -49,7 +49,7 @@ class Confinement:
         )
 
 
-_LOWER_HINT = "--allow-level hygiene runs it without a boundary; do that only for code that you trust"
+_LOWER_HINT = f"--allow-level {LOWEST} runs it without a boundary; do that only for code that you trust"
 
 
 def required_level(entry: ModelEntry, recipe: RuntimeRecipe, *, trusted_registry: bool) -> LevelName:
@@ -60,9 +60,9 @@ def required_level(entry: ModelEntry, recipe: RuntimeRecipe, *, trusted_registry
     reviewed and that anybody may have written: it needs one that hides the rest of the machine too.
     """
     if any(artifact.pickle == "full" for _, artifact in entry.artifacts.each()):
-        return "namespaces"
+        return least_level("pickled")
     reviewed = trusted_registry and entry.trust == "reviewed" and recipe.trust == "reviewed"
-    return "hygiene" if reviewed else "landlock"
+    return least_level("reviewed" if reviewed else "unreviewed")
 
 
 def choose_confinement(

@@ -25,7 +25,7 @@ from stemsep_envs.host.interpreters import find_interpreters
 from stemsep_envs.host.paths import Home, data_dir
 from stemsep_envs.registry.catalogue import catalogue_at
 from stemsep_envs.registry.recipes import known_runtimes, load_runtime
-from stemsep_envs.sandbox.levels import candidates, measured
+from stemsep_envs.sandbox.levels import levels_here, measured
 
 
 def home_facts(home: Home) -> HomeFacts:
@@ -90,7 +90,7 @@ def level_facts(home: Home) -> tuple[LevelFacts, ...]:
             reason=found.reason,
             remedy=found.remedy,
         )
-        for name, found in measured(candidates("container"), home.cache_dir).items()
+        for name, found in measured(levels_here(), home.cache_dir).items()
     )
 
 

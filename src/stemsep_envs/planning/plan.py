@@ -27,7 +27,8 @@ from stemsep_envs.planning.confinement import Confinement
 from stemsep_envs.planning.engine import PlannedEngine
 from stemsep_envs.registry.recipes import Runtime
 from stemsep_envs.registry.settings import Settings
-from stemsep_envs.sandbox.policy import LevelName, Limits
+from stemsep_envs.sandbox.level_table import LevelName
+from stemsep_envs.sandbox.policy import Limits
 
 Enforcement = Literal["strict", "warn"]
 

@@ -30,6 +30,10 @@ from stemsep_envs.sandbox.system import System, find_system
 
 NAME: LevelName = "landlock"
 
+_ROOT_REMEDY = """
+    this root may not become another user: give its container CAP_SETUID, CAP_SETGID, CAP_CHOWN and CAP_KILL, take
+    all capabilities from it, or start as an ordinary user"""
+
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _PROC_FILES = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/version")
 
@@ -51,7 +55,7 @@ class Landlock:
                 f"Landlock {LEAST_ABI} is needed and this kernel {found}",
                 "use Linux 6.12 or newer with landlock among its security modules (see /sys/kernel/security/lsm)",
             )
-        return measure(self)
+        return measure(self, remedies={"Operation not permitted": _ROOT_REMEDY})
 
     @contextmanager
     def confine(self, argv: tuple[str, ...], policy: Policy) -> Iterator[ConfinedCommand]:

@@ -7,52 +7,28 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 
 from stemsep_envs._version import __version__
 from stemsep_envs.errors import Reason, StemsepEnvError
 from stemsep_envs.host.atomic_write import write_atomic
-from stemsep_envs.sandbox.hygiene import Hygiene
-from stemsep_envs.sandbox.policy import AXES, LEVEL_ORDER, Axis, AxisState, Level, LevelName, Measurement
-
-if sys.platform == "linux":  # what the others are made of can't even be imported elsewhere
-    from stemsep_envs.sandbox.container import Container
-    from stemsep_envs.sandbox.landlock import Landlock
-    from stemsep_envs.sandbox.namespaces import Namespaces
-
-    _BOUNDARIES: Mapping[LevelName, Callable[[], Level]] = {
-        "container": Container,
-        "namespaces": Namespaces,
-        "landlock": Landlock,
-    }
-elif sys.platform == "darwin":
-    from stemsep_envs.sandbox.seatbelt import Seatbelt
-
-    _BOUNDARIES: Mapping[LevelName, Callable[[], Level]] = {"seatbelt": Seatbelt}
-else:
-    _BOUNDARIES: Mapping[LevelName, Callable[[], Level]] = {}
-
-_MAKERS: Mapping[LevelName, Callable[[], Level]] = {**_BOUNDARIES, "hygiene": Hygiene}
+from stemsep_envs.sandbox.level_table import (
+    AXES,
+    LEVEL_ORDER,
+    LEVELS,
+    LOWEST,
+    Axis,
+    AxisState,
+    LevelName,
+    level_row,
+)
+from stemsep_envs.sandbox.policy import Level, Measurement
 
 _STATES: tuple[AxisState, ...] = ("open", "limited", "held")
-
-PROMISES: Mapping[LevelName, Mapping[Axis, AxisState]] = {
-    "container": {**dict.fromkeys(AXES, "held"), "gpu": "limited"},
-    "namespaces": {**dict.fromkeys(AXES, "held"), "memory": "limited", "gpu": "limited"},
-    "landlock": {
-        **dict.fromkeys(AXES, "held"),
-        "files_read": "limited",
-        "processes": "limited",
-        "memory": "limited",
-        "gpu": "limited",
-    },
-    "seatbelt": {**dict.fromkeys(AXES, "open"), "files_read": "limited", "files_written": "held", "network": "held"},
-    "hygiene": dict.fromkeys(AXES, "open"),
-}
-"""The least that must be measured of a level for it to count as one."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +58,24 @@ def level_named(name: LevelName) -> Level:
     Raises:
         KeyError: This platform has no such level.
     """
-    return _MAKERS[name]()
+    row = level_row(name)
+    if not row.is_on(sys.platform):  # what it is made of can't even be imported here
+        raise KeyError(f"{sys.platform} has no level {name}")
+    module, _, maker = row.implementation.partition(".")
+    level: Level = getattr(import_module(f"{__package__}.{module}"), maker)()
+    return level
 
 
 def candidates(requested: LevelName | None) -> tuple[LevelName, ...]:
-    """Return the levels to measure, strongest first. A container starts slowly and is used only when asked for."""
-    return tuple(name for name in LEVEL_ORDER if name in _MAKERS and (name != "container" or requested == "container"))
+    """Return the levels of this platform to measure, strongest first; those that start slowly only when asked for."""
+    return tuple(
+        row.name for row in LEVELS if row.is_on(sys.platform) and (row.starts_quickly or row.name == requested)
+    )
+
+
+def levels_here() -> tuple[LevelName, ...]:
+    """Return all levels of this platform, strongest first."""
+    return tuple(row.name for row in LEVELS if row.is_on(sys.platform))
 
 
 def quick_level(cache_dir: Path) -> Level:
@@ -96,8 +84,8 @@ def quick_level(cache_dir: Path) -> Level:
     Args:
         cache_dir: Where measurements are kept.
     """
-    choice = choose("hygiene", None, None, measured(candidates(None), cache_dir))
-    return level_named(choice.level or "hygiene")
+    choice = choose(LOWEST, None, None, measured(candidates(None), cache_dir))
+    return level_named(choice.level or LOWEST)
 
 
 def choose(
@@ -128,13 +116,15 @@ def choose(
         words = measured.reason if not measured.available else f"{', '.join(missing)} not held: {measured.reason}"
         reasons.append(Reason(f"sandbox_{name}", f"level {name}: {words}", hint=measured.remedy))
     if not reasons:
-        reasons.append(Reason(f"sandbox_{needed}", f"this platform has no level {needed} or stronger"))
+        here = f"its levels are {', '.join(levels_here())}"
+        words = f"this platform has no level {needed}, and none that is stronger may be used instead; {here}"
+        reasons.append(Reason(f"sandbox_{needed}", words))
     why = f"no sandbox of level {floor} or stronger is to be had on this machine"
     return Choice(needed, None, {}, why, reasons=tuple(reasons))
 
 
 def _broken_promises(name: LevelName, measured: Measurement) -> list[str]:
-    promised = PROMISES[name]
+    promised = level_row(name).promises
     return [axis for axis in AXES if _STATES.index(measured.axes.get(axis, "open")) < _STATES.index(promised[axis])]
 
 
@@ -152,7 +142,7 @@ def measured(names: Iterable[LevelName], cache_dir: Path) -> dict[LevelName, Mea
     key = _circumstances()
     known = _recalled(file, key)
     found = {name: known.get(name) or level_named(name).measure() for name in names}
-    fresh = {name: value for name, value in found.items() if value.available and name != "hygiene"}
+    fresh = {name: value for name, value in found.items() if value.available and level_row(name).is_boundary}
     if fresh.keys() - known.keys():
         everything = {name: asdict(value) for name, value in (known | fresh).items()}
         with suppress(StemsepEnvError):  # measured again next time
@@ -193,7 +183,7 @@ def _recalled(file: Path, key: Mapping[str, str]) -> dict[LevelName, Measurement
         return {
             name: Measurement(available=True, axes=dict(value["axes"]), reason=value["reason"])
             for name, value in kept["levels"].items()
-            if name in _MAKERS and set(value["axes"]) == set(AXES) and set(value["axes"].values()) <= set(_STATES)
+            if name in levels_here() and set(value["axes"]) == set(AXES) and set(value["axes"].values()) <= set(_STATES)
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

@@ -9,18 +9,23 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from stemsep_envs.host.command import Command
+from stemsep_envs.sandbox.level_table import AXES, LEVEL_ORDER, Axis, AxisState, LevelName
 
-LevelName = Literal["container", "namespaces", "seatbelt", "landlock", "hygiene"]
-LEVEL_ORDER: tuple[LevelName, ...] = ("container", "namespaces", "seatbelt", "landlock", "hygiene")
-"""Strongest first. `seatbelt` is macOS's and `landlock` Linux's: each stands where the other would."""
+__all__ = [
+    "AXES",
+    "LEVEL_ORDER",
+    "OWN_FOLDERS",
+    "Axis",
+    "AxisState",
+    "Level",
+    "LevelName",
+    "Limits",
+    "Measurement",
+    "Policy",
+]
 
 OWN_FOLDERS = (Path("/proc"), Path("/dev"))
 """The level `namespaces` makes these anew; nothing of the host's is shown there but device nodes of accelerators."""
-
-Axis = Literal["files_read", "files_written", "network", "processes", "system_calls", "memory", "gpu"]
-AXES: tuple[Axis, ...] = ("files_read", "files_written", "network", "processes", "system_calls", "memory", "gpu")
-AxisState = Literal["held", "limited", "open"]
-"""``held``: the probe's forbidden act did not happen; ``limited``: part of it did; ``open``: nothing stops it."""
 
 
 @dataclass(frozen=True)

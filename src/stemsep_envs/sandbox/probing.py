@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from stemsep_envs.errors import StemsepEnvError
@@ -68,12 +69,16 @@ class _Canaries:
         }
 
 
-def measure(level: Level) -> Measurement:
+def measure(level: Level, *, remedies: Mapping[str, str] = MappingProxyType({})) -> Measurement:
     """Run the canary in a level and say per axis what held.
 
     A level whose worker does not even start, or in which the canary cannot say anything, is not available.
+
+    Args:
+        level: The level.
+        remedies: What helps where a tool says certain words, in place of what helps at most levels.
     """
-    remedies = {**_REMEDIES, "Operation not permitted": _ROOT_REMEDY} if level.name == "landlock" else _REMEDIES
+    remedies = {**_REMEDIES, **remedies}
     with _canaries() as canaries:
         work = ensure_dir(canaries.scratch / "work")
         policy = Policy(
@@ -207,10 +212,6 @@ def _words(happened: Mapping[str, bool]) -> str:
     through = [words for name, words in _MEANINGS.items() if happened.get(name)]
     return "; ".join(through) if through else "every probe was held"
 
-
-_ROOT_REMEDY = """
-    this root may not become another user: give its container CAP_SETUID, CAP_SETGID, CAP_CHOWN and CAP_KILL, take
-    all capabilities from it, or start as an ordinary user"""
 
 _REMEDIES = {
     "CAP_KILL is missing": """

@@ -16,6 +16,7 @@ from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.planning.plan import Plan
 from stemsep_envs.provisioning.conversion import convert_artifacts
 from stemsep_envs.provisioning.environment import ensure_planned
+from stemsep_envs.sandbox.level_table import level_row
 from stemsep_envs.separation.scratch import session_scratch
 from stemsep_envs.separation.session import ModelSession
 from stemsep_envs.worker.connection import Deadlines
@@ -85,5 +86,5 @@ def _used(plan: Plan, environment: Environment, on_event: OnEvent) -> Iterator[E
 
 def _make_safe(plan: Plan, environment: Environment) -> None:
     """Keep a worker that could write to its environment from reaching the package cache through it."""
-    if plan.level == "hygiene":
+    if not level_row(plan.level).keeps_files:
         make_private(plan.home, environment.digest)

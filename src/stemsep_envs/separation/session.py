@@ -24,6 +24,7 @@ from stemsep_envs.host.folders import ensure_dir, make_owned_dir
 from stemsep_envs.host.tree_removal import remove_tree
 from stemsep_envs.planning.checks import channel_reasons
 from stemsep_envs.planning.plan import Plan
+from stemsep_envs.sandbox.level_table import level_row
 from stemsep_envs.separation.code_digests import code_digests
 from stemsep_envs.separation.input_reading import read_through
 from stemsep_envs.separation.input_view import shown_input
@@ -207,7 +208,7 @@ class ModelSession:
 
     @property
     def _is_confined(self) -> bool:
-        return self.plan.level != "hygiene"
+        return level_row(self.plan.level).is_boundary
 
     def _channel_doubts(self, channels: int) -> tuple[Finding, ...]:
         """Refuse an input that the registry says the model does not take, whatever its engine did with it."""

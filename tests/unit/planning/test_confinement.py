@@ -13,7 +13,7 @@ from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.host.paths import Home
 from stemsep_envs.planning.confinement import choose_confinement, required_level
-from stemsep_envs.sandbox.policy import LEVEL_ORDER
+from stemsep_envs.sandbox.level_table import LEVEL_ORDER
 
 Entry = Callable[..., ModelEntry]
 

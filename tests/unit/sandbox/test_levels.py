@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from stemsep_envs.sandbox import levels
-from stemsep_envs.sandbox.levels import PROMISES, candidates, choose, measured, with_gpu
+from stemsep_envs.sandbox.level_table import LEVELS
+from stemsep_envs.sandbox.levels import candidates, choose, level_named, levels_here, measured, with_gpu
 from stemsep_envs.sandbox.policy import AXES, LevelName, Measurement
 
+PROMISES = {row.name: row.promises for row in LEVELS}
 HERE = {name: Measurement(available=True, axes=PROMISES[name], reason="probed") for name in PROMISES}
 FAILED = Measurement.unavailable("bubblewrap is not installed", "install it")
 
@@ -71,7 +74,24 @@ def test_a_platform_without_levels_refuses() -> None:
     assert choice.reasons
 
 
+def test_a_level_of_another_platform_is_refused() -> None:
+    choice = choose("landlock", "seatbelt", None, {})
+    assert (choice.level, [reason.code for reason in choice.reasons]) == (None, ["sandbox_seatbelt"])
+    assert choice.reasons[0].message.startswith("this platform has no level seatbelt")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="on Linux there is no seatbelt")
+def test_a_level_that_is_not_here_cannot_be_made() -> None:
+    with pytest.raises(KeyError, match="linux has no level seatbelt"):
+        level_named("seatbelt")
+
+
+def test_each_level_here_goes_by_its_row_s_name() -> None:
+    assert [level_named(name).name for name in levels_here()] == list(levels_here())
+
+
 def test_a_container_is_measured_only_when_asked_for() -> None:
+    assert candidates("container")[0] == "container"
     assert "container" not in candidates(None)
     assert candidates(None)[0] == "namespaces"
     assert candidates(None)[-1] == "hygiene"
