@@ -1,0 +1,83 @@
+"""What the documentation points at is there: links, headings, files, decision records, runtimes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from stemsep_envs.registry.recipes import known_runtimes
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("docs", "runtimes", "registry", "images", "findings", "schemas")
+PAGES = sorted({*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))})
+LINK = re.compile(r"\]\(([^()\s]+)\)")
+HEADING = re.compile(r"^#+ +(.+?)\s*$", re.MULTILINE)
+FENCED = re.compile(r"^```.*?^```|^(?: {4}|\t).*$", re.MULTILINE | re.DOTALL)
+RECORD = re.compile(r"(\d{4})-[a-z0-9]+(?:-[a-z0-9]+)*\.md")
+REFERENCE = re.compile(r"docs/[\w/.-]*\w")
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def read(page: Path) -> str:
+    return page.read_text("utf-8")
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as web hosts of repositories make them."""
+    headings = HEADING.findall(re.sub(r"^```.*?^```", "", read(page), flags=re.MULTILINE | re.DOTALL))
+    kept = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in kept}
+
+
+def links(page: Path) -> Iterator[tuple[str, str]]:
+    """Yield the target and the anchor of each link of a page that leads to a file here."""
+    for link in LINK.findall(FENCED.sub("", read(page))):
+        if not re.match(r"[a-z][a-z0-9+.-]*:", link):
+            target, _, anchor = link.partition("#")
+            yield unquote(target), anchor
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in links(page):
+        other = (page.parent / target).resolve() if target else page
+        assert other.exists(), f"{named(page)} links to {target}, which is not there"
+        if anchor and other.suffix == ".md":
+            assert anchor in anchors(other), f"{named(page)} links to {target}#{anchor}, and there is no such heading"
+
+
+def test_code_points_at_pages_that_are_there() -> None:
+    for folder in ("src", "tests", "runtimes", "registry", "benchmarks", "demo", "scripts"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in {".py", ".toml", ".md"} and path != Path(__file__):
+                for reference in REFERENCE.findall(path.read_text("utf-8")):
+                    assert list(ROOT.glob(f"{reference}*")), f"{named(path)} names {reference}, which is not there"
+
+
+def records() -> list[Path]:
+    return sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+
+
+def test_decision_records_are_numbered_without_gaps() -> None:
+    names = [record.name for record in records()]
+    assert [name for name in names if not RECORD.fullmatch(name)] == []
+    assert [int(name[:4]) for name in names] == list(range(1, len(names) + 1))
+
+
+@pytest.mark.parametrize("record", records(), ids=lambda record: str(record.stem))
+def test_a_decision_record_begins_with_its_number(record: Path) -> None:
+    assert re.match(rf"# {record.name[:4]}: \S", read(record))
+
+
+@pytest.mark.parametrize("page", ["README.md", "runtimes/README.md"])
+def test_every_runtime_is_in_the_tables(page: str) -> None:
+    rows = re.findall(r"^\| (?:\[)?`([a-z0-9-]+)`", read(ROOT / page), re.MULTILINE)
+    runtimes = known_runtimes(ROOT / "runtimes")
+    assert [row for row in rows if row in runtimes] == sorted(runtimes, key=rows.index)
