@@ -163,6 +163,7 @@ def _empty_range(code: str, name: str, bounds: Range) -> Reason:
         f"no {name} can serve: {low.source} asks for {low.text} or newer, {high.source} for {high.text} at most",
         hint="widen one of the two, or choose another runtime for this model",
         path=low.source.registry_path or high.source.registry_path,
+        about=(name.lower(),),
     )
 
 
@@ -180,6 +181,7 @@ def _torch_conflicts(merged: Requirements, demands: Sequence[Demand]) -> list[Re
                 f"no {family_named(name).title} build of torch can serve: {'; '.join(sides)}",
                 hint="allow one build in common",
                 path=f"requirements.torch.{name}",
+                about=("torch",),
             )
         )
     return reasons
@@ -205,6 +207,7 @@ def _package_conflicts(merged: Requirements) -> list[Reason]:
                     f"{want.source} names a place ({want.text}): locks hold names, versions and hashes only",
                     hint="name a released version, or make it the engine of a runtime",
                     path=want.source.registry_path,
+                    about=(canonicalize_name(requirement.name),),
                 )
             )
         elif requirement.marker is None:  # whether a marked one applies is the resolver's to say
@@ -223,6 +226,7 @@ def _package_conflicts(merged: Requirements) -> list[Reason]:
                     f"no version of {name} can serve {sides}",
                     hint="change one of them, or choose another runtime for this model",
                     path=paths[0] if paths else None,
+                    about=(name,),
                 )
             )
     return reasons

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from stemsep_envs.documents.preflight import RequirementStatus, Status
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.environments.environment_plan import EnvironmentPlan
+from stemsep_envs.environments.unsatisfiable_cache import CODE as UNSATISFIABLE
 from stemsep_envs.errors import Reason
 from stemsep_envs.host.audio_headers import read_header
 from stemsep_envs.host.paths import Home
@@ -229,23 +229,10 @@ def _installation(environment: EnvironmentPlan, requirement: str) -> tuple[Statu
 
 
 def _is_about(reason: Reason, requirement: str) -> bool:
-    """Say whether a reason against an environment speaks of one requirement, by the words of whoever gave it."""
-    name = canonicalize_name(Requirement(requirement).name)
-    if reason.code.startswith("torch"):
-        return name == "torch"
-    if reason.code == "packages_conflict":
-        return reason.message.startswith(f"no version of {name} ")
-    if reason.code == "package_url":
-        return f"({requirement})" in reason.message
-    sides = reason.message.partition("nothing meets ")[2]
-    if reason.code != "unsatisfiable" or not sides:  # a resolver that names nobody speaks of all
-        return reason.code == "unsatisfiable"
-    return any(_name_of(side) == name for side in re.split(r", | and ", sides))
-
-
-def _name_of(text: str) -> str:
-    match = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", text)
-    return canonicalize_name(match[0]) if match else ""
+    """Say whether a reason against an environment speaks of one requirement."""
+    if reason.code == UNSATISFIABLE and not reason.about:  # a resolver that names nobody speaks of all
+        return True
+    return canonicalize_name(Requirement(requirement).name) in reason.about
 
 
 def _locked_version(environment: EnvironmentPlan, requirement: str) -> str | None:

@@ -100,6 +100,7 @@ def test_builds_that_have_none_in_common(recipe: MakeRecipe) -> None:
     demands = [*runtime_demands(engine), *models]
     (conflict,) = merge(engine, demands).conflicts
     assert conflict.message == "no CUDA build of torch can serve: model a allows cu118; model b allows cu128"
+    assert conflict.about == ("torch",)
 
 
 @pytest.mark.parametrize(
@@ -154,17 +155,21 @@ def test_a_package_pin_against_the_torch_range(recipe: MakeRecipe) -> None:
 
 def test_a_package_that_names_a_place(recipe: MakeRecipe) -> None:
     engine = recipe()
-    wanted = "engine @ https://example.org/engine.whl"
+    wanted = "The_Engine @ https://example.org/engine.whl"
     (conflict,) = merge(engine, [*runtime_demands(engine), model_demand("m", packages=[wanted])]).conflicts
-    assert conflict.code == "package_url"
+    assert (conflict.code, conflict.about) == ("package_url", ("the-engine",))
     assert conflict.path == "requirements.pip.packages[0]"
 
 
 def test_every_conflict_is_told(recipe: MakeRecipe) -> None:
     engine = recipe()
     demand = model_demand("m", python=("3.14", None), torch=(None, "2.2"), packages=["numpy<1"])
-    codes = [conflict.code for conflict in merge(engine, [*runtime_demands(engine), demand]).conflicts]
-    assert codes == ["python_unsatisfiable", "torch_unsatisfiable", "packages_conflict"]
+    conflicts = merge(engine, [*runtime_demands(engine), demand]).conflicts
+    assert [(conflict.code, conflict.about) for conflict in conflicts] == [
+        ("python_unsatisfiable", ("python",)),
+        ("torch_unsatisfiable", ("torch",)),
+        ("packages_conflict", ("numpy",)),
+    ]
 
 
 def test_unknown_model_types_and_variants_are_bugs_of_the_caller(recipe: MakeRecipe) -> None:

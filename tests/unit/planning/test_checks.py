@@ -13,6 +13,12 @@ from stemsep_envs.artifacts.blobs import blob_path
 from stemsep_envs.documents.base import validate
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.runtime import RuntimeRecipe
+from stemsep_envs.documents.target import parse_target
+from stemsep_envs.environments.environment_plan import EnvironmentPlan
+from stemsep_envs.environments.environment_question import question_of
+from stemsep_envs.environments.merging import merge, model_demand
+from stemsep_envs.environments.pythons import PythonChoice
+from stemsep_envs.errors import Reason
 from stemsep_envs.host.paths import Home, data_dir
 from stemsep_envs.planning import checks
 from stemsep_envs.planning.artifact_status import ArtifactAnswers, answer_artifacts
@@ -148,3 +154,24 @@ def test_a_file_put_in_by_hand_must_have_its_hash(entry: Entry, tmp_path: Path) 
     answers = answer_artifacts(entry(artifacts={"primary": primary}), Home(tmp_path), files_below=None)
     assert [status.status for status in answers.statuses] == ["missing"]
     assert answers.found == ()
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "torch"),
+    [
+        (Reason("packages_conflict", "said in any words", about=("numpy",)), "unsatisfiable", "will_install"),
+        (Reason("torch_unsatisfiable", "no version of numpy", about=("torch",)), "will_install", "unsatisfiable"),
+        (Reason("unsatisfiable", "nothing meets numpy", about=("torch",)), "will_install", "unsatisfiable"),
+        (Reason("unsatisfiable", "a resolver that names nobody"), "unsatisfiable", "unsatisfiable"),
+        (Reason("libc_not_supported", "the system is too old for numpy"), "will_install", "will_install"),
+    ],
+)
+def test_statuses_follow_what_a_reason_is_about_not_its_words(
+    reason: Reason, status: str, torch: str, recipe: RuntimeRecipe, tmp_path: Path
+) -> None:
+    wanted = merge(recipe, [model_demand("m", torch=("2.4", None), packages=["NumPy<2"])])
+    question = question_of(recipe, wanted, parse_target("linux-x86_64-cpu"), locks_dir=tmp_path)
+    plan = EnvironmentPlan(question, PythonChoice("3.12", None, "here"), None, None, None, "impossible", (reason,))
+    found = checks.torch_status(plan)
+    assert found is not None
+    assert [item.status for item in (*checks.package_statuses(plan), found)] == [status, torch]
