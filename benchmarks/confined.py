@@ -27,10 +27,10 @@ from stemsep_envs.host.paths import INSIDE_DIR, Home, find_home
 from stemsep_envs.host.processes import run
 from stemsep_envs.host.scratch_dirs import scratch_dir
 from stemsep_envs.provisioning.conversion import convert_checkpoint
-from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.levels import level_named, measured
 from stemsep_envs.sandbox.policy import LevelName, Policy
 from stemsep_envs.sandbox.system import interpreter_dirs
+from stemsep_envs.sandbox.worker_environ import worker_environ
 
 
 def starts(rounds: int, *levels: LevelName) -> dict[str, Any]:

@@ -13,10 +13,10 @@ for folder in (Path(__file__).resolve().parents[2], Path(__file__).resolve().par
 from tests.sandbox.arena import Said
 
 from stemsep_envs.host.child_process import Child, start
-from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.levels import level_named
 from stemsep_envs.sandbox.policy import Limits, Policy
 from stemsep_envs.sandbox.system import interpreter_dirs
+from stemsep_envs.sandbox.worker_environ import worker_environ
 
 
 def main() -> None:

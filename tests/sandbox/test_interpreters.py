@@ -10,9 +10,9 @@ import pytest
 from stemsep_envs.host.installation import readable_for
 from stemsep_envs.host.processes import run
 from stemsep_envs.host.scratch_dirs import scratch_dir
-from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.levels import level_named
 from stemsep_envs.sandbox.policy import LevelName, Policy
+from stemsep_envs.sandbox.worker_environ import worker_environ
 
 
 def test_a_link_in_the_home_shows_nothing_of_the_home(level: LevelName, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,10 @@ from tests.sandbox.arena import Said
 from stemsep_envs.host.child_process import start
 from stemsep_envs.host.folders import make_owned_dir
 from stemsep_envs.host.scratch_dirs import scratch_dir
-from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.levels import level_named
 from stemsep_envs.sandbox.policy import LevelName, Policy
 from stemsep_envs.sandbox.system import interpreter_dirs
+from stemsep_envs.sandbox.worker_environ import worker_environ
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0 or platform.machine() not in {"x86_64", "aarch64"},

@@ -17,6 +17,7 @@ from stemsep_envs.documents.environment import Adopted, AdoptedPackage, Receipt
 from stemsep_envs.documents.lock import LockInputs
 from stemsep_envs.environments import environment_store
 from stemsep_envs.errors import Reason, StemsepEnvError, UsageError
+from stemsep_envs.host.child_environ import passed_variables
 from stemsep_envs.host.command import Command
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.processes import run
@@ -50,7 +51,7 @@ def probe(python: Path) -> Adopted:
     Raises:
         UsageError: It does not answer.
     """
-    env = {name: os.environ[name] for name in ("SYSTEMROOT", "PATH", "LD_LIBRARY_PATH") if name in os.environ}
+    env = passed_variables("interpreter", os.environ)
     command = Command((str(python), "-I", "-S", "-B", "-c", _PROBE), env, python.parent)
     done = run(command, timeout_seconds=_PROBE_SECONDS)
     try:

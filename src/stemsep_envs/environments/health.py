@@ -21,6 +21,7 @@ from stemsep_envs.environments import environment_store
 from stemsep_envs.environments.bytecode import take_bytecode
 from stemsep_envs.environments.confining import Confine
 from stemsep_envs.errors import BuildError, InvalidDocumentError
+from stemsep_envs.host.child_environ import private_variables
 from stemsep_envs.host.command import Command
 from stemsep_envs.host.exit_cause import describe_exit
 from stemsep_envs.host.installation import readable_for
@@ -232,19 +233,5 @@ def _answer_of(done: Completed, imports: tuple[str, ...], command: Command, what
 
 def _environment(scratch: Path) -> dict[str, str]:
     """Return next to nothing: what the user has set must not decide whether an environment is healthy."""
-    place = str(scratch)
-    system = {
-        name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ
-    }  # Windows starts nothing without
-    return {
-        **system,
-        "PATH": "/usr/bin:/bin",
-        "HOME": place,
-        "USERPROFILE": place,
-        "TMPDIR": place,
-        "TEMP": place,
-        "TMP": place,
-        "XDG_CACHE_HOME": place,
-        "MPLCONFIGDIR": place,
-        "LANG": "C.UTF-8",
-    }
+    private = private_variables(os.environ, home=scratch, temporary=scratch, path="/usr/bin:/bin")
+    return {**private, "XDG_CACHE_HOME": str(scratch), "MPLCONFIGDIR": str(scratch)}

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stemsep_envs.errors import BlockedError, BuildError, MismatchError, Reason, StemsepEnvError
+from stemsep_envs.host.child_environ import passed_variables
 from stemsep_envs.host.command import Command
 from stemsep_envs.host.exit_cause import describe_exit
 from stemsep_envs.host.folders import ensure_dir
@@ -22,61 +23,8 @@ from stemsep_envs.host.processes import Completed, run
 from stemsep_envs.host.redaction import hide_secrets
 
 _OUTPUT_CHARACTERS = 6000
-_PASSED = frozenset(
-    {
-        "PATH",
-        "HOME",
-        "USERPROFILE",
-        "SYSTEMROOT",
-        "SYSTEMDRIVE",
-        "APPDATA",
-        "LOCALAPPDATA",
-        "PROGRAMDATA",
-        "TMPDIR",
-        "TEMP",
-        "TMP",
-        "LANG",
-        "LC_ALL",
-        "XDG_CACHE_HOME",
-        "XDG_CONFIG_HOME",
-        "XDG_DATA_HOME",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "ALL_PROXY",
-        "NO_PROXY",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "SSL_CLIENT_CERT",
-        "NETRC",
-        "UV_DEFAULT_INDEX",
-        "UV_INDEX",
-        "UV_INDEX_URL",
-        "UV_EXTRA_INDEX_URL",
-        "UV_FIND_LINKS",
-        "UV_NO_INDEX",
-        "UV_INSECURE_HOST",
-        "UV_KEYRING_PROVIDER",
-        "UV_CREDENTIALS_DIR",
-        "UV_NATIVE_TLS",
-        "UV_SYSTEM_CERTS",
-        "UV_HTTP_TIMEOUT",
-        "UV_HTTP_CONNECT_TIMEOUT",
-        "UV_HTTP_RETRIES",
-        "UV_CONCURRENT_DOWNLOADS",
-        "UV_CONCURRENT_BUILDS",
-        "UV_CONCURRENT_INSTALLS",
-        "UV_REQUEST_TIMEOUT",
-        "UV_LOCK_TIMEOUT",
-        "UV_PYTHON_INSTALL_MIRROR",
-        "UV_PYTHON_DOWNLOADS",
-        "UV_PYTHON_DOWNLOADS_JSON_URL",
-        "UV_EXCLUDE_NEWER",
-    }
-)
 _UNREACHABLE = ("Failed to fetch", "error sending request", "Request failed after", "Failed to download")
 """How uv begins to say that a server does not answer, or answers with an error."""
-
-_PASSED_PREFIX = "UV_INDEX_"  # credentials of named indexes: UV_INDEX_<NAME>_USERNAME and _PASSWORD
 
 
 def version() -> str:
@@ -114,11 +62,7 @@ def uv_command(arguments: Sequence[str], *, home: Home, offline: bool, own_proje
 
 def uv_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what of this process's environment uv gets."""
-    passed = {
-        name: value
-        for name, value in environ.items()
-        if name.upper() in _PASSED or name.upper().startswith(_PASSED_PREFIX)
-    }
+    passed = passed_variables("uv", environ)
     if "UV_FIND_LINKS" in passed:  # uv runs in another folder: a relative path would mean another place there
         places = [place for place in passed["UV_FIND_LINKS"].replace(",", " ").split() if place]
         passed["UV_FIND_LINKS"] = ",".join(place if "://" in place else str(Path(place).absolute()) for place in places)

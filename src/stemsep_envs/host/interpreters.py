@@ -19,6 +19,7 @@ from pathlib import Path
 from stemsep_envs.errors import StemsepEnvError, UsageError
 from stemsep_envs.host import locks
 from stemsep_envs.host.atomic_write import write_atomic
+from stemsep_envs.host.child_environ import passed_variables
 from stemsep_envs.host.command import Command
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.processes import run
@@ -245,7 +246,7 @@ def _ask(path: str) -> _Answer:
     with Path(path).open("rb") as stream:
         if stream.read(2) == b"#!":
             raise ValueError("a wrapper script, not an interpreter")
-    env = {key: os.environ[key] for key in ("SYSTEMROOT", "PATH", "LD_LIBRARY_PATH") if key in os.environ}
+    env = passed_variables("interpreter", os.environ)
     command = Command((path, "-I", "-S", "-c", _PROBE), env, Path(path).parent)
     done = run(command, timeout_seconds=_PROBE_SECONDS)
     if done.status != 0:

@@ -19,11 +19,11 @@ from stemsep_envs.host.paths import INSIDE_DIR, Home
 from stemsep_envs.host.processes import run
 from stemsep_envs.planning.plan import Plan, PlannedArtifact
 from stemsep_envs.registry.weights import weights_reasons
-from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.launch import worker_exit_cause
 from stemsep_envs.sandbox.levels import quick_level
 from stemsep_envs.sandbox.policy import Level, Limits, Policy
 from stemsep_envs.sandbox.system import interpreter_dirs
+from stemsep_envs.sandbox.worker_environ import worker_environ
 
 _CONVERTER = INSIDE_DIR / "convert.py"
 

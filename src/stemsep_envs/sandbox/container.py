@@ -21,6 +21,7 @@ from pathlib import Path
 
 from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host.atomic_write import write_atomic
+from stemsep_envs.host.child_environ import passed_variables
 from stemsep_envs.host.command import Command
 from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.processes import Completed, run
@@ -121,8 +122,7 @@ class Container:
 
 def _environ() -> dict[str, str]:
     """Return what the engine's own program is told: where to find its engine and its configuration."""
-    keep = ("PATH", "HOME", "XDG_RUNTIME_DIR", "DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST")
-    return {name: value for name in keep if (value := os.environ.get(name))}
+    return {name: value for name, value in passed_variables("container-engine", os.environ).items() if value}
 
 
 def find_engine() -> Engine | None:

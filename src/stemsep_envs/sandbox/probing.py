@@ -23,9 +23,9 @@ from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.paths import INSIDE_DIR
 from stemsep_envs.host.processes import Completed, run
 from stemsep_envs.host.scratch_dirs import scratch_dir, sweep_scratch
-from stemsep_envs.sandbox.environ import worker_environ
 from stemsep_envs.sandbox.policy import Axis, AxisState, Level, Limits, Measurement, Policy
 from stemsep_envs.sandbox.system import interpreter_dirs
+from stemsep_envs.sandbox.worker_environ import worker_environ
 
 _PROBE_PATH = INSIDE_DIR / "probe.py"
 """Run as a program; never imported here."""

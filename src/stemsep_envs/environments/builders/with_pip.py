@@ -20,6 +20,7 @@ from stemsep_envs.environments.builders.installation import Installation
 from stemsep_envs.environments.builders.relocatable import make_movable, make_scripts_movable
 from stemsep_envs.errors import BuildError, MismatchError, StemsepEnvError
 from stemsep_envs.host.atomic_write import write_atomic
+from stemsep_envs.host.child_environ import passed_variables
 from stemsep_envs.host.command import Command
 from stemsep_envs.host.exit_cause import describe_exit
 from stemsep_envs.host.folders import ensure_dir
@@ -34,18 +35,6 @@ _ASK_SECONDS = 120.0
 _OUTPUT_CHARACTERS = 6000
 _OLDEST = Version("22.3")
 """The first pip that can work on another interpreter's environment."""
-
-_PASSED = frozenset(
-    {
-        *("PATH", "HOME", "USERPROFILE", "SYSTEMROOT", "SYSTEMDRIVE", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA"),
-        *("TMPDIR", "TEMP", "TMP", "LANG", "LC_ALL", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "LD_LIBRARY_PATH"),
-        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC"),
-        *("PIP_CONFIG_FILE", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_PROXY"),
-        *("PIP_CERT", "PIP_CLIENT_CERT", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT", "PIP_TIMEOUT", "PIP_RETRIES"),
-        *("PIP_KEYRING_PROVIDER", "PIP_CACHE_DIR"),
-    }
-)
-"""What says how to reach packages passes; what would change which are installed, and where, does not."""
 
 _SAME_MEANING = {
     "UV_DEFAULT_INDEX": "PIP_INDEX_URL",
@@ -105,7 +94,7 @@ def commands(job: Installation, *, home: Home) -> tuple[Command, ...]:
 
 def pip_environment(environ: Mapping[str, str], home: Home) -> dict[str, str]:
     """Return what of this process's environment pip gets."""
-    passed = {name: value for name, value in environ.items() if name.upper() in _PASSED}
+    passed = passed_variables("pip", environ)
     for theirs, ours in _SAME_MEANING.items():
         if environ.get(theirs):
             passed.setdefault(ours, environ[theirs].replace(",", " "))

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stemsep_envs.errors import BlockedError, BuildError, LimitError, Reason, StemsepEnvError
+from stemsep_envs.host.child_environ import passed_variables
 from stemsep_envs.host.command import Command
 from stemsep_envs.host.exit_cause import describe_exit
 from stemsep_envs.host.processes import Completed, run
@@ -27,40 +28,6 @@ _OUTPUT_CHARACTERS = 6000
 
 _PROTOCOLS = ("file", "git", "http", "https", "ssh")
 """What an address may be rewritten to; the commit's hash holds whatever way it comes."""
-
-_PASSED = frozenset(
-    {
-        "PATH",
-        "HOME",
-        "USERPROFILE",
-        "HOMEDRIVE",
-        "HOMEPATH",
-        "SYSTEMROOT",
-        "APPDATA",
-        "LOCALAPPDATA",
-        "PROGRAMDATA",
-        "TMPDIR",
-        "TEMP",
-        "TMP",
-        "XDG_CONFIG_HOME",
-        "XDG_CACHE_HOME",
-        "XDG_RUNTIME_DIR",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "ALL_PROXY",
-        "NO_PROXY",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "CURL_CA_BUNDLE",
-        "SSH_AUTH_SOCK",
-        "SSH_AGENT_PID",
-        "KRB5CCNAME",
-        "KRB5_CONFIG",
-        "GIT_ASKPASS",
-        "GIT_EXEC_PATH",
-    }
-)
-_PASSED_PREFIXES = ("GIT_CONFIG", "GIT_SSH", "GIT_SSL_", "GIT_HTTP_", "GIT_PROXY_", "GIT_CURL_")
 
 _ALWAYS = (
     *("-c", f"core.hooksPath={os.devnull}"),
@@ -90,15 +57,10 @@ def is_reached_locally(repository: str) -> bool:
 
 def git_environment(environ: Mapping[str, str], *, offline: bool) -> dict[str, str]:
     """Return what of this process's environment git gets, and what it is told besides."""
-    passed = {
-        name: value
-        for name, value in environ.items()
-        if name.upper() in _PASSED or name.upper().startswith(_PASSED_PREFIXES)
-    }
     allowed = environ.get("GIT_ALLOW_PROTOCOL", "").split(":") if environ.get("GIT_ALLOW_PROTOCOL") else _PROTOCOLS
     protocols = [name for name in _PROTOCOLS if name in allowed and (name == "file" or not offline)]
     return {
-        **passed,
+        **passed_variables("git", environ),
         "LC_ALL": "C",  # its words are looked at
         "GIT_TERMINAL_PROMPT": "0",
         "GCM_INTERACTIVE": "never",

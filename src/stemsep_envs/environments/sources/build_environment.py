@@ -22,6 +22,7 @@ from stemsep_envs.environments.confining import Confine
 from stemsep_envs.environments.reporting import Report
 from stemsep_envs.environments.resolve_once import resolve_once
 from stemsep_envs.host.atomic_write import write_atomic
+from stemsep_envs.host.child_environ import private_variables
 from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.installation import readable_for
 from stemsep_envs.host.interpreters import Interpreter
@@ -106,21 +107,10 @@ def make_environment(requires: tuple[str, ...], folder: Path, shop: Workshop, *,
 
 def build_environ(private_dir: Path, python: Path) -> Mapping[str, str]:
     """Return the whole environment of a build: the system's compilers, its own tools, nothing of the user's."""
-    scratch = str(ensure_dir(private_dir / "tmp"))
-    system = {
-        name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ
-    }  # Windows starts nothing without
-    return {
-        **system,
-        "PATH": os.pathsep.join((str(python.parent), "/usr/local/bin", "/usr/bin", "/bin")),
-        "HOME": str(private_dir),
-        "USERPROFILE": str(private_dir),
-        "TMPDIR": scratch,
-        "TEMP": scratch,
-        "TMP": scratch,
-        "LANG": "C.UTF-8",
-        "SOURCE_DATE_EPOCH": _EPOCH,
-    }
+    path = os.pathsep.join((str(python.parent), "/usr/local/bin", "/usr/bin", "/bin"))
+    temporary = ensure_dir(private_dir / "tmp")
+    private = private_variables(os.environ, home=private_dir, temporary=temporary, path=path)
+    return {**private, "SOURCE_DATE_EPOCH": _EPOCH}
 
 
 def _question(requires: tuple[str, ...], shop: Workshop) -> LockInputs:

@@ -1,8 +1,11 @@
-"""The environment variables of a worker: a short list of our own making; of the user's, only the few named here."""
+"""The environment variables of a worker: a short list of our own making, with nothing of the user's."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+from stemsep_envs.host.child_environ import private_variables
 
 _ALLOCATOR = {
     # glibc gives freed memory back and faults it in again at every step of a large model; keeping it made unmodified
@@ -21,12 +24,10 @@ def worker_environ(private_dir: Path, *, keep_memory: bool) -> dict[str, str]:
         keep_memory: Tune the C allocator for engines that allocate large blocks again and again.
     """
     cache = private_dir / "cache"
+    path = "/usr/local/bin:/usr/bin:/bin"
     environ = {
-        "HOME": str(private_dir),
-        "TMPDIR": str(private_dir / "tmp"),
+        **private_variables(os.environ, home=private_dir, temporary=private_dir / "tmp", path=path),
         "USER": "worker",
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
         "XDG_CACHE_HOME": str(cache),
         "MPLCONFIGDIR": str(cache / "matplotlib"),
