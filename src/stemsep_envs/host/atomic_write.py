@@ -58,6 +58,21 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
         flush_dir(path.parent)
 
 
+def write_private(path: Path, data: bytes) -> None:
+    """Give a file in a folder that only this process writes the content ``data``, whole or not at all.
+
+    For notes of what goes on now: nothing is flushed, no folder is made, and nobody's leftovers are looked for.
+
+    Raises:
+        LimitError: The disk is full.
+        UsageError: The folder cannot be written.
+    """
+    beside = path.with_name(f"{path.name}.new")
+    with explained(path):
+        beside.write_bytes(data)
+        beside.replace(path)
+
+
 def copy_hashed(
     source: BufferedIOBase,
     destination: Path,

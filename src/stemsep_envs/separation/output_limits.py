@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from stemsep_envs.host.atomic_write import write_atomic
+from stemsep_envs.host.atomic_write import write_private
 from stemsep_envs.host.audio_headers import AudioHeader, read_header
 
 FLOOR_BYTES = 1 << 30
@@ -89,4 +89,4 @@ def idle_bound(folder: Path) -> int:
 
 def set_bound(file: Path, bound: int) -> None:
     """Tell the worker's launcher, which looks again and again."""
-    write_atomic(file, str(bound).encode(), durable=False)
+    write_private(file, str(bound).encode())

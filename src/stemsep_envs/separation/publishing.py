@@ -95,9 +95,12 @@ def published(
 def _note(staged: Mapping[PurePosixPath, Ingested | None], output_dir: Path) -> Note:
     """Tell what is to be placed, after a look at what is there."""
     files = []
+    looked_at: set[PurePosixPath] = set()
     for place, ingested in staged.items():
         final = output_dir / place
-        _refuse_links_of_others(place, output_dir)
+        if place.parent not in looked_at:
+            looked_at.add(place.parent)
+            _refuse_links_of_others(place, output_dir)
         if final.is_dir() and not final.is_symlink():
             raise explain(IsADirectoryError(errno.EISDIR, "a folder"), final)
         sha256 = ingested.sha256 if ingested is not None else None

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 
 from stemsep_envs._version import __version__
@@ -48,6 +49,13 @@ class RunFrame:
     output: OutputPlan
     code: CodeDigests
     timings: SessionTimings
+
+    @cached_property
+    def settings_digest(self) -> str | None:
+        """The digest of everything but the inputs that shapes the stems; None until there is an environment."""
+        if self.environment is None:
+            return None
+        return settings_digest(self.plan, self.environment.digest, self.output, self.code)
 
 
 def new_run_id() -> str:
@@ -134,7 +142,7 @@ def build_record(frame: RunFrame, tracks: Sequence[RunTrack], *, status: str, ex
             "overridden": plan.overridden,
             "timings": frame.timings,
             "tracks": tuple(tracks),
-            "settings_digest": environment and settings_digest(plan, environment.digest, frame.output, frame.code),
+            "settings_digest": frame.settings_digest,
         }
     )
 

@@ -22,7 +22,7 @@ from pydantic import AfterValidator, Field
 from stemsep_envs.documents.base import Document, parse_json
 from stemsep_envs.documents.canonical import Sha256
 from stemsep_envs.errors import StemsepEnvError
-from stemsep_envs.host.atomic_write import publish, write_atomic
+from stemsep_envs.host.atomic_write import publish, write_private
 from stemsep_envs.host.file_reading import open_plain, sha256_of
 from stemsep_envs.host.tree_removal import remove_file, remove_tree
 
@@ -60,7 +60,7 @@ class Note(Document):
 
 def write_note(folder: Path, note: Note) -> None:
     """Write the note: from here on `put_right` undoes what it tells. It outlives this process, as the stems do."""
-    write_atomic(folder / _NOTE, note.model_dump_json(indent=1).encode() + b"\n", durable=False)
+    write_private(folder / _NOTE, note.model_dump_json(indent=1).encode() + b"\n")
 
 
 def forget_note(folder: Path) -> None:

@@ -17,7 +17,7 @@ from tests.unit.host.conftest import names_in
 from tests.unprivileged import unprivileged
 
 from stemsep_envs.errors import LimitError, UsageError
-from stemsep_envs.host.atomic_write import copy_hashed, publish, write_atomic
+from stemsep_envs.host.atomic_write import copy_hashed, publish, write_atomic, write_private
 from stemsep_envs.host.file_reading import sha256_of
 from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.scratch_dirs import scratch_dir
@@ -31,6 +31,15 @@ def test_writes_and_replaces(tmp_path: Path) -> None:
         write_atomic(path, data)
         assert path.read_bytes() == data
     assert names_in(path.parent) == {"file"}
+
+
+def test_write_private_replaces_whole_and_leaves_nothing(tmp_path: Path) -> None:
+    write_private(tmp_path / "note", b"one")
+    write_private(tmp_path / "note", b"two")
+    assert (tmp_path / "note").read_bytes() == b"two"
+    assert names_in(tmp_path) == {"note"}
+    with pytest.raises(UsageError):
+        write_private(tmp_path / "none" / "note", b"three")
 
 
 def test_a_long_name_can_be_written(tmp_path: Path) -> None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from stemsep_envs.errors import LimitError, UsageError
 from stemsep_envs.host.atomic_write import publish, write_atomic
+from stemsep_envs.host.tree_removal import remove_tree
 from stemsep_envs.host.paths import Home
 from stemsep_envs.separation import publishing
 from stemsep_envs.separation.output_names import TrackNames
-from stemsep_envs.separation.publishing import published
-from stemsep_envs.separation.scratch import clear_folder, hidden_dir
-from stemsep_envs.separation.undo_journal import Note, PlacedFile, aside, write_note
+from stemsep_envs.separation.publishing import JournalFolders, published
+from stemsep_envs.separation.scratch import Scratch, clear_folder, hidden_dir, session_scratch
+from stemsep_envs.separation.undo_journal import Note, PlacedFile, aside, is_clean, write_note
 from stemsep_envs.worker.ingest import Ingested
 
 NAMES = TrackNames(
@@ -47,7 +49,7 @@ def found(out: Path) -> dict[str, bytes]:
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
 
-def place(out: Path, *, record: Callable[[], None] | None = None) -> None:
+def place(out: Path, *, record: Callable[[], None] | None = None, journal_dir: Path | None = None) -> None:
     """Put the new stems in place, and their record."""
     taken_dir = out.parent / "taken"
     taken_dir.mkdir(exist_ok=True)
@@ -56,10 +58,12 @@ def place(out: Path, *, record: Callable[[], None] | None = None) -> None:
         content = NEW[str(name)]
         (taken_dir / name.name).write_bytes(content)
         taken[stem] = Ingested(taken_dir / name.name, hashlib.sha256(content).hexdigest(), len(content))
-    with hidden_dir(out, home=Home(out.parent / "home")) as journal, published(taken, NAMES, out, journal_dir=journal):
-        if record is not None:
-            record()
-        write_atomic(out / NAMES.record, NEW[str(NAMES.record)])
+    with ExitStack() as held:
+        journal = journal_dir or held.enter_context(hidden_dir(out, home=Home(out.parent / "home")))
+        with published(taken, NAMES, out, journal_dir=journal):
+            if record is not None:
+                record()
+            write_atomic(out / NAMES.record, NEW[str(NAMES.record)])
 
 
 def full_disk() -> None:
@@ -258,3 +262,51 @@ def test_a_note_that_is_no_plain_file_holds_nobody_up(out: Path) -> None:
         os.chown(folder, 61_000, 61_000)
         clear_folder(out)
         assert folder.is_dir()
+
+
+@pytest.fixture
+def scratch(out: Path) -> Iterator[Scratch]:
+    with session_scratch(out.parent / "scratch") as scratch:
+        yield scratch
+
+
+def test_a_session_notes_in_one_folder_for_each_output_folder(out: Path, scratch: Scratch) -> None:
+    journals = JournalFolders(scratch, Home(out.parent / "home"))
+    first = journals.of(out)
+    assert first.parent == out
+    assert journals.of(out) == first
+    assert journals.of(out.parent / "other").parent == out.parent / "other"
+    journals.close()
+    assert list(out.iterdir()) == []
+
+
+def test_the_sessions_own_folder_serves_where_it_is_hidden_there(scratch: Scratch, out: Path) -> None:
+    journals = JournalFolders(scratch, Home(out.parent / "home"))
+    assert journals.of(scratch.parent) == scratch.root
+    journals.close()
+    assert scratch.root.is_dir()
+
+
+@pytest.mark.parametrize("left", ["note", "aside", "nothing"])
+def test_a_folder_that_is_not_clean_is_not_used_again(out: Path, scratch: Scratch, left: str) -> None:
+    journals = JournalFolders(scratch, Home(out.parent / "home"))
+    first = journals.of(out)
+    if left == "note":
+        write_note(first, Note(record_was=None, files=(PlacedFile(path="run.json", replaces=False),)))
+    elif left == "aside":
+        aside(first, 0).parent.mkdir()
+    else:
+        remove_tree(first)
+    second = journals.of(out)
+    assert second != first
+    assert journals.of(out) == second
+    journals.close()
+    assert first.exists() == (left == "note"), "what could not be undone stays"
+
+
+def test_what_was_put_aside_goes_with_the_note(out: Path) -> None:
+    fill(out, OLD)
+    with hidden_dir(out) as journal:
+        place(out, journal_dir=journal)
+        assert is_clean(journal)
+    assert found(out) == NEW
