@@ -4,20 +4,25 @@
     >>> with open_session("dsp-hpss") as session:                       # doctest: +SKIP
     ...     track = session.separate("song.flac", "out")
 
-The layers, imports only downward:
+The layers, imports only downward and without a circle (`tests/unit/test_layers.py` holds both):
 
-==============  ========================================================================
-``cli``         parse, print, exit code
-``commands``    one function a verb; the Python interface below comes from here
-``registry``    the catalogue of models, the runtimes that execute them, routing, settings
-``environments``  requirements to locks to built environments
-``artifacts``   weights and configs by hash
-``sandbox``     what confines a worker
-``worker``      the process inside an environment, and our side of the conversation
-``host``        the only code that touches the machine
-``documents``   every document as a model; parsing, validation, digests; no I/O
-``errors``      what can go wrong, and its exit code
-==============  ========================================================================
+================  ======================================================================
+``cli``           parse, print, exit code
+``commands``      one short file a verb, and the Python interface; they compose what follows
+``separation``    sessions, the tracks of a run, inputs, names, publishing of stems, records
+``provisioning``  a plan made real: files fetched, checkpoints converted, environment built
+``planning``      a model's id to a plan, with nothing touched
+``registry``      the catalogue of models, the runtimes that execute them, routing, settings
+``environments``  requirements to locks to built environments; engines
+``artifacts``     weights and configs by hash
+``sandbox``       what confines a worker
+``worker``        our side of the conversation with the process inside an environment
+``host``          the only code that touches the machine
+``documents``     every document as a model; parsing, validation, digests; no I/O
+``errors``        what can go wrong, and its exit code
+================  ======================================================================
+
+``inside`` is apart: it runs inside environments and sandboxes, knows nothing of the rest, and nothing imports it.
 
 Names are loaded when they are used: importing this package costs next to nothing.
 """
