@@ -14,10 +14,10 @@ import pytest
 
 from stemsep_envs import PlanOptions, ensure, preflight, separate
 from stemsep_envs.artifacts.blobs import blob_path
-from stemsep_envs.commands import ensure as ensure_command
 from stemsep_envs.errors import BlockedError, MismatchError
 from stemsep_envs.host.paths import data_dir, find_home
 from stemsep_envs.planning import preflight as preflight_command
+from stemsep_envs.provisioning import witnesses
 
 pytestmark = pytest.mark.integration
 
@@ -140,7 +140,7 @@ source_sha256 = "{hashlib.sha256(GAIN.encode()).hexdigest()}"
 '''
     )
     runtimes = folder.parent
-    for module in (preflight_command, ensure_command):
+    for module in (preflight_command, witnesses):
         monkeypatch.setattr(module, "data_dir", lambda name: runtimes if name == "runtimes" else data_dir(name))
     return runtimes
 

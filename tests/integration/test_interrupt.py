@@ -175,8 +175,8 @@ def test_killed_by_force(start: Callable[..., subprocess.Popen[bytes]], cli: Cli
 KILLED_BEFORE_THE_RECORD = """
 import os, signal, sys
 from stemsep_envs.cli.entry import main
-from stemsep_envs.separation import jobs
-jobs.write_record = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from stemsep_envs.separation import tracks
+tracks.write_record = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 sys.argv[0] = "stemsep-env"
 sys.exit(main())
 """

@@ -12,8 +12,8 @@ import pytest
 
 from stemsep_envs.errors import LimitError, UsageError
 from stemsep_envs.host.atomic_write import publish, write_atomic
-from stemsep_envs.host.tree_removal import remove_tree
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.tree_removal import remove_tree
 from stemsep_envs.separation import publishing
 from stemsep_envs.separation.output_names import TrackNames
 from stemsep_envs.separation.publishing import JournalFolders, published
