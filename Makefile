@@ -60,7 +60,7 @@ format: $(VENV)/ready  ## Format the code
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-generate: $(VENV)/ready  ## Write what is generated: schemas/, docs/codes.md
+generate: $(VENV)/ready  ## Write what is generated: schemas/, tables in docs/reference/
 	$(BIN)/python scripts/generate.py
 
 check-generated: $(VENV)/ready  ## Compare what is generated with what is committed

@@ -27,8 +27,8 @@ def generated() -> dict[Path, str]:
     """Return the content of every generated file."""
     schemas = {CHECKOUT / "schemas" / name: text for name, text in schema_texts().items()}
     rows = "".join(f"| `{name}` | {code.severity} | {code.meaning} |\n" for name, code in CODES.items())
-    docs = CHECKOUT / "docs"
-    return {**schemas, docs / "codes.md": CODES_HEAD + rows, docs / "registry-lint.md": rules_page()}
+    reference = CHECKOUT / "docs" / "reference"
+    return {**schemas, reference / "codes.md": CODES_HEAD + rows, reference / "registry-lint.md": rules_page()}
 
 
 def main(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""The table of docs/security.md, made from the attacks; ``python tests/sandbox/table.py`` renews it."""
+"""The table of docs/explanation/security.md, made from the attacks; ``python tests/sandbox/table.py`` renews it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.sandbox.attacks import ATTACKS, BOUNDARIES
 
 from stemsep_envs.sandbox.policy import AXES
 
-DOCUMENT = ROOT / "docs" / "security.md"
+DOCUMENT = ROOT / "docs" / "explanation" / "security.md"
 BEGIN, END = "<!-- attacks: begin -->", "<!-- attacks: end -->"
 MOST_USERS = ("root", "user")
 

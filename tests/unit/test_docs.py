@@ -1,4 +1,4 @@
-"""What the documentation points at is there: links, headings, files, decision records, runtimes."""
+"""What the documentation points at is there, and its index is whole: links, headings, files, records, runtimes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from stemsep_envs.registry.recipes import known_runtimes
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("docs", "runtimes", "registry", "images", "findings", "schemas")
+DOCS = ROOT / "docs"
+KINDS = ("tutorial", "how-to", "reference", "explanation")
 PAGES = sorted({*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))})
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 HEADING = re.compile(r"^#+ +(.+?)\s*$", re.MULTILINE)
@@ -59,6 +61,23 @@ def test_code_points_at_pages_that_are_there() -> None:
             if path.suffix in {".py", ".toml", ".md"} and path != Path(__file__):
                 for reference in REFERENCE.findall(path.read_text("utf-8")):
                     assert list(ROOT.glob(f"{reference}*")), f"{named(path)} names {reference}, which is not there"
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = DOCS / "README.md"
+    indexed = {(DOCS / target).resolve() for target, _ in links(index) if target}
+    pages = {page for page in DOCS.rglob("*.md") if page != index} - set(records())
+    assert pages <= indexed, sorted(map(named, pages - indexed))
+
+
+def test_every_decision_record_is_in_its_index() -> None:
+    indexed = {target for target, _ in links(DOCS / "decisions" / "README.md")}
+    assert {record.name for record in records()} <= indexed
+
+
+def test_every_page_is_of_a_kind() -> None:
+    assert {path.name for path in DOCS.iterdir() if path.is_dir()} == {*KINDS, "decisions"}
+    assert [page.name for page in DOCS.glob("*.md")] == ["README.md"]
 
 
 def records() -> list[Path]:

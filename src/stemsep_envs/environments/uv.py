@@ -123,8 +123,9 @@ def _failure(done: Completed, what: str, *, offline: bool, stdin: str, extra_env
         return BuildError(f"{what} failed offline: {first}", hint=hint, code="offline", output=words, command=shown)
     if any(sign in words for sign in _UNREACHABLE):
         hint = (
-            "check the network and its proxy; mirrors and indexes of your own are configuration "
-            "(docs/environments.md), torch's by STEMSEP_ENV_TORCH_INDEX: a base address, a folder of wheels, or none"
+            "check the network and its proxy; how to name mirrors and indexes of your own is in "
+            "docs/how-to/use-a-mirror-or-index.md; torch's by STEMSEP_ENV_TORCH_INDEX: a base address, a folder of "
+            "wheels, or none"
         )
         return BuildError(
             f"{what} failed: an index cannot be reached or does not answer as one",

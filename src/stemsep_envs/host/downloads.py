@@ -191,7 +191,9 @@ def _refuse_status(reply: Reply) -> None:
         return
     words = f"answered {status}"
     if status in {401, 403, 407}:
-        hint = "the file may be private, or its terms have to be accepted first; see docs/artifacts.md for tokens"
+        hint = (
+            "the file may be private, or its terms have to be accepted first; tokens: docs/reference/configuration.md"
+        )
         raise WebError("download_denied", f"{words}: not allowed", hint=hint)
     if status in {404, 410}:
         gone = "it was there once" if status == 410 else "nothing is there"

@@ -218,7 +218,7 @@ _REMEDIES = {
         give the container CAP_KILL as well, take all capabilities from it, or start as an ordinary user""",
     "setting up uid map: Permission denied": """
         this system's AppArmor denies user namespaces to bubblewrap (Ubuntu 23.10 and later): load a profile for
-        /usr/bin/bwrap that allows `userns` (docs/security.md has it)""",
+        /usr/bin/bwrap that allows `userns` (docs/how-to/enable-a-sandbox-level.md has it)""",
     "No permissions to create new namespace": """
         allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 (Debian, Arch) and user.max_user_namespaces
         above 0; inside a container use the landlock level""",
@@ -248,5 +248,7 @@ def _explained(done: Completed, remedies: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _remedy(said: str, remedies: Mapping[str, str]) -> str:
-    found = next((remedy for words, remedy in remedies.items() if words in said), "see docs/security.md")
+    found = next(
+        (remedy for words, remedy in remedies.items() if words in said), "see docs/how-to/enable-a-sandbox-level.md"
+    )
     return " ".join(found.split())

@@ -1,4 +1,4 @@
-"""The table of rules. Codes are stable; `docs/registry-lint.md` is made from it."""
+"""The table of rules. Codes are stable; `docs/reference/registry-lint.md` is made from it."""
 
 from __future__ import annotations
 
