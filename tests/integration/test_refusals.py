@@ -29,7 +29,7 @@ from stemsep_envs.host.interpreters import find_interpreters
 from stemsep_envs.host.paths import Home
 from stemsep_envs.planning import lock_requests
 from stemsep_envs.planning.checks import package_statuses, torch_status
-from stemsep_envs.planning.lock_requests import Asked
+from stemsep_envs.planning.lock_requests import LockSelection
 from stemsep_envs.provisioning.resolution import resolved
 
 pytestmark = [pytest.mark.integration]
@@ -195,7 +195,7 @@ def test_locks_too_are_made_for_the_newest_python_that_has_an_answer(
 
     def made() -> LockAnswer:
         said.clear()
-        options = LockOptions(Asked(registry_path=registry))
+        options = LockOptions(LockSelection(registry_path=registry))
         (answer,) = lock_models(options, report=lambda _, detail: said.append(detail)).locks
         return answer
 

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from stemsep_envs.documents.registry_lint import LintFinding, LintReport, LintRule, LintRules
-from stemsep_envs.errors import InvalidDocumentError, Problem, UsageError
+from stemsep_envs.errors import UsageError
 from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import data_dir, default_registry_path, is_shipped
 from stemsep_envs.registry.catalogue import read_registry_file
@@ -46,7 +46,7 @@ def lint_file(
         hint = "name another place with --output, or say --shipped"
         raise UsageError(f"{target} came with the program and is not changed", hint=hint, code="registry_shipped")
     data = read_registry_file(place)
-    text = _text_of(data, place)
+    text = linting.decode(data, origin=str(place))
     runtimes_dir = data_dir("runtimes")
     recipes = {name: load_runtime(runtimes_dir, name).recipe for name in known_runtimes(runtimes_dir)}
     if not fix:
@@ -95,10 +95,3 @@ def _lint_report(
         fixed=fixed,
         written=written,
     )
-
-
-def _text_of(data: bytes, place: Path) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidDocumentError(str(place), (Problem("", f"not UTF-8: {error.reason} at {error.start}"),)) from None

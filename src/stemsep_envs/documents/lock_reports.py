@@ -1,4 +1,4 @@
-"""What ``lock --json`` prints: every question that was asked, the lock that answers it, and what changed."""
+"""What ``lock --json`` prints: every lock that was asked for, its state, and what changed."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ class PackageChange(Document):
 
 
 class LockAnswer(Document):
-    """One question, and the state of the lock that answers it."""
+    """One lock that models need, and its state."""
 
     runtime: str
     variant: str | None
     models: tuple[str, ...]
-    """The models that ask it."""
+    """The models that need it."""
     target: Target
     python: str
     inputs: Sha256
-    """The digest of the question."""
+    """The digest of what the resolver is asked."""
     path: str | None
     """The file of the lock; null when there is none."""
     state: LockState
-    """``current``: the file answers the question; ``written``: it does now; ``stale``: it must be made again;
+    """``current``: the file holds what is needed; ``written``: it does now; ``stale``: it must be made again;
     ``failed``: it could not be resolved."""
     packages: int | None = None
     changes: tuple[PackageChange, ...] = ()
@@ -64,6 +64,6 @@ class LockReport(Document):
     locks: tuple[LockAnswer, ...]
     skipped: tuple[SkippedLock, ...]
     strangers: tuple[str, ...] = ()
-    """Lock files beside the others that answer no question any more."""
+    """Lock files beside the others that no model needs any more."""
     written: tuple[str, ...] = ()
     """Files that were written."""

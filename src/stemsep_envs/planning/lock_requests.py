@@ -1,4 +1,4 @@
-"""Which locks are wanted: the questions of models, for targets and Pythons, each asked once however many ask it."""
+"""Which locks models need, for which targets and Pythons: one request a lock, however many models need it."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _DIGEST_CHARACTERS = 8
 
 
 @dataclass(frozen=True)
-class Question:
+class LockRequest:
     """One lock that is wanted.
 
     Attributes:
         runtime: The runtime it belongs to.
         variant: The variant of it, if any.
-        models: The models that ask.
-        requirements: What must be locked, and who asks.
-        inputs: The question itself.
-        name: What its file is called where locks are shipped.
-        older: Other minors that serve as well, where none was asked for: to be tried in this order.
+        models: The models that need it.
+        requirements: What must be locked, and who asks for it.
+        inputs: What the resolver is asked.
+        is_plain: Whether the models need no more than their runtime and variant do.
+        older: Other Pythons that serve as well, where none was named: to be tried in this order.
     """
 
     runtime: Runtime
@@ -48,7 +48,7 @@ class Question:
     models: tuple[str, ...]
     requirements: Requirements
     inputs: LockInputs
-    name: str
+    is_plain: bool
     older: tuple[str, ...] = ()
 
     @property
@@ -56,9 +56,15 @@ class Question:
         """What is locked, in words: ``msst fno``."""
         return " ".join(filter(None, [self.runtime.recipe.id, self.variant]))
 
+    @property
+    def name(self) -> str:
+        """What its file is called where locks are shipped."""
+        plain = shipped_name(self.inputs.target, self.inputs.python, self.variant)
+        return plain if self.is_plain else f"{plain.removesuffix('.txt')}-{self.inputs.digest[:_DIGEST_CHARACTERS]}.txt"
+
 
 @dataclass(frozen=True)
-class Asked:
+class LockSelection:
     """What the user wants locked.
 
     Attributes:
@@ -78,52 +84,67 @@ class Asked:
     runtime: str | None = None
 
 
-def find_questions(asked: Asked, *, home: Home) -> tuple[tuple[Question, ...], tuple[SkippedLock, ...]]:
-    """Return the locks that are wanted, and what is passed over with the reason.
+def find_requests(selection: LockSelection, *, home: Home) -> tuple[tuple[LockRequest, ...], tuple[SkippedLock, ...]]:
+    """Return the locks that are wanted, and what is skipped with the reason.
 
-    What is asked for by name is never passed over.
+    What was named is never skipped.
 
     Raises:
         BlockedError: A model that was named cannot be locked; carries every reason.
         UsageError: An unknown model or runtime.
         InvalidDocumentError: A registry entry or a recipe is wrong.
     """
-    catalogue = catalogue_at(asked.registry_path)
-    found: dict[tuple[str, str], Question] = {}
+    catalogue = catalogue_at(selection.registry_path)
+    found: dict[tuple[str, str], LockRequest] = {}
     skipped: list[SkippedLock] = []
     runtimes: dict[str, Runtime] = {}
-    for model_id in dict.fromkeys(asked.model_ids or catalogue.ids()):
+    for model_id in dict.fromkeys(selection.model_ids or catalogue.ids()):
         entry = catalogue.get(model_id)
-        runtime, reasons = _runtime_of(entry, asked, runtimes)
+        runtime, reasons = _runtime_of(entry, selection, runtimes)
         requirements = requirements_of(entry, runtime.recipe) if runtime is not None and not reasons else None
         if requirements is not None:
             reasons = requirements.conflicts
         if runtime is None or requirements is None or reasons:
-            _pass_over(model_id, asked, reasons, skipped)
+            _skip(model_id, selection, reasons, skipped)
             continue
-        targets = tuple(_targets(asked, runtime, requirements))
-        refused = {target: target_reasons(requirements, target) for target in targets}
-        # Shipped targets are the runtime's, not the user's words: one of them that serves is enough.
-        insisted = bool(asked.targets) or all(refused.values())
-        for target in targets:
-            if refused[target]:
-                named = asked if insisted else replace(asked, model_ids=())
-                _pass_over(model_id, named, refused[target], skipped, runtime=runtime.recipe.id, target=target)
-                continue
-            for python, *older in _pythons(asked, runtime, requirements, target, home):
+        for target in _usable_targets(model_id, selection, runtime, requirements, skipped):
+            for python, *older in _pythons(selection, runtime, requirements, target, home):
                 inputs = lock_inputs(requirements, target, python)
-                question = _question(entry, runtime, requirements, inputs, tuple(older))
-                key = (runtime.recipe.id, question.inputs.digest)
-                found[key] = _joined(found.get(key), question)
+                request = _request(entry, runtime, requirements, inputs, tuple(older))
+                key = (runtime.recipe.id, inputs.digest)
+                found[key] = _joined(found.get(key), request)
     return tuple(sorted(found.values(), key=lambda item: (item.runtime.recipe.id, item.name))), tuple(skipped)
 
 
+def next_request(request: LockRequest) -> LockRequest | None:
+    """Return the same request for the next Python that serves; None when there is none."""
+    if not request.older:
+        return None
+    python, *older = request.older
+    return replace(request, inputs=replace(request.inputs, python=python), older=tuple(older))
+
+
+def refuse_unused_pythons(selection: LockSelection, requests: Sequence[LockRequest]) -> None:
+    """Refuse Pythons that were named and that none of the models named allows.
+
+    Raises:
+        UsageError: There are such.
+    """
+    used = {request.inputs.python for request in requests}
+    unused = [minor for minor in selection.pythons if minor not in used]
+    if unused and selection.model_ids:
+        raise UsageError(
+            f"{', '.join(selection.model_ids)}: Python {', '.join(unused)} is not in the range they allow",
+            hint="`stemsep-env preflight MODEL` says which Pythons serve",
+        )
+
+
 def _runtime_of(
-    entry: ModelEntry, asked: Asked, runtimes: dict[str, Runtime]
+    entry: ModelEntry, selection: LockSelection, runtimes: dict[str, Runtime]
 ) -> tuple[Runtime | None, tuple[Reason, ...]]:
     runtimes_dir = data_dir("runtimes")
     known = known_runtimes(runtimes_dir)
-    route = choose_runtime(entry, asked.runtime, known)
+    route = choose_runtime(entry, selection.runtime, known)
     if route.runtime is None or route.runtime not in known:
         return None, route.reasons
     if route.runtime not in runtimes:
@@ -133,9 +154,29 @@ def _runtime_of(
     return runtime, reasons
 
 
-def _targets(asked: Asked, runtime: Runtime, requirements: Requirements) -> Iterable[Target]:
-    if asked.targets or asked.shipped:
-        return asked.targets or runtime.recipe.locks.targets
+def _usable_targets(
+    model_id: str,
+    selection: LockSelection,
+    runtime: Runtime,
+    requirements: Requirements,
+    skipped: list[SkippedLock],
+) -> Iterator[Target]:
+    """Yield the targets that are wanted and that the model can use; the others are skipped or refused."""
+    refused = {
+        target: target_reasons(requirements, target) for target in _wanted_targets(selection, runtime, requirements)
+    }
+    # Shipped targets are the runtime's, not the user's words: one of them that serves is enough.
+    named = selection if selection.targets or all(refused.values()) else replace(selection, model_ids=())
+    for target, reasons in refused.items():
+        if reasons:
+            _skip(model_id, named, reasons, skipped, runtime=runtime.recipe.id, target=target)
+        else:
+            yield target
+
+
+def _wanted_targets(selection: LockSelection, runtime: Runtime, requirements: Requirements) -> Iterable[Target]:
+    if selection.targets or selection.shipped:
+        return selection.targets or runtime.recipe.locks.targets
     platform = this_machine().platform
     chosen = choose_target(requirements, usable_accelerators(detect(), platform), platform=platform)
     if chosen.target is None:
@@ -143,39 +184,26 @@ def _targets(asked: Asked, runtime: Runtime, requirements: Requirements) -> Iter
     return (chosen.target,)
 
 
-def older_question(question: Question) -> Question | None:
-    """Return the same question for the next Python that serves; None when there is none."""
-    if not question.older:
-        return None
-    python, *older = question.older
-    inputs = replace(question.inputs, python=python)
-    before, now = (f"-py{minor.replace('.', '')}" for minor in (question.inputs.python, python))
-    name = question.name.replace(before, now).replace(
-        question.inputs.digest[:_DIGEST_CHARACTERS], inputs.digest[:_DIGEST_CHARACTERS]
-    )
-    return replace(question, inputs=inputs, name=name, older=tuple(older))
-
-
 def _pythons(
-    asked: Asked, runtime: Runtime, requirements: Requirements, target: Target, home: Home
+    selection: LockSelection, runtime: Runtime, requirements: Requirements, target: Target, home: Home
 ) -> Iterator[tuple[str, ...]]:
-    """Yield, for each lock that is wanted, its minor and those to try when that one has no answer."""
+    """Yield, for each lock that is wanted, its minor and those to try when that one cannot be resolved."""
     minors = requirements.python_minors()
-    if asked.pythons or asked.shipped:
-        wanted = asked.pythons or runtime.recipe.locks.pythons or _installable(minors)
+    if selection.pythons or selection.shipped:
+        wanted = selection.pythons or runtime.recipe.locks.pythons or _installable(minors)
         yield from ((minor,) for minor in wanted if minor in minors)
         return
     here = find_interpreters(home) if this_machine().platform == target.platform else ()
     shipped = shipped_digests(runtime.locks_dir)
-    questions = {minor: lock_inputs(requirements, target, minor) for minor in minors}
+    inputs = {minor: lock_inputs(requirements, target, minor) for minor in minors}
     in_order: list[str] = []
     while len(in_order) < len(minors):
         choice = choose_python(
             here,
             requirements.python,
             minors=[minor for minor in minors if minor not in in_order],
-            locked_minors=frozenset(minor for minor in minors if questions[minor].digest in shipped),
-            resolved_minors=frozenset(minor for minor in minors if home_lock_path(questions[minor], home).is_file()),
+            locked_minors=frozenset(minor for minor in minors if inputs[minor].digest in shipped),
+            resolved_minors=frozenset(minor for minor in minors if home_lock_path(inputs[minor], home).is_file()),
             platform=target.platform,
         )
         if choice.minor is None and not in_order:
@@ -183,7 +211,7 @@ def _pythons(
         if choice.minor is None:
             break
         in_order.append(choice.minor)
-    refused = [minor for minor in in_order if recall(questions[minor], home=home) is not None]
+    refused = [minor for minor in in_order if recall(inputs[minor], home=home) is not None]
     yield (*(minor for minor in in_order if minor not in refused), *refused)
 
 
@@ -191,49 +219,30 @@ def _installable(minors: Sequence[str]) -> tuple[str, ...]:
     return tuple(minor for minor in minors if int(minor.partition(".")[2]) <= NEWEST_INSTALLABLE)
 
 
-def _question(
+def _request(
     entry: ModelEntry, runtime: Runtime, requirements: Requirements, inputs: LockInputs, older: tuple[str, ...]
-) -> Question:
-    """Name the question: plainly when the model asks no more than its runtime and variant do."""
+) -> LockRequest:
     recipe, variant = runtime.recipe, entry.runtime.variant
-    plain = merge(recipe, runtime_demands(recipe, variant=variant))
-    name = shipped_name(inputs.target, inputs.python, variant)
-    if lock_inputs(plain, inputs.target, inputs.python).digest != inputs.digest:
-        name = f"{name.removesuffix('.txt')}-{inputs.digest[:_DIGEST_CHARACTERS]}.txt"
-    return Question(runtime, variant, (entry.id,), requirements, inputs, name, older)
+    plain = lock_inputs(merge(recipe, runtime_demands(recipe, variant=variant)), inputs.target, inputs.python)
+    return LockRequest(
+        runtime, variant, (entry.id,), requirements, inputs, is_plain=plain.digest == inputs.digest, older=older
+    )
 
 
-def _joined(before: Question | None, question: Question) -> Question:
-    if before is None:
-        return question
-    return replace(before, models=(*before.models, *question.models))
+def _joined(before: LockRequest | None, request: LockRequest) -> LockRequest:
+    return request if before is None else replace(before, models=(*before.models, *request.models))
 
 
-def _pass_over(
+def _skip(
     model_id: str,
-    asked: Asked,
+    selection: LockSelection,
     reasons: Sequence[Reason],
     skipped: list[SkippedLock],
     *,
     runtime: str | None = None,
     target: Target | None = None,
 ) -> None:
-    if model_id in asked.model_ids:
+    if model_id in selection.model_ids:
         raise BlockedError(f"{model_id} cannot be locked", tuple(reasons))
     words = "; ".join(reason.message for reason in reasons) or "it has no runtime here"
     skipped.append(SkippedLock(model=model_id, runtime=runtime, target=target, reason=words))
-
-
-def refuse_unknown_minors(asked: Asked, questions: Sequence[Question]) -> None:
-    """Refuse Pythons that were named and that nothing asked for admits.
-
-    Raises:
-        UsageError: There are such.
-    """
-    used = {question.inputs.python for question in questions}
-    unused = [minor for minor in asked.pythons if minor not in used]
-    if unused and asked.model_ids:
-        raise UsageError(
-            f"{', '.join(asked.model_ids)}: Python {', '.join(unused)} is outside of what they admit",
-            hint="`stemsep-env preflight MODEL` says which Pythons serve",
-        )

@@ -16,7 +16,7 @@ from stemsep_envs.host.paths import Home
 from stemsep_envs.planning import checks
 from stemsep_envs.planning.artifact_status import answer_artifacts
 from stemsep_envs.planning.engine import PlannedEngine, planned_engine
-from stemsep_envs.planning.lock_requests import Asked, Question, find_questions
+from stemsep_envs.planning.lock_requests import LockRequest, LockSelection, find_requests
 from stemsep_envs.provisioning.build_confinement import BuildConfinement
 from stemsep_envs.registry.catalogue import catalogue_at, files_dir
 
@@ -50,39 +50,39 @@ def plan_adoption(options: AdoptOptions, *, home: Home) -> Adoption:
     # Not resolved: what a link of a virtual environment leads to is another interpreter.
     python = options.python.expanduser().absolute()
     interpreter = interpreter_at(python)
-    asked = Asked(
+    selection = LockSelection(
         model_ids=(options.model_id,),
         targets=_targets(options.target),
         pythons=(interpreter.minor,),
         registry_path=options.registry_path,
         runtime=options.runtime,
     )
-    questions, _ = find_questions(asked, home=home)
-    if not questions:
+    requests, _ = find_requests(selection, home=home)
+    if not requests:
         words = f"{options.model_id} does not run on Python {interpreter.minor}"
         raise BlockedError(words, (Reason("adopted_unfit", words, hint="adopt another Python"),))
-    (question,) = questions
-    _refuse_unfit(interpreter, question)
-    engine = _engine(question, options, home)
-    found = find_lock(question.inputs, shipped=shipped_digests(question.runtime.locks_dir), home=home)
+    (request,) = requests
+    _refuse_unfit(interpreter, request)
+    engine = _engine(request, options, home)
+    found = find_lock(request.inputs, shipped=shipped_digests(request.runtime.locks_dir), home=home)
     return Adoption(
         python=python,
         interpreter=interpreter,
-        inputs=question.inputs,
-        requirements=question.requirements,
+        inputs=request.inputs,
+        requirements=request.requirements,
         lock=found.lock if found is not None else None,
-        health_imports=question.runtime.recipe.health.imports,
+        health_imports=request.runtime.recipe.health.imports,
         engine_digest=engine.digest if engine is not None else None,
-        title=question.title,
+        title=request.title,
         confine=BuildConfinement(home),
     )
 
 
-def _engine(question: Question, options: AdoptOptions, home: Home) -> PlannedEngine | None:
+def _engine(request: LockRequest, options: AdoptOptions, home: Home) -> PlannedEngine | None:
     """Return the engine that the interpreter is adopted for, which must be known."""
     entry = catalogue_at(options.registry_path).get(options.model_id)
     answers = answer_artifacts(entry, home, files_below=files_dir(options.registry_path))
-    engine = planned_engine(question.runtime, question.variant, checks.model_files(answers))
+    engine = planned_engine(request.runtime, request.variant, checks.model_files(answers))
     if engine is not None and (engine.problems or engine.digest is None):
         words = f"the engine of {options.model_id} is not known before its files are here"
         reasons = engine.problems or (Reason("engine_file_missing", words, hint="fetch the model's files first"),)
@@ -100,13 +100,13 @@ def _targets(text: str) -> tuple[Target, ...]:
         raise UsageError(str(error), code="target_unknown") from None
 
 
-def _refuse_unfit(interpreter: Interpreter, question: Question) -> None:
+def _refuse_unfit(interpreter: Interpreter, request: LockRequest) -> None:
     choice = choose_python(
         (interpreter,),
-        question.requirements.python,
+        request.requirements.python,
         minors=(interpreter.minor,),
         locked_minors=frozenset(),
-        platform=question.inputs.target.platform,
+        platform=request.inputs.target.platform,
     )
     if choice.interpreter is None:
         raise BlockedError(

@@ -43,12 +43,13 @@ if TYPE_CHECKING:
 def command(console: Console, models: tuple[str, ...], **options: Any) -> int:
     """Resolve what each MODEL needs to exact versions and hashes, for any target, from any host.
 
-    Models that need the same share one lock. A lock that answers its question already is kept as it is.
+    Models that need the same share one lock. A lock that still holds is kept as it is.
     """
-    from stemsep_envs.commands.lock import LockOptions, lock_models, verdict
+    from stemsep_envs.commands.lock import LockOptions, lock_models
     from stemsep_envs.documents.target import parse_target
     from stemsep_envs.errors import UsageError
-    from stemsep_envs.planning.lock_requests import Asked
+    from stemsep_envs.planning.lock_requests import LockSelection
+    from stemsep_envs.provisioning.locks import lock_failure
 
     if bool(models) == options["all_models"]:
         raise UsageError("name models, or say --all", hint="stemsep-env lock --help")
@@ -56,7 +57,7 @@ def command(console: Console, models: tuple[str, ...], **options: Any) -> int:
         targets = tuple(dict.fromkeys(parse_target(text) for text in options["targets"]))
     except ValueError as error:
         raise UsageError(str(error), code="target_unknown") from None
-    asked = Asked(
+    selection = LockSelection(
         model_ids=models,
         targets=targets,
         pythons=tuple(dict.fromkeys(options["pythons"])),
@@ -65,7 +66,7 @@ def command(console: Console, models: tuple[str, ...], **options: Any) -> int:
     )
     output_dir = options["output_dir"]
     locking = LockOptions(
-        asked,
+        selection,
         check=options["check"],
         upgrade=options["upgrade"],
         format=options["file_format"],
@@ -77,7 +78,7 @@ def command(console: Console, models: tuple[str, ...], **options: Any) -> int:
         console.document(report)
     else:
         _print(console, report)
-    bad = verdict(report)
+    bad = lock_failure(report)
     if bad is None:
         return 0
     return replace(console, json=False).failure(bad)  # the report is the document; this is for people
@@ -102,7 +103,7 @@ def _print(console: Console, report: LockReport) -> None:
         console.line()
         console.table(("RUNTIME", "LOCK", "PACKAGE", "BEFORE", "AFTER"), changes)
     for path in report.strangers:
-        console.note(f"{path} answers no question any more")
+        console.note(f"no model needs {path} any more")
     for skipped in report.skipped:
         place = f" for {skipped.target}" if skipped.target else ""
-        console.note(f"passed over: {skipped.model}{place}: {skipped.reason}")
+        console.note(f"skipped: {skipped.model}{place}: {skipped.reason}")

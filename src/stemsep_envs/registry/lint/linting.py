@@ -42,6 +42,18 @@ class Fixed:
     left: Linted
 
 
+def decode(data: bytes, *, origin: str) -> str:
+    """Return a file's text, without a byte-order mark.
+
+    Raises:
+        InvalidDocumentError: It is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidDocumentError(origin, (Problem("", f"not UTF-8: {error.reason} at {error.start}"),)) from None
+
+
 def lint(text: str, recipes: Mapping[str, RuntimeRecipe], *, origin: str, rules: Collection[str] = ()) -> Linted:
     """Find the defects of a registry.
 
