@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stemsep_envs.documents.registry_reports import ListedModel, RegistryListing
+from stemsep_envs.documents.registry_reports import RegistryListing
 from stemsep_envs.documents.reports import Finding
 from stemsep_envs.registry.catalogue import catalogue_at
 
@@ -18,16 +18,7 @@ def list_registry(path: Path | None, *, runtime: str | None = None, stem: str | 
     """
     catalogue = catalogue_at(path)
     models = [
-        ListedModel(
-            id=model.id,
-            name=model.name,
-            architecture=model.architecture,
-            type=model.type,
-            runtime=model.runtime,
-            catalog_status=model.catalog_status,
-            readiness=model.readiness,
-            stems=model.stems,
-        )
+        model
         for model in catalogue.summaries()
         if runtime in {None, model.runtime} and (stem is None or stem in model.stems)
     ]

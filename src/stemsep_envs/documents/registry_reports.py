@@ -5,21 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from stemsep_envs.documents.base import Document
+from stemsep_envs.documents.listed_model import ListedModel
 from stemsep_envs.documents.reports import Finding
-
-
-class ListedModel(Document):
-    """One line of the catalogue. What the registry does not say is empty."""
-
-    id: str
-    name: str
-    architecture: str
-    type: str
-    runtime: str
-    """The preferred runtime, or the first that is allowed; empty when none is."""
-    catalog_status: str
-    readiness: str
-    stems: tuple[str, ...]
 
 
 class RegistryListing(Document):

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from stemsep_envs.documents.listed_model import ListedModel
 from stemsep_envs.documents.registry import ModelEntry, parse_entry
 from stemsep_envs.errors import InvalidDocumentError, Problem, StemsepEnvError, UsageError
 from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import default_registry_path, find_home, is_shipped
 from stemsep_envs.registry.outline import (
-    ModelSummary,
     Outline,
     Span,
     make_outline,
@@ -61,7 +61,7 @@ class Catalogue:
         """All model ids, in the order of the registry."""
         return tuple(self.outline.spans)
 
-    def summaries(self) -> tuple[ModelSummary, ...]:
+    def summaries(self) -> tuple[ListedModel, ...]:
         """One line for each model, in the order of the registry."""
         return self.outline.read_summaries()
 

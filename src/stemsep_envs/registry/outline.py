@@ -11,7 +11,8 @@ import json
 import re
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
 
 from pydantic import ValidationError
@@ -19,12 +20,16 @@ from pydantic import ValidationError
 from stemsep_envs.documents.base import problems_of
 from stemsep_envs.documents.collector import collection_paused
 from stemsep_envs.documents.json_scanner import read_value, scan_array, scan_document, scan_object
+from stemsep_envs.documents.listed_model import ListedModel
 from stemsep_envs.documents.registry import RegistryHead, parse_registry
 from stemsep_envs.documents.registry_values import MODEL_ID_PATTERN
 from stemsep_envs.errors import InvalidDocumentError
 
 _FORMAT = 1
 """Changes whenever the meaning of a stored outline does; others are ignored."""
+
+_values = attrgetter(*(field.name for field in fields(ListedModel)))
+"""What a stored outline holds of a summary, in the order of its fields."""
 
 _BOM = b"\xef\xbb\xbf"
 _MODEL_ID = re.compile(MODEL_ID_PATTERN)
@@ -36,20 +41,6 @@ class Span(NamedTuple):
     place: int
     start: int
     end: int
-
-
-class ModelSummary(NamedTuple):
-    """What a list shows of a model. Not checked beyond its types: fields that are missing or odd are empty."""
-
-    id: str
-    name: str
-    architecture: str
-    type: str
-    runtime: str
-    """The preferred runtime, or the first that is allowed; empty when there is none."""
-    catalog_status: str
-    readiness: str
-    stems: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -66,7 +57,7 @@ class Outline:
     spans: dict[str, Span]
     repeated: dict[str, tuple[int, ...]]
     nameless: tuple[int, ...]
-    read_summaries: Callable[[], tuple[ModelSummary, ...]]
+    read_summaries: Callable[[], tuple[ListedModel, ...]]
 
 
 def make_outline(data: bytes, *, origin: str) -> Outline:
@@ -85,7 +76,7 @@ def make_outline(data: bytes, *, origin: str) -> Outline:
     except (ValueError, RecursionError):
         parse_registry(data, origin=origin)  # refuses it too, and in better words
         raise
-    by_id: dict[str, list[tuple[ModelSummary, Span]]] = {}
+    by_id: dict[str, list[tuple[ListedModel, Span]]] = {}
     nameless = []
     for summary, span in lines:
         if summary is None:
@@ -113,7 +104,7 @@ def store_outline(outline: Outline, *, stamp: tuple[int, ...]) -> bytes:
         "repeated": outline.repeated,
         "nameless": outline.nameless,
     }
-    parts = (head, outline.read_summaries())
+    parts = (head, list(map(_values, outline.read_summaries())))
     body = b"\n".join(json.dumps(part, separators=(",", ":")).encode() for part in parts)
     return b"%08x\n%s" % (zlib.crc32(body), body)
 
@@ -132,12 +123,12 @@ def stored_outline(data: bytes, *, stamp: tuple[int, ...]) -> Outline | None:
         repeated={model_id: tuple(indexes) for model_id, indexes in head["repeated"].items()},
         nameless=tuple(head["nameless"]),
         read_summaries=lambda: tuple(
-            ModelSummary._make([*texts, tuple(stems)]) for *texts, stems in json.loads(summaries_line)
+            ListedModel(*(*texts, tuple(stems))) for *texts, stems in json.loads(summaries_line)
         ),
     )
 
 
-def _summary(entry: object) -> ModelSummary | None:
+def _summary(entry: object) -> ListedModel | None:
     """Return what a list shows of an entry, or None when it has no readable id."""
     model_id = entry.get("id") if isinstance(entry, dict) else None
     if not isinstance(entry, dict) or not isinstance(model_id, str) or _MODEL_ID.fullmatch(model_id) is None:
@@ -146,7 +137,7 @@ def _summary(entry: object) -> ModelSummary | None:
     runtime = runtime if isinstance(runtime, dict) else {}
     status = entry.get("status")
     allowed = _texts(runtime.get("allowed"))
-    return ModelSummary(
+    return ListedModel(
         id=model_id,
         name=_text(entry.get("name")),
         architecture=_text(entry.get("architecture")),
@@ -167,7 +158,7 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(filter(None, map(_text, value))) if isinstance(value, list) else ()
 
 
-def _top_level(data: bytes) -> tuple[dict[str, Any], list[tuple[ModelSummary | None, Span]]]:
+def _top_level(data: bytes) -> tuple[dict[str, Any], list[tuple[ListedModel | None, Span]]]:
     """Split a registry into the members around its entries, and the entries' summaries with their places in ``data``.
 
     Raises:
@@ -195,11 +186,11 @@ def _top_level(data: bytes) -> tuple[dict[str, Any], list[tuple[ModelSummary | N
     return top, _placed(data, text, elements)
 
 
-_Element: TypeAlias = tuple["ModelSummary | None", int, int]
+_Element: TypeAlias = tuple["ListedModel | None", int, int]
 """The summary of an entry, and where its text starts and ends."""
 
 
-def _placed(data: bytes, text: str, elements: list[_Element]) -> list[tuple[ModelSummary | None, Span]]:
+def _placed(data: bytes, text: str, elements: list[_Element]) -> list[tuple[ListedModel | None, Span]]:
     """Turn places in the text into places in the bytes."""
     before = len(_BOM) if data.startswith(_BOM) else 0
     if len(text) + before == len(data):  # one byte a character

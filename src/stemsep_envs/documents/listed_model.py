@@ -1,0 +1,26 @@
+"""One line of a registry's list: what the outline of a registry keeps of each model, and what ``registry list`` prints.
+
+A plain dataclass, without a check: a list of ten thousand is made of values that were read from an outline of ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class ListedModel:
+    """One line of the catalogue. What the registry does not say is empty."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    id: str
+    name: str
+    architecture: str
+    type: str
+    runtime: str
+    """The preferred runtime, or the first that is allowed; empty when none is."""
+    catalog_status: str
+    readiness: str
+    stems: tuple[str, ...]
