@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from stemsep_envs.documents.addresses import Address
+if TYPE_CHECKING:  # the command line imports the choices, and reading addresses takes long to load
+    from stemsep_envs.documents.addresses import Address
 
 UnknownHash = Literal["secure", "first-use", "refuse"]
 """``secure`` trusts what an authenticated host gives first, ``first-use`` what any host gives, ``refuse`` nothing."""

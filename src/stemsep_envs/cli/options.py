@@ -9,7 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
+from stemsep_envs.artifacts.policy import UNKNOWN_HASH_CHOICES
 from stemsep_envs.cli.console import Console
+from stemsep_envs.documents.accelerators import TARGET_EXAMPLES
+from stemsep_envs.documents.builders import BUILDER_NAMES, DEFAULT_BUILDER
+from stemsep_envs.planning.enforcement import ENFORCEMENTS
 from stemsep_envs.sandbox.level_table import LEVEL_ORDER
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -48,21 +52,28 @@ def planning_options(function: Verb) -> Verb:
         registry_option,
         click.option("--runtime", help="Use this runtime; it must be one that the model allows."),
         click.option(
-            "--target", default="auto", show_default=True, help="PLATFORM-ACCELERATOR, such as linux-x86_64-cu128."
+            "--target",
+            default="auto",
+            show_default=True,
+            help=f"PLATFORM-ACCELERATOR, such as {TARGET_EXAMPLES[0]}, or an accelerator of this platform.",
         ),
         click.option("--offline", is_flag=True, help="Make no network call; say what is missing."),
-        click.option("--builder", type=click.Choice(["uv", "pip"]), help="What builds environments (default: uv)."),
+        click.option(
+            "--builder",
+            type=click.Choice(BUILDER_NAMES),
+            help=f"What builds environments (default: {DEFAULT_BUILDER}).",
+        ),
         click.option(
             "--unknown-hash",
-            type=click.Choice(["secure", "first-use", "refuse"]),
+            type=click.Choice(UNKNOWN_HASH_CHOICES),
             help="Files whose hash nobody knows: trust what an authenticated host gives first (secure, the default), "
             "what any host gives, or none.",
         ),
         click.option("--confirm-manual-steps", is_flag=True, help="The model's manual steps are done."),
         click.option(
             "--enforce",
-            type=click.Choice(["strict", "warn"]),
-            default="strict",
+            type=click.Choice(ENFORCEMENTS),
+            default=ENFORCEMENTS[0],
             show_default=True,
             help="For developers: warn turns blocks into warnings, and is recorded.",
         ),

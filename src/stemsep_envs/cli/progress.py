@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -26,8 +26,19 @@ if TYPE_CHECKING:
     OnEvent = Callable[[Event], None]
 
 
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+_JSON_LINES = "jsonl"
+
 _TELL_SECONDS = 10.0
 """How often a line tells how far downloads are where there is no terminal."""
+
+
+def events_option(function: Verb) -> Verb:
+    """Add ``--events``."""
+    return click.option(
+        "--events", "event_style", type=click.Choice([_JSON_LINES]), help="Write events to stderr, one JSON a line."
+    )(function)
 
 
 @contextmanager
@@ -38,7 +49,7 @@ def shown_events(console: Console, style: str | None) -> Iterator[OnEvent]:
         console: How this invocation prints.
         style: ``jsonl`` for one JSON document a line; None for people.
     """
-    if style == "jsonl":
+    if style == _JSON_LINES:
         yield _json_line
     elif console.quiet:
         yield _warn

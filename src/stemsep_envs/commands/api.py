@@ -23,8 +23,9 @@ from stemsep_envs.errors import UsageError
 from stemsep_envs.planning.plan import PlanOptions, refuse_if_blocked
 from stemsep_envs.planning.preflight import plan_model
 from stemsep_envs.provisioning.provision import provision
+from stemsep_envs.separation.existing import Existing
 from stemsep_envs.separation.opening import open_planned
-from stemsep_envs.separation.output_options import Existing, output_options, output_plan
+from stemsep_envs.separation.output_options import output_options, output_plan
 from stemsep_envs.separation.run import RunRequest
 from stemsep_envs.separation.session import ModelSession
 from stemsep_envs.separation.track_plan import plan_tracks, refuse_unwritable

@@ -6,8 +6,8 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
+from stemsep_envs.documents.lock_formats import LockFormat
 from stemsep_envs.documents.lock_reports import LockAnswer, LockReport
 from stemsep_envs.environments.locking import home_lock_path
 from stemsep_envs.environments.reporting import Report
@@ -23,7 +23,6 @@ from stemsep_envs.provisioning.locks import (
 )
 from stemsep_envs.registry.recipes import RECIPE_NAME
 
-Format = Literal["requirements", "pylock"]
 _AT_ONCE = 4
 """Resolvers that run at a time: they wait for the network more than they compute."""
 
@@ -44,7 +43,7 @@ class LockOptions:
     selection: LockSelection
     check: bool = False
     upgrade: bool = False
-    format: Format = "requirements"
+    format: LockFormat = "requirements"
     output_dir: Path | None = None
     offline: bool = False
 

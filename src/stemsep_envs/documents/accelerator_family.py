@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class MachineView(Protocol):
@@ -32,8 +32,7 @@ class MachineView(Protocol):
         """Return the paths that match an absolute pattern, in order."""
 
 
-@dataclass(frozen=True)
-class Device:
+class Device(NamedTuple):
     """One device as its driver describes it; None where it does not say.
 
     Attributes:
@@ -47,8 +46,7 @@ class Device:
     memory_bytes: int | None = None
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """What was found of a family on a machine.
 
     Attributes:
@@ -72,7 +70,7 @@ def refuse_nothing(_: str, __: Found, ___: str) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # rows are told apart by identity, and load quickly
 class Family:
     """A kind of accelerator that torch is built for.
 

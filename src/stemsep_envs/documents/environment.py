@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
 from stemsep_envs.documents.base import Document
+from stemsep_envs.documents.builders import BUILDER_NAMES
 from stemsep_envs.documents.canonical import Sha256, digest_of
+from stemsep_envs.documents.link_modes import LINK_MODE_NAMES
 from stemsep_envs.documents.target import Target
 
 LAYOUT = 1
 """The arrangement of an environment's folder; raised when a program of another layout could not use it."""
 
-LinkMode = Literal["clone", "hardlink", "copy"]
-BuilderName = Literal["uv", "pip"]
+if TYPE_CHECKING:
+    BuilderName: TypeAlias = str
+    LinkMode: TypeAlias = str
+else:
+    BuilderName = Literal[BUILDER_NAMES]
+    LinkMode = Literal[LINK_MODE_NAMES]
 
 
 class InterpreterIdentity(Document):

@@ -1,11 +1,12 @@
-"""Which builder: what was asked for, the variable, the configuration, or uv."""
+"""Which builder: what was asked for, the variable, the configuration, or the first in the table."""
 
 from __future__ import annotations
 
 import os
-from typing import get_args
 
+from stemsep_envs.documents.builders import BUILDER_NAMES, DEFAULT_BUILDER
 from stemsep_envs.documents.environment import BuilderName
+from stemsep_envs.documents.wording import either
 from stemsep_envs.environments.configuration import read_configuration
 from stemsep_envs.errors import UsageError
 from stemsep_envs.host.paths import Home
@@ -14,7 +15,7 @@ VARIABLE = "STEMSEP_ENV_BUILDER"
 
 
 def choose_builder(asked: BuilderName | None, *, home: Home) -> BuilderName:
-    """Return what builds: what was asked for, else ``$STEMSEP_ENV_BUILDER``, else the configuration, else uv.
+    """Return what builds: what was asked for, else ``$STEMSEP_ENV_BUILDER``, else the configuration, else the default.
 
     Raises:
         UsageError: The variable names no builder.
@@ -24,9 +25,7 @@ def choose_builder(asked: BuilderName | None, *, home: Home) -> BuilderName:
         return asked
     named = os.environ.get(VARIABLE)
     if not named:
-        return read_configuration(home).builder or "uv"
-    for known in get_args(BuilderName):
-        if known == named:
-            chosen: BuilderName = known
-            return chosen
-    raise UsageError(f"{VARIABLE}={named}: write {' or '.join(get_args(BuilderName))}")
+        return read_configuration(home).builder or DEFAULT_BUILDER
+    if named not in BUILDER_NAMES:
+        raise UsageError(f"{VARIABLE}={named}: write {either(BUILDER_NAMES)}")
+    return named

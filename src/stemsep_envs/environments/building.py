@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from stemsep_envs._version import __version__
+from stemsep_envs.documents.builders import DEFAULT_BUILDER
 from stemsep_envs.documents.environment import (
     BaseInterpreter,
     Builder,
@@ -69,7 +70,7 @@ class BuildJob:
     lock_path: Path
     health_imports: tuple[str, ...]
     built_for: tuple[str, ...]
-    builder: BuilderName = "uv"
+    builder: BuilderName = DEFAULT_BUILDER
     source_reasons: Mapping[str, str] = field(default_factory=dict)
     accepted: frozenset[Deviation] = frozenset()
     confine: Confine | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from stemsep_envs.documents.builders import DEFAULT_BUILDER
 from stemsep_envs.documents.environment import BuilderName, EnvironmentInputs, InterpreterIdentity, Receipt
 from stemsep_envs.documents.lock import LockInputs
 from stemsep_envs.documents.platforms import platform_row
@@ -50,7 +51,7 @@ class EnvironmentPlan:
     digest: str | None
     state: State
     reasons: tuple[Reason, ...]
-    builder: BuilderName = "uv"
+    builder: BuilderName = DEFAULT_BUILDER
 
     @property
     def requirements(self) -> Requirements:

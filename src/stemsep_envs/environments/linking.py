@@ -13,12 +13,21 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
+from stemsep_envs.documents.builders import builder_row
 from stemsep_envs.documents.environment import BuilderName, LinkMode, Receipt, Size
+from stemsep_envs.documents.link_modes import (
+    LINK_MODE_NAMES,
+    LINK_MODES,
+    UNSHARED,
+    Need,
+    best_link_mode,
+    link_mode_row,
+)
+from stemsep_envs.documents.wording import either
 from stemsep_envs.environments import environment_store
 from stemsep_envs.environments.fingerprints import list_files
 from stemsep_envs.errors import UsageError
@@ -46,33 +55,30 @@ def choose_link_mode(cache: Path, environments: Path) -> LinkChoice:
     """
     asked = os.environ.get(VARIABLE, "auto")
     if asked != "auto":
-        mode = next((known for known in get_args(LinkMode) if known == asked), None)
-        if mode is None:
-            raise UsageError(f"{VARIABLE}={asked}: write auto, {', '.join(get_args(LinkMode))}")
-        return LinkChoice(mode, f"{VARIABLE} asks for it")
-    if cache.stat().st_dev != environments.stat().st_dev:
-        return LinkChoice("copy", "the package cache is on another file system")
-    if can_clone(cache, environments):
-        return LinkChoice(
-            "clone", "the file system clones files: shared on the disk, and not writable through one another"
-        )
-    if sys.platform == "win32":
-        return LinkChoice("copy", "no sandbox of this platform shows workers their environment read-only")
-    return LinkChoice("hardlink", "the file system cannot clone; workers see the environment read-only")
+        if asked not in LINK_MODE_NAMES:
+            raise UsageError(f"{VARIABLE}={asked}: write {either(('auto', *LINK_MODE_NAMES))}")
+        return LinkChoice(asked, f"{VARIABLE} asks for it")
+    met: Mapping[Need, Callable[[], bool]] = {
+        "same_file_system": lambda: cache.stat().st_dev == environments.stat().st_dev,
+        "cloning": lambda: can_clone(cache, environments),
+        "read_only_view": lambda: sys.platform != "win32",
+    }
+    return LinkChoice(*best_link_mode(met))
 
 
 def choose_for(builder: BuilderName, cache: Path, environments: Path) -> LinkChoice:
     """Choose for a builder; see `choose_link_mode`."""
-    if builder == "pip":
-        return LinkChoice("copy", "pip unpacks every file anew")
+    unjoined = builder_row(builder).unjoined
+    if unjoined:
+        return LinkChoice(UNSHARED, unjoined)
     return choose_link_mode(cache, environments)
 
 
 def mode_found(asked: LinkMode, size: Size) -> LinkMode:
     """Return the mode that was really used: uv falls back silently, and files with several links give it away."""
     if size.shared_bytes:
-        return "hardlink"
-    return "copy" if asked == "hardlink" else asked
+        return next(row.name for row in LINK_MODES if row.shares_files)
+    return UNSHARED if link_mode_row(asked).shares_files else asked
 
 
 def make_private(home: Home, digest: str) -> bool:
@@ -86,7 +92,7 @@ def make_private(home: Home, digest: str) -> bool:
         StemsepEnvError: There is no such environment.
     """
     receipt = environment_store.read_receipt(home, digest)
-    if receipt.builder.link_mode != "hardlink":
+    if not link_mode_row(receipt.builder.link_mode).shares_files:
         return False
     folder = environment_store.environment_dir(home, digest)
     aside = home.environments_dir / f"{environment_store.COPYING}{digest[:16]}-{secrets.token_hex(4)}"
@@ -117,6 +123,6 @@ def _replace_by_copy(path: Path, beside: Path) -> None:
 
 def _private_receipt(receipt: Receipt) -> Receipt:
     why = "its files were copied for a worker that no sandbox keeps from writing to them"
-    builder = receipt.builder.model_copy(update={"link_mode": "copy", "link_reason": why})
+    builder = receipt.builder.model_copy(update={"link_mode": UNSHARED, "link_reason": why})
     size = receipt.size.model_copy(update={"shared_bytes": 0})
     return receipt.model_copy(update={"builder": builder, "size": size})

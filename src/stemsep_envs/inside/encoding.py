@@ -7,7 +7,7 @@ within `Encoding.highest`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Protocol, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Protocol, Tuple
 
 import numpy as np
 
@@ -22,30 +22,28 @@ if TYPE_CHECKING:
     Audio = npt.NDArray[np.float32]
 
 
-class _Format(NamedTuple):
-    """What a file format can hold. No rates listed: any."""
+_BITS = {"PCM_16": 16, "PCM_24": 24}
+_BLOCK_FRAMES = 1 << 14
 
-    subtypes: Dict[Optional[str], str]  # by bit depth; None is the default
+
+class Format(NamedTuple):
+    """What a file format can hold, and what writes it.
+
+    Attributes:
+        subtypes: How samples are kept, by bit depth; None is the default.
+        is_available: Whether it can be written here.
+        open: Makes its encoder, of an encoding, a file, a sample rate and a number of channels.
+        options: What libsndfile is told, where it writes.
+        rates: The sample rates it has; any where none is listed.
+        max_channels: The most channels.
+    """
+
+    subtypes: Dict[Optional[str], str]
+    is_available: Callable[[], bool]
+    open: Callable[[Encoding, OutputFile, int, int], Encoder]
+    options: Dict[str, Any] = {}  # noqa: RUF012 - never changed
     rates: Tuple[int, ...] = ()
     max_channels: int = 256
-
-
-_MPEG_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-_FORMATS = {
-    "wav": _Format({None: "FLOAT", "32f": "FLOAT", "24": "PCM_24", "16": "PCM_16"}),
-    "flac": _Format({None: "PCM_24", "24": "PCM_24", "16": "PCM_16"}, max_channels=8),
-    "mp3": _Format({None: "MPEG_LAYER_III"}, rates=_MPEG_RATES, max_channels=2),
-    "opus": _Format({None: "OPUS"}, rates=(8000, 12000, 16000, 24000, 48000), max_channels=2),
-    "m4a": _Format({None: "AAC"}, rates=(*_MPEG_RATES, 64000, 88200, 96000), max_channels=2),
-}
-_BITS = {"PCM_16": 16, "PCM_24": 24}
-# How libsndfile is told the bit rates above.
-_LIBSNDFILE_OPTIONS: Dict[str, Dict[str, Any]] = {
-    "flac": {"format": "FLAC"},
-    "mp3": {"format": "MP3", "bitrate_mode": "CONSTANT", "compression_level": 0.0},
-    "opus": {"format": "OGG", "compression_level": 0.3},
-}
-_BLOCK_FRAMES = 1 << 14
 
 
 class Encoding(NamedTuple):
@@ -63,7 +61,7 @@ class Encoding(NamedTuple):
 
     def rate_for(self, sample_rate: int) -> int:
         """`sample_rate` if the format has it, otherwise 48000, which all have."""
-        rates = _FORMATS[self.format].rates
+        rates = FORMATS[self.format].rates
         return sample_rate if not rates or sample_rate in rates else 48000
 
 
@@ -79,18 +77,7 @@ class Encoder(Protocol):
 
 def available() -> List[str]:
     """The formats that can be written here."""
-    import importlib.util
-
-    import soundfile
-
-    known = soundfile.available_formats()
-    formats = ["wav"]
-    formats += [name for name, container in (("flac", "FLAC"), ("mp3", "MP3")) if container in known]
-    if "OGG" in known and "OPUS" in soundfile.available_subtypes("OGG"):
-        formats.append("opus")
-    if importlib.util.find_spec("av") is not None:
-        formats.append("m4a")
-    return formats
+    return [name for name, written in FORMATS.items() if written.is_available()]
 
 
 def choose(format_name: str, bit_depth: Optional[str], channels: int) -> Encoding:
@@ -98,7 +85,7 @@ def choose(format_name: str, bit_depth: Optional[str], channels: int) -> Encodin
     if format_name not in available():
         hint = "The environment of this model lacks the encoder: choose another format."
         raise RequestError("unsupported_format", f"{format_name} cannot be written here", hint)
-    chosen = _FORMATS[format_name]
+    chosen = FORMATS[format_name]
     if bit_depth not in chosen.subtypes:
         depths = [depth for depth in chosen.subtypes if depth]
         hint = "It has {}.".format(" and ".join(depths)) if depths else "It has none to choose: leave it out."
@@ -111,11 +98,7 @@ def choose(format_name: str, bit_depth: Optional[str], channels: int) -> Encodin
 
 def open_encoder(encoding: Encoding, file: OutputFile, sample_rate: int, channels: int) -> Encoder:
     """An encoder that writes to `file`."""
-    if encoding.format == "wav":
-        return _Wav(encoding, file, sample_rate, channels)
-    if encoding.format == "m4a":
-        return _Aac(file, sample_rate, channels)
-    return _Libsndfile(encoding, file, sample_rate, channels)
+    return FORMATS[encoding.format].open(encoding, file, sample_rate, channels)
 
 
 class _Wav:
@@ -142,7 +125,7 @@ class _Libsndfile:
         self._quantize = Quantizer(self._bits) if self._bits else None
         self._path = file.path
         try:
-            options = _LIBSNDFILE_OPTIONS[encoding.format]
+            options = FORMATS[encoding.format].options
             self._sound = soundfile.SoundFile(self._callback, "w", sample_rate, channels, encoding.subtype, **options)
         except soundfile.LibsndfileError as error:
             message = f"{encoding.format} cannot be written at {sample_rate} Hz: {error}"
@@ -165,7 +148,7 @@ class _Libsndfile:
 class _Aac:
     """AAC in MP4 (m4a), by FFmpeg."""
 
-    def __init__(self, file: OutputFile, sample_rate: int, channels: int) -> None:
+    def __init__(self, _: Encoding, file: OutputFile, sample_rate: int, channels: int) -> None:
         import av
 
         self._av = av
@@ -196,3 +179,57 @@ class _Aac:
         self._container.mux(self._stream.encode(None))
         self._container.close()
         self._callback.check()
+
+
+def _libsndfile_has(container: str, subtype: str) -> bool:
+    import soundfile
+
+    return container in soundfile.available_formats() and subtype in soundfile.available_subtypes(container)
+
+
+def _has_ffmpeg() -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec("av") is not None
+
+
+_MPEG_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+
+FORMATS: Dict[str, Format] = {
+    "wav": Format(
+        subtypes={None: "FLOAT", "32f": "FLOAT", "24": "PCM_24", "16": "PCM_16"},
+        is_available=lambda: True,
+        open=_Wav,
+    ),
+    "flac": Format(
+        subtypes={None: "PCM_24", "24": "PCM_24", "16": "PCM_16"},
+        is_available=lambda: _libsndfile_has("FLAC", "PCM_24"),
+        open=_Libsndfile,
+        options={"format": "FLAC"},
+        max_channels=8,
+    ),
+    "mp3": Format(
+        subtypes={None: "MPEG_LAYER_III"},
+        is_available=lambda: _libsndfile_has("MP3", "MPEG_LAYER_III"),
+        open=_Libsndfile,
+        options={"format": "MP3", "bitrate_mode": "CONSTANT", "compression_level": 0.0},
+        rates=_MPEG_RATES,
+        max_channels=2,
+    ),
+    "opus": Format(
+        subtypes={None: "OPUS"},
+        is_available=lambda: _libsndfile_has("OGG", "OPUS"),
+        open=_Libsndfile,
+        options={"format": "OGG", "compression_level": 0.3},
+        rates=(8000, 12000, 16000, 24000, 48000),
+        max_channels=2,
+    ),
+    "m4a": Format(
+        subtypes={None: "AAC"},
+        is_available=_has_ffmpeg,
+        open=_Aac,
+        rates=(*_MPEG_RATES, 64000, 88200, 96000),
+        max_channels=2,
+    ),
+}
+"""What stems can be written in. The host has a table of its own (`documents.audio`): a new format is a row in both."""

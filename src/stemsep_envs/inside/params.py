@@ -6,13 +6,14 @@ import math
 import os
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Type, TypeVar, Union
 
+from . import encoding
 from .messages import INVALID_PARAMS, RpcError
 
 PROTOCOL = 1
 
-FORMATS = ("wav", "flac", "mp3", "m4a", "opus")
+FORMATS = tuple(encoding.FORMATS)
 ARTIFACT_FORMATS = ("raw", "tree")
-BIT_DEPTHS = ("16", "24", "32f")
+BIT_DEPTHS = tuple(sorted({depth for written in encoding.FORMATS.values() for depth in written.subtypes if depth}))
 SAMPLE_RATES = (1000, 768_000)
 
 _T = TypeVar("_T")

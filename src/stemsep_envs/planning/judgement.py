@@ -12,8 +12,9 @@ from stemsep_envs.environments.environment_plan import EnvironmentPlan
 from stemsep_envs.errors import Reason
 from stemsep_envs.planning import checks
 from stemsep_envs.planning.artifact_status import ArtifactAnswers, answer_artifacts, unknown_hash_policy
+from stemsep_envs.planning.enforcement import Enforcement
 from stemsep_envs.planning.engine import PlannedEngine, planned_engine
-from stemsep_envs.planning.plan import Enforcement, Plan, PlannedArtifact, Preflight, ResolvedModel
+from stemsep_envs.planning.plan import Plan, PlannedArtifact, Preflight, ResolvedModel
 from stemsep_envs.registry.catalogue import files_dir
 from stemsep_envs.sandbox.worker_limits import default_limits
 

@@ -24,13 +24,12 @@ from stemsep_envs.errors import BlockedError, Reason
 from stemsep_envs.host.paths import Home
 from stemsep_envs.planning.checks import Answers, InputAnswer
 from stemsep_envs.planning.confinement import Confinement
+from stemsep_envs.planning.enforcement import Enforcement
 from stemsep_envs.planning.engine import PlannedEngine
 from stemsep_envs.registry.recipes import Runtime
 from stemsep_envs.registry.settings import Settings
 from stemsep_envs.sandbox.level_table import LevelName
 from stemsep_envs.sandbox.policy import Limits
-
-Enforcement = Literal["strict", "warn"]
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
-from stemsep_envs.documents.audio import AudioFormat, BitDepth
+from stemsep_envs.documents.audio import DEFAULT_FORMAT, FORMAT_NAMES, OUTPUT_FORMATS
 from stemsep_envs.documents.run import OutputOptions
 from stemsep_envs.errors import UsageError
+from stemsep_envs.separation.existing import Existing
 from stemsep_envs.separation.output_names import DEFAULT_TEMPLATE, check_template
-
-Existing = Literal["skip", "error", "overwrite", "rename"]
-
-_BIT_DEPTHS: dict[AudioFormat, tuple[BitDepth, ...]] = {"wav": ("32f", "16", "24"), "flac": ("24", "16")}
-"""Bit depths of each format that has them, the default first."""
 
 MAX_SAMPLE_RATE = 768_000
 MAX_SECONDS = 1e9
@@ -40,7 +36,7 @@ class OutputPlan:
 
 def output_options(
     *,
-    format: str = "wav",  # noqa: A002 - the word users know
+    format: str = DEFAULT_FORMAT,  # noqa: A002 - the word users know
     bit_depth: str | None = None,
     sample_rate: str | int = "source",
     normalize: bool = False,
@@ -51,8 +47,8 @@ def output_options(
     """Check output options and fill in defaults: WAV of 32-bit float at the input's own rate, no gain changed.
 
     Args:
-        format: ``wav``, ``flac``, ``mp3``, ``m4a`` or ``opus``.
-        bit_depth: ``16``, ``24`` or ``32f``; default ``32f`` for WAV and ``24`` for FLAC; the others have none.
+        format: A row of `documents.audio`, such as ``flac``.
+        bit_depth: One of the row's, such as ``24``; its first by default. Some formats have none.
         sample_rate: ``source`` (the input's), ``model`` (the model's own) or a number in hertz.
         normalize: Bring the loudest stem of a track to -1 dBFS, all stems by one gain.
         stems: Only these stems, in this order; None for all.
@@ -62,15 +58,14 @@ def output_options(
     Raises:
         UsageError: A value is unknown, or two do not fit together.
     """
-    formats: tuple[AudioFormat, ...] = get_args(AudioFormat)
-    chosen = next((known for known in formats if known == format), None)
+    chosen = next((row for row in OUTPUT_FORMATS if row.name == format), None)
     if chosen is None:
-        raise UsageError(f"unknown format {format!r}", hint=f"formats: {', '.join(formats)}")
-    depths = _BIT_DEPTHS.get(chosen, ())
+        raise UsageError(f"unknown format {format!r}", hint=f"formats: {', '.join(FORMAT_NAMES)}")
+    name, depths = chosen
     depth = next((known for known in depths if known == bit_depth), None) if bit_depth else next(iter(depths), None)
     if bit_depth and depth is None:
-        hint = f"bit depths of {chosen}: {', '.join(depths)}" if depths else f"{chosen} has no bit depth; leave it out"
-        raise UsageError(f"{chosen} cannot be written with bit depth {bit_depth}", hint=hint)
+        hint = f"bit depths of {name}: {', '.join(depths)}" if depths else f"{name} has no bit depth; leave it out"
+        raise UsageError(f"{name} cannot be written with bit depth {bit_depth}", hint=hint)
     if start_seconds is not None and not 0 <= start_seconds <= MAX_SECONDS:
         raise UsageError("--start must be 0 or more", hint="seconds from the beginning")
     if duration_seconds is not None and not 0 < duration_seconds <= MAX_SECONDS:
@@ -78,7 +73,7 @@ def output_options(
     if stems is not None and (not stems or not all(stems) or len(set(stems)) != len(stems)):
         raise UsageError("--stems must name each stem once", hint="for example: --stems vocals,drums")
     return OutputOptions(
-        format=chosen,
+        format=name,
         bit_depth=depth,
         sample_rate=_sample_rate(sample_rate),
         normalize=normalize,

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from stemsep_envs.errors import UsageError
+from stemsep_envs.separation.existing import Existing
 from stemsep_envs.separation.inputs import InputTrack
 from stemsep_envs.separation.output_names import DEFAULT_TEMPLATE, TrackSource, plan_names
-from stemsep_envs.separation.output_options import Existing, OutputPlan, output_options, output_plan
+from stemsep_envs.separation.output_options import OutputPlan, output_options, output_plan
 from stemsep_envs.separation.track_plan import decide_tracks
 
 STEMS = ("bass", "drums")

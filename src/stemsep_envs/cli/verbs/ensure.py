@@ -9,12 +9,12 @@ import click
 
 from stemsep_envs.cli.console import Console
 from stemsep_envs.cli.options import complete_model, planning_options, verb
-from stemsep_envs.cli.progress import shown_events
+from stemsep_envs.cli.progress import events_option, shown_events
 
 
 @click.command("ensure")
 @click.argument("models", nargs=-1, required=True, shell_complete=complete_model, metavar="MODEL...")
-@click.option("--events", "event_style", type=click.Choice(["jsonl"]), help="Write events to stderr, one JSON a line.")
+@events_option
 @planning_options
 @verb
 def command(console: Console, models: tuple[str, ...], **options: Any) -> int:

@@ -10,6 +10,8 @@ import click
 
 from stemsep_envs.cli.console import Console
 from stemsep_envs.cli.options import complete_model, registry_option, verb
+from stemsep_envs.documents.accelerators import TARGET_EXAMPLES
+from stemsep_envs.documents.lock_formats import LOCK_FORMATS
 
 if TYPE_CHECKING:
     from stemsep_envs.documents.lock_reports import LockReport
@@ -18,15 +20,15 @@ if TYPE_CHECKING:
 @click.command("lock")
 @click.argument("models", nargs=-1, shell_complete=complete_model, metavar="MODEL...")
 @click.option("--all", "all_models", is_flag=True, help="Lock every model of the registry that has a runtime here.")
-@click.option("--target", "targets", multiple=True, help="For this target (repeatable), such as linux-x86_64-cu128.")
+@click.option("--target", "targets", multiple=True, help=f"For this target (repeatable), such as {TARGET_EXAMPLES[0]}.")
 @click.option("--python", "pythons", multiple=True, metavar="3.N", help="For this Python (repeatable).")
 @click.option("--check", is_flag=True, help="Change nothing; say which shipped locks are stale, and exit with 4.")
 @click.option("--upgrade", is_flag=True, help="Take the newest versions; with --check: ask whether there are any.")
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(["requirements", "pylock"]),
-    default="requirements",
+    type=click.Choice(LOCK_FORMATS),
+    default=LOCK_FORMATS[0],
     show_default=True,
     help="pylock: PEP 751, for other installers.",
 )

@@ -12,8 +12,10 @@ import click
 
 from stemsep_envs.cli.console import Console, pressing
 from stemsep_envs.cli.options import complete_model, planning_options, settings_options, verb
-from stemsep_envs.cli.progress import shown_events
+from stemsep_envs.cli.progress import events_option, shown_events
+from stemsep_envs.documents.audio import BIT_DEPTHS, DEFAULT_DEPTHS_IN_WORDS, DEFAULT_FORMAT, FORMAT_NAMES
 from stemsep_envs.errors import UsageError
+from stemsep_envs.separation.existing import EXISTING
 
 if TYPE_CHECKING:
     from stemsep_envs.worker.connection import Deadlines
@@ -30,8 +32,15 @@ if TYPE_CHECKING:
     help="Read inputs from a list (- is stdin).",
 )
 @click.option("--stems", help="Only these stems, separated by commas.")
-@click.option("--format", "audio_format", default="wav", show_default=True, help="wav, flac, mp3, m4a or opus.")
-@click.option("--bit-depth", help="16, 24 or 32f (default: 32f for wav, 24 for flac).")
+@click.option(
+    "--format",
+    "audio_format",
+    type=click.Choice(FORMAT_NAMES),
+    default=DEFAULT_FORMAT,
+    show_default=True,
+    help="How stems are written.",
+)
+@click.option("--bit-depth", type=click.Choice(BIT_DEPTHS), help=f"Default: {DEFAULT_DEPTHS_IN_WORDS}.")
 @click.option("--sample-rate", default="source", show_default=True, help="model, source, or a number of hertz.")
 @click.option("--normalize", is_flag=True, help="Bring the loudest stem to -1 dBFS, all by one gain.")
 @click.option("--start", "start_seconds", type=float, help="Begin here, in seconds.")
@@ -39,8 +48,8 @@ if TYPE_CHECKING:
 @click.option("--filename", "template", help="Name outputs by this template (default {model}/{track}/{stem}.{ext}).")
 @click.option(
     "--existing",
-    type=click.Choice(["skip", "error", "overwrite", "rename"]),
-    default="skip",
+    type=click.Choice(EXISTING),
+    default=EXISTING[0],
     show_default=True,
     help="What to do where outputs are there already; skip only what this same request made.",
 )
@@ -59,7 +68,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Say what would be done; build, start and write nothing, but for putting right what a killed run left.",
 )
-@click.option("--events", "event_style", type=click.Choice(["jsonl"]), help="Write events to stderr, one JSON a line.")
+@events_option
 @settings_options
 @planning_options
 @verb

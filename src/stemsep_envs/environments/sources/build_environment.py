@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from stemsep_envs.documents.accelerators import PROCESSOR
+from stemsep_envs.documents.builders import DEFAULT_BUILDER
 from stemsep_envs.documents.environment import BuilderName, Package
 from stemsep_envs.documents.lock import Lock, LockInputs
 from stemsep_envs.documents.requirements import Range, Requirements, Source, Want, normalize
@@ -51,7 +52,7 @@ class Workshop:
     home: Home
     offline: bool
     report: Report
-    builder: BuilderName = "uv"
+    builder: BuilderName = DEFAULT_BUILDER
 
     @property
     def bases(self) -> tuple[Path, ...]:
