@@ -1,7 +1,7 @@
 """Converted checkpoints: ``artifacts/converted/<sha256 of the checkpoint>-<converter version>/``.
 
-A folder holds the safetensors file and, beside it, what the checkpoint contained. It is made whole beside and renamed,
-so that one that is there is whole; a checkpoint is converted once, however many ask for it at once.
+A folder holds the safetensors file and, beside it, what the checkpoint contained: a store as `host.digest_store` has
+them, so that a folder that is there is whole, and a checkpoint is converted once, however many ask for it at once.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from stemsep_envs.artifacts.safetensors import BrokenOutputError, Facts, check_c
 from stemsep_envs.documents.base import parse_json
 from stemsep_envs.documents.checkpoint import CheckpointReport, InertName
 from stemsep_envs.documents.checkpoint_names import judge
-from stemsep_envs.errors import MismatchError, ModelError, StemsepEnvError
-from stemsep_envs.host.atomic_write import publish, write_atomic
+from stemsep_envs.errors import MismatchError, ModelError
+from stemsep_envs.host import digest_store
+from stemsep_envs.host.atomic_write import write_atomic
+from stemsep_envs.host.digest_store import DigestStore
 from stemsep_envs.host.file_reading import blocks_of
 from stemsep_envs.host.folders import ensure_dir
-from stemsep_envs.host.locks import hold
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.tree_removal import remove_tree
 from stemsep_envs.host.write_errors import explained
@@ -49,22 +50,47 @@ class Converted:
     report: CheckpointReport
 
 
+def store_of(home: Home) -> DigestStore:
+    """Return the store of a home's converted checkpoints."""
+    return DigestStore(
+        dir=home.artifacts_dir / "converted",
+        holds_dir=home.holds_dir,
+        word="convert",
+        receipt=_REPORT_NAME,
+        check=_check,
+        name_pattern="[0-9a-f]{64}-[0-9]+",
+        key_characters=64,
+    )
+
+
+def entry_name(sha256: str) -> str:
+    """Return the name of a checkpoint's converted form in the store."""
+    return f"{sha256}-{CONVERTER_VERSION}"
+
+
 def converted_dir(home: Home, sha256: str) -> Path:
     """Return the folder of a checkpoint's converted form, whether it is there or not."""
-    return home.artifacts_dir / "converted" / f"{sha256}-{CONVERTER_VERSION}"
+    return digest_store.entry_dir(store_of(home), entry_name(sha256))
+
+
+def _check(folder: Path, data: bytes) -> str | None:
+    report = parse_json(data, CheckpointReport, origin=str(folder / _REPORT_NAME))
+    if not folder.name.startswith(report.input_sha256):
+        return "its report is of another checkpoint"
+    try:
+        size = (folder / _CHECKPOINT_NAME).stat().st_size
+    except OSError as error:
+        return f"its file is gone: {error.strerror}"
+    return None if size == report.output_bytes else "its file is not as large as it was"
 
 
 def find_converted(home: Home, sha256: str) -> Converted | None:
     """Return the converted form of a checkpoint if it is here and as large as it was when it was made."""
-    folder = converted_dir(home, sha256)
-    try:
-        report = parse_json((folder / _REPORT_NAME).read_bytes(), CheckpointReport, origin=str(folder / _REPORT_NAME))
-        size = (folder / _CHECKPOINT_NAME).stat().st_size
-    except (OSError, StemsepEnvError):
+    if digest_store.problem_with(store_of(home), entry_name(sha256)) is not None:
         return None
-    if report.input_sha256 != sha256 or report.output_bytes != size:
-        return None
-    return Converted(folder / _CHECKPOINT_NAME, report)
+    path = converted_dir(home, sha256) / _REPORT_NAME
+    report = parse_json(path.read_bytes(), CheckpointReport, origin=str(path))
+    return Converted(path.with_name(_CHECKPOINT_NAME), report)
 
 
 def ensure_converted(home: Home, sha256: str, input_bytes: int, *, sandbox: str, convert: Convert) -> Converted:
@@ -81,28 +107,22 @@ def ensure_converted(home: Home, sha256: str, input_bytes: int, *, sandbox: str,
         ModelError: What came out of the conversion breaks the format's rules.
         LimitError: No space.
     """
-    found = find_converted(home, sha256)
-    if found is not None:
-        return found
-    folder = converted_dir(home, sha256)
-    with hold(home.holds_dir / f"convert-{sha256}"):
-        found = find_converted(home, sha256)
-        if found is not None:
-            return found
-        staging = folder.with_name(f".{folder.name}.partial")
-        # Only the holder of the lock makes it: what is there was left by one that was killed.
-        remove_tree(staging)
-        try:
-            ensure_dir(staging / "work")
-            made = _taken(convert(staging / "work"), staging / _CHECKPOINT_NAME)
-            remove_tree(staging / "work")
+    store, name = store_of(home), entry_name(sha256)
+
+    def make() -> None:
+        with digest_store.staging_dir(store, name) as staging:
+            work = ensure_dir(staging / "work")
+            made = _taken(convert(work), staging / _CHECKPOINT_NAME)
+            remove_tree(work)
             report = _report(sha256, input_bytes, sandbox, made)
             write_atomic(staging / _REPORT_NAME, report.model_dump_json(indent=2).encode())
-            remove_tree(folder)
-            publish(staging, folder)
-        finally:
-            remove_tree(staging)
-        return Converted(folder / _CHECKPOINT_NAME, report)
+            digest_store.publish(store, name, staging)
+
+    digest_store.ensure(store, name, make)
+    found = find_converted(home, sha256)
+    if found is None:
+        raise ValueError(f"the converted form of {sha256} was made and is not there")
+    return found
 
 
 def verify_converted(home: Home, sha256: str) -> Converted:

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from stemsep_envs.artifacts import blobs
-from stemsep_envs.artifacts.converted import converted_dir, verify_converted
+from stemsep_envs.artifacts import blobs, converted
 from stemsep_envs.artifacts.fetching import held, lock_name
 from stemsep_envs.artifacts.uses import removing
 from stemsep_envs.errors import LimitError, MismatchError
-from stemsep_envs.host import locks
+from stemsep_envs.host import digest_store, locks
 from stemsep_envs.host.file_reading import sha256_of
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.tree_removal import remove_file, remove_tree
+from stemsep_envs.host.tree_removal import remove_file
 from stemsep_envs.host.write_errors import explained
 
 _KEY_CHARACTERS = 32
@@ -78,15 +77,16 @@ def verify_converted_form(home: Home, sha256: str) -> Checked | None:
     Raises:
         UsageError: A damaged one cannot be removed.
     """
-    folder = converted_dir(home, sha256)
+    store, name = converted.store_of(home), converted.entry_name(sha256)
+    folder = digest_store.entry_dir(store, name)
     if not folder.is_dir():
         return None
-    with locks.hold(home.holds_dir / f"convert-{sha256}"):
+    with digest_store.hold(store, name):
         try:
-            found = verify_converted(home, sha256)
+            found = converted.verify_converted(home, sha256)
         except MismatchError:
             with explained(folder):
-                remove_tree(folder)
+                digest_store.remove(store, name)
             detail = "damaged; removed, and made again when it is needed"
             return Checked(sha256, 0, ok=False, detail=detail, kind="converted")
     return Checked(sha256, found.report.output_bytes, ok=True, detail="whole", kind="converted")
@@ -94,7 +94,7 @@ def verify_converted_form(home: Home, sha256: str) -> Checked | None:
 
 def converted_bytes(home: Home) -> int:
     """Return what the converted forms of checkpoints take."""
-    folder = home.artifacts_dir / "converted"
+    folder = converted.store_of(home).dir
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
 
 
@@ -150,20 +150,23 @@ def free(
 
 def _free_converted(home: Home, kept: Collection[str], *, dry_run: bool) -> Iterator[Freed]:
     """Remove converted forms of checkpoints that are not kept, of older versions, and what was begun and not ended."""
-    folder = home.artifacts_dir / "converted"
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        sha256 = path.name.removeprefix(".")[:64]
-        if sha256 in kept and path == converted_dir(home, sha256):
+    store = converted.store_of(home)
+    for name in digest_store.names(store):
+        sha256 = name.partition("-")[0]
+        if sha256 in kept and name == converted.entry_name(sha256):
             continue
-        try:
-            with locks.hold(home.holds_dir / f"convert-{sha256}", timeout_seconds=0):
-                size = sum(file.lstat().st_size for file in path.rglob("*") if file.is_file())
-                if not dry_run:
-                    remove_tree(path)
-        except LimitError:
-            continue  # it is being made
-        why = "its checkpoint is not kept" if sha256 not in kept else "it is not of this version"
-        yield Freed("converted", path.name, size, why)
+        size = _bytes_below(digest_store.entry_dir(store, name))
+        if dry_run or digest_store.remove_if_idle(store, name, last_used_at=None) is None:
+            why = "its checkpoint is not kept" if sha256 not in kept else "it is not of this version"
+            yield Freed("converted", name, size, why)
+    for path in digest_store.leftovers(store):
+        size = _bytes_below(path)
+        if dry_run or digest_store.clear_leftover(store, path):
+            yield Freed("converted", path.name, size, "its conversion was begun and not ended")
+
+
+def _bytes_below(folder: Path) -> int:
+    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _free_unfinished(home: Home, kept_seconds: float, *, dry_run: bool) -> Iterator[Freed]:

@@ -9,7 +9,6 @@ digest of the question, makes plans use it.
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,14 +36,12 @@ from stemsep_envs.environments.consistency import contradictions, installed_in
 from stemsep_envs.environments.health import import_all, import_confined
 from stemsep_envs.environments.satisfying import differences, unsatisfied
 from stemsep_envs.errors import BlockedError
-from stemsep_envs.host import locks
-from stemsep_envs.host.atomic_write import publish, write_atomic
-from stemsep_envs.host.folders import ensure_dir
+from stemsep_envs.host import digest_store
+from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.installation import parts_of
 from stemsep_envs.host.interpreters import Interpreter
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.scratch_dirs import scratch_dir
-from stemsep_envs.host.tree_removal import remove_tree
 
 _PTH = "adopted.pth"
 
@@ -105,8 +102,7 @@ def adopt(adoption: Adoption, *, home: Home) -> Receipt:
         engine=adoption.engine_digest,
         adopted=adopted.digest,
     )
-    ensure_dir(home.environments_dir)
-    with locks.hold(environment_store.hold_path(home, inputs.digest)):
+    with digest_store.hold(environment_store.store_of(home), inputs.digest):
         receipt = _publish(adoption, adopted, inputs, consistent=consistent, home=home)
     write_atomic(note_path(adoption.inputs, home), f"{inputs.digest}\n".encode())
     return receipt
@@ -115,10 +111,8 @@ def adopt(adoption: Adoption, *, home: Home) -> Receipt:
 def _publish(
     adoption: Adoption, adopted: Adopted, inputs: EnvironmentInputs, *, consistent: bool, home: Home
 ) -> Receipt:
-    digest, began = inputs.digest, time.perf_counter()
-    staging = home.environments_dir / f"{environment_store.BUILDING}{digest[:16]}-{secrets.token_hex(4)}"
-    ensure_dir(staging)
-    try:
+    store, digest, began = environment_store.store_of(home), inputs.digest, time.perf_counter()
+    with digest_store.staging_dir(store, digest) as staging:
         with_pip.make_venv(adoption.interpreter.path, staging / "venv", home=home, what=adoption.title)
         _lead_to(adopted, staging / "venv")
         seal = sealing.begin(staging, known_contents={}, accepted=frozenset())
@@ -150,10 +144,7 @@ def _publish(
             created_by=f"stemsep-envs {__version__}",
         )
         write_atomic(staging / environment_store.RECEIPT, receipt.model_dump_json(indent=1).encode() + b"\n")
-        environment_store.remove(home, digest)
-        publish(staging, environment_store.environment_dir(home, digest))
-    finally:
-        remove_tree(staging)
+        digest_store.publish(store, digest, staging)
     return receipt
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,12 +33,12 @@ from stemsep_envs.environments.confining import Confine
 from stemsep_envs.environments.health import check_health, import_command
 from stemsep_envs.environments.reporting import Report
 from stemsep_envs.errors import BuildError
-from stemsep_envs.host.atomic_write import publish, write_atomic
+from stemsep_envs.host import digest_store
+from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.fsync import keeping_on_disk
 from stemsep_envs.host.interpreters import Interpreter
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.tree_removal import remove_tree
 
 if TYPE_CHECKING:
     from stemsep_envs.environments.sources.building import BuiltWheel
@@ -106,18 +105,15 @@ def build(job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, report:
     """
     digest = job.inputs.digest
     built = _built(job, home=home, offline=offline, watch=watch, report=report)
-    staging = home.environments_dir / f"{environment_store.BUILDING}{digest[:16]}-{secrets.token_hex(4)}"
-    ensure_dir(staging)
+    store = environment_store.store_of(home)
     try:
-        receipt = _fill(staging, job, built, home=home, offline=offline, watch=watch, report=report)
-        environment_store.remove(home, digest)  # a broken one, which nobody can use
-        with watch.step("publish"):
-            publish(staging, environment_store.environment_dir(home, digest))
+        with digest_store.staging_dir(store, digest) as staging:
+            receipt = _fill(staging, job, built, home=home, offline=offline, watch=watch, report=report)
+            with watch.step("publish"):
+                digest_store.publish(store, digest, staging)
     except BuildError as error:
         error.command = _repeatable(job, built, watch.seconds, home=home, offline=offline)
         raise
-    finally:
-        remove_tree(staging)
     return receipt
 
 

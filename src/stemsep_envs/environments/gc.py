@@ -6,7 +6,6 @@ its digest nobody can begin, and what was used since it was chosen is no longer 
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -16,16 +15,14 @@ from pathlib import Path
 
 from stemsep_envs.environments import environment_store, package_cache
 from stemsep_envs.environments.disk import Survey, freed_between, survey
-from stemsep_envs.environments.engines import engine_store as engines
+from stemsep_envs.environments.engines import engine_store
 from stemsep_envs.environments.environment_store import Stored
-from stemsep_envs.errors import BlockedError, LimitError
-from stemsep_envs.host import locks
+from stemsep_envs.host import digest_store
 from stemsep_envs.host.last_use import record_use
 from stemsep_envs.host.paths import Home
 
 CACHE = "cache:"
 _LEFTOVERS = "leftovers"
-_LEFTOVER = re.compile(r"\.(?:building|removing|copying)-(?P<digest>[0-9a-f]+)-")
 _WAIT_SECONDS = 10.0
 
 
@@ -162,8 +159,8 @@ def collect(home: Home, rules: Rules, *, served: Collection[str], dry_run: bool)
     leftovers = _leftovers(home)
     removed, kept = _remove_chosen(home, chosen)
     _set_future_marks(home, environments, now)
-    environment_store.clear_leftovers(home)
-    engines.clear_leftovers(home)
+    for store in (environment_store.store_of(home), engine_store.store_of(home)):
+        digest_store.clear_leftovers(store)
     left = list(environment_store.list_environments(home))
     idle_engines = tuple(digest for digest in _engines_without(home, left) if _remove_engine(home, digest))
     distributions = package_cache.unneeded(home, left)
@@ -180,7 +177,7 @@ def remove_environment(home: Home, digest: str) -> None:
         BlockedError: A session uses it; says who.
         LimitError: It is being built.
     """
-    with locks.hold(environment_store.hold_path(home, digest), timeout_seconds=_WAIT_SECONDS):
+    with digest_store.hold(environment_store.store_of(home), digest, timeout_seconds=_WAIT_SECONDS):
         environment_store.refuse_if_used(home, digest)
         environment_store.remove(home, digest)
 
@@ -189,7 +186,7 @@ def survey_home(home: Home, environments: Collection[Stored]) -> Survey:
     """Look at all that environments, engines and the package cache take; another's cache counts for its links only."""
     folders: dict[str, list[Path]] = {item.digest: [item.dir] for item in environments}
     folders[_LEFTOVERS] = [home.root / name for name in _leftovers(home)]
-    for engine in engines.list_engines(home):
+    for engine in engine_store.list_engines(home):
         folders[engine.digest] = [engine.dir]
     for distribution, places in package_cache.folders_by_distribution(home).items():
         folders[CACHE + distribution] = places
@@ -204,21 +201,14 @@ def _owners_that_go(home: Home, environments: Collection[Stored], left: Collecti
 
 
 def _remove_chosen(home: Home, chosen: Sequence[Choice]) -> tuple[tuple[Choice, ...], tuple[Choice, ...]]:
-    removed, kept = [], []
+    store, removed, kept = environment_store.store_of(home), [], []
     for choice in chosen:
-        digest = choice.stored.digest
-        try:
-            with locks.hold(environment_store.hold_path(home, digest), timeout_seconds=0):
-                environment_store.refuse_if_used(home, digest)
-                if environment_store.last_used_at(home, digest) != choice.stored.last_used_at:
-                    kept.append(Choice(choice.stored, "it was used just now"))
-                    continue
-                environment_store.remove(home, digest)
-                removed.append(choice)
-        except BlockedError as error:
-            kept.append(Choice(choice.stored, error.message))
-        except LimitError:
-            kept.append(Choice(choice.stored, "another process is building it, or about to use it"))
+        stored = choice.stored
+        why_not = digest_store.remove_if_idle(store, stored.digest, last_used_at=stored.last_used_at)
+        if why_not is None:
+            removed.append(choice)
+        else:
+            kept.append(Choice(stored, why_not))
     return tuple(removed), tuple(kept)
 
 
@@ -233,27 +223,16 @@ def _set_future_marks(home: Home, environments: Collection[Stored], now: float) 
 def _engines_without(home: Home, environments: Collection[Stored]) -> tuple[str, ...]:
     """Return the engines that none of these environments belongs to."""
     needed = {item.receipt.inputs.engine for item in environments if item.receipt}
-    return tuple(engine.digest for engine in engines.list_engines(home) if engine.digest not in needed)
+    return tuple(engine.digest for engine in engine_store.list_engines(home) if engine.digest not in needed)
 
 
 def _remove_engine(home: Home, digest: str) -> bool:
-    try:
-        with locks.hold(engines.hold_path(home, digest), timeout_seconds=0):
-            engines.remove(home, digest)
-    except LimitError:
-        return False  # it is being built
-    return True
+    return digest_store.remove_if_idle(engine_store.store_of(home), digest, last_used_at=None) is None
 
 
 def _leftovers(home: Home) -> tuple[str, ...]:
     """Return what dead builders and removers left, below the home."""
-    found = []
-    for folder, hold_path in (
-        (home.environments_dir, environment_store.hold_path),
-        (home.engines_dir, engines.hold_path),
-    ):
-        for path in folder.iterdir() if folder.is_dir() else ():
-            match = _LEFTOVER.match(path.name)
-            if match and not locks.is_held(hold_path(home, match["digest"])):
-                found.append(path.relative_to(home.root).as_posix())
-    return tuple(sorted(found))
+    stores = (environment_store.store_of(home), engine_store.store_of(home))
+    return tuple(
+        sorted(path.relative_to(home.root).as_posix() for store in stores for path in digest_store.leftovers(store))
+    )

@@ -16,7 +16,7 @@ from stemsep_envs.environments.confining import Confine
 from stemsep_envs.environments.reporting import Report
 from stemsep_envs.environments.sealing import Deviating
 from stemsep_envs.errors import BuildError, StemsepEnvError
-from stemsep_envs.host import locks
+from stemsep_envs.host import digest_store
 from stemsep_envs.host.interpreters import Interpreter, find_interpreters
 from stemsep_envs.host.paths import Home
 
@@ -88,8 +88,9 @@ def repair(home: Home, digest: str, *, offline: bool, report: Report, confine: C
     """
     watch = Stopwatch()
     with ExitStack() as held:
-        lock = locks.hold(
-            environment_store.hold_path(home, digest),
+        lock = digest_store.hold(
+            environment_store.store_of(home),
+            digest,
             on_wait=lambda: report("wait", "another process is building, removing or starting to use this environment"),
         )
         held.enter_context(lock)

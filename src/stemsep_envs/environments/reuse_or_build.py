@@ -22,8 +22,7 @@ from stemsep_envs.environments.repairing import build_clean
 from stemsep_envs.environments.reporting import Report, silent
 from stemsep_envs.environments.unsatisfiable_cache import CODE
 from stemsep_envs.errors import BlockedError, BuildError
-from stemsep_envs.host import locks
-from stemsep_envs.host.folders import ensure_dir
+from stemsep_envs.host import digest_store, locks
 from stemsep_envs.host.interpreters import Interpreter, find_interpreters, managed_dir
 from stemsep_envs.host.paths import Home
 
@@ -104,26 +103,22 @@ def ensure_environment(
 
 
 def _build_once(job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, report: Report) -> Environment:
-    """Build under the digest's lock, looking again once it is held."""
+    """Build, unless another process did meanwhile."""
     digest = job.inputs.digest
-    if environment_store.problem_with(home, digest) is None:
-        return _environment(home, digest, reused=True, watch=watch)
-    ensure_dir(home.environments_dir)
-    with ExitStack() as held:
-        with watch.step("wait"):
-            lock = locks.hold(
-                environment_store.hold_path(home, digest),
-                on_wait=lambda: report("wait", "another process is building this environment"),
-            )
-            held.enter_context(lock)
-        if environment_store.problem_with(home, digest) is None:
-            return _environment(home, digest, reused=True, watch=watch)
-        receipt = build_clean(job, home=home, offline=offline, watch=watch, report=report)
-    environment_store.clear_leftovers(home)
-    folder = environment_store.environment_dir(home, digest)
-    return Environment(
-        digest, folder, environment_store.python_path(folder), receipt, reused=False, steps_seconds=watch.seconds
-    )
+    with ExitStack() as waiting:
+        waiting.enter_context(watch.step("wait"))
+
+        def build() -> None:
+            waiting.close()
+            build_clean(job, home=home, offline=offline, watch=watch, report=report)
+
+        reused = digest_store.ensure(
+            environment_store.store_of(home),
+            digest,
+            build,
+            on_wait=lambda: report("wait", "another process is building this environment"),
+        )
+    return _environment(home, digest, reused=reused, watch=watch)
 
 
 def _environment(home: Home, digest: str, *, reused: bool, watch: Stopwatch) -> Environment:

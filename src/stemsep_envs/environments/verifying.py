@@ -25,6 +25,7 @@ from stemsep_envs.environments.fingerprints import Hashed, Listed, hash_files, l
 from stemsep_envs.environments.sealing import vouched
 from stemsep_envs.environments.wheel_records import Claim, claims_of, find_records
 from stemsep_envs.errors import StemsepEnvError
+from stemsep_envs.host import digest_store
 from stemsep_envs.host.atomic_write import publish
 from stemsep_envs.host.paths import Home
 
@@ -71,7 +72,7 @@ def verify(home: Home, digest: str, *, quick: bool = False, on_bytes: Callable[[
         on_bytes: Told of each part that was hashed, from other threads.
     """
     began = time.perf_counter()
-    with environment_store.kept(home, digest):
+    with digest_store.kept(environment_store.store_of(home), digest):
         folder = environment_store.environment_dir(home, digest)
         hashed = [0]
 

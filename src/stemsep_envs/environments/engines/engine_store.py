@@ -1,9 +1,7 @@
 """The engines of a home: where they are, which are whole, and what was done to their files since.
 
-    engines/<digest>/       tree/ (the source, read-only), files.json and engine.json; appears whole, by one rename
-    engines/.building-…     being built, by whoever holds the digest's lock; otherwise left by the dead
-    engines/.removing-…     being removed
-    holds/engine-…          the lock of a digest: to build, replace or remove it
+    engines/<digest>/       tree/ (the source, read-only), files.json and engine.json; a store as `host.digest_store`
+                            has them
 
 The files say nothing of where the home is, so that it can be moved.
 """
@@ -11,9 +9,7 @@ The files say nothing of where the home is, so that it can be moved.
 from __future__ import annotations
 
 import json
-import logging
 import os
-import secrets
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,21 +18,14 @@ from pathlib import Path
 from stemsep_envs.documents.base import parse_json
 from stemsep_envs.documents.canonical import digest_of_bytes
 from stemsep_envs.documents.engine import LAYOUT, EngineFile, EngineFiles, EngineReceipt
-from stemsep_envs.errors import LimitError, StemsepEnvError
-from stemsep_envs.host import locks
-from stemsep_envs.host.atomic_write import publish
+from stemsep_envs.errors import StemsepEnvError
+from stemsep_envs.host import digest_store
+from stemsep_envs.host.digest_store import DigestStore
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.tree_removal import remove_tree
-
-_log = logging.getLogger(__name__)
 
 RECEIPT = "engine.json"
 FILES = "files.json"
 TREE = "tree"
-BUILDING = ".building-"
-REMOVING = ".removing-"
-_DIGEST_CHARACTERS = 64
-_HOLD_CHARACTERS = 16
 
 
 @dataclass(frozen=True)
@@ -71,6 +60,11 @@ class Damage:
         return self != Damage()
 
 
+def store_of(home: Home) -> DigestStore:
+    """Return the store of a home's engines."""
+    return DigestStore(dir=home.engines_dir, holds_dir=home.holds_dir, word="engine", receipt=RECEIPT, check=_check)
+
+
 def engine_dir(home: Home, digest: str) -> Path:
     """Return the folder of an engine, whether it is there or not."""
     return home.engines_dir / digest
@@ -83,25 +77,17 @@ def tree_dir(home: Home, digest: str) -> Path:
 
 def hold_path(home: Home, digest: str) -> Path:
     """Return the file that the lock of a digest is taken on."""
-    return home.holds_dir / f"engine-{digest[:_HOLD_CHARACTERS]}"
-
-
-def staging_dir(home: Home, digest: str) -> Path:
-    """Return a new name to build an engine under."""
-    return home.engines_dir / f"{BUILDING}{digest[:_HOLD_CHARACTERS]}-{secrets.token_hex(4)}"
+    return digest_store.hold_path(store_of(home), digest)
 
 
 def problem_with(home: Home, digest: str) -> str | None:
     """Say in words why an engine cannot be used, or None when it is whole. One small file and one stat."""
-    folder = engine_dir(home, digest)
-    try:
-        receipt = json.loads((folder / RECEIPT).read_bytes())
-        named, layout = receipt["digest"], receipt["inputs"]["layout"]
-    except FileNotFoundError:
-        return "there is no receipt" if folder.is_dir() else "it was never built"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "its receipt cannot be read"
-    if named != digest or layout != LAYOUT:
+    return digest_store.problem_with(store_of(home), digest)
+
+
+def _check(folder: Path, data: bytes) -> str | None:
+    receipt = json.loads(data)
+    if receipt["digest"] != folder.name or receipt["inputs"]["layout"] != LAYOUT:
         return "its receipt is for another engine"
     return None if (folder / TREE).is_dir() else "its tree is gone"
 
@@ -123,14 +109,7 @@ def read_receipt(home: Home, digest: str) -> EngineReceipt:
 
 def list_engines(home: Home) -> tuple[StoredEngine, ...]:
     """Return every engine of the home, whole or broken, by digest."""
-    if not home.engines_dir.is_dir():
-        return ()
-    digests = sorted(
-        entry.name
-        for entry in os.scandir(home.engines_dir)
-        if len(entry.name) == _DIGEST_CHARACTERS and entry.is_dir(follow_symlinks=False)
-    )
-    return tuple(_stored(home, digest) for digest in digests)
+    return tuple(_stored(home, digest) for digest in digest_store.names(store_of(home)))
 
 
 def verify_engine(home: Home, digest: str) -> Damage:
@@ -153,28 +132,7 @@ def verify_engine(home: Home, digest: str) -> Damage:
 
 def remove(home: Home, digest: str) -> None:
     """Remove an engine, whole or broken. The caller holds its lock and knows that nobody uses it."""
-    folder = engine_dir(home, digest)
-    if folder.is_dir():  # from one instant to the next it is no longer an engine; then its files go
-        aside = home.engines_dir / f"{REMOVING}{digest[:_HOLD_CHARACTERS]}-{secrets.token_hex(4)}"
-        publish(folder, aside)
-        remove_tree(aside)
-
-
-def clear_leftovers(home: Home) -> None:
-    """Remove what dead builders and removers left. A living one holds the lock of its digest and is let alone."""
-    if not home.engines_dir.is_dir():
-        return
-    for entry in os.scandir(home.engines_dir):
-        for prefix in (BUILDING, REMOVING):
-            if entry.name.startswith(prefix):
-                digest = entry.name.removeprefix(prefix).partition("-")[0]
-                try:
-                    with locks.hold(hold_path(home, digest), timeout_seconds=0):
-                        remove_tree(Path(entry.path))
-                except LimitError:
-                    continue  # its builder lives
-                except OSError as error:
-                    _log.debug("left for later: %s: %s", entry.path, error)
+    digest_store.remove(store_of(home), digest)
 
 
 def _stored(home: Home, digest: str) -> StoredEngine:

@@ -20,9 +20,8 @@ from stemsep_envs.environments.engines.supplied import Place, missing_files, ope
 from stemsep_envs.environments.engines.writing import Tree, seal, write_changes, write_members
 from stemsep_envs.environments.reporting import Report, silent
 from stemsep_envs.errors import BlockedError, BuildError, InvalidDocumentError, MismatchError, Problem, Reason
-from stemsep_envs.host import locks
-from stemsep_envs.host.atomic_write import copy_hashed, publish, write_atomic
-from stemsep_envs.host.folders import ensure_dir
+from stemsep_envs.host import digest_store, locks
+from stemsep_envs.host.atomic_write import copy_hashed, write_atomic
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.tree_removal import remove_file, remove_tree
 
@@ -135,14 +134,12 @@ def ensure_engine(  # noqa: PLR0913 - the whole order, once
     )
     if reasons:
         raise BlockedError(f"{title} cannot be made: {reasons[0].message}", reasons, hint=reasons[0].hint)
-    ensure_dir(home.engines_dir)
-    with locks.hold(
-        engine_store.hold_path(home, digest), on_wait=lambda: report("wait", "another process is making this engine")
-    ):
-        reused = engine_store.problem_with(home, digest) is None
-        if not reused:
-            _make(order)
-    engine_store.clear_leftovers(home)
+    reused = digest_store.ensure(
+        engine_store.store_of(home),
+        digest,
+        lambda: _make(order),
+        on_wait=lambda: report("wait", "another process is making this engine"),
+    )
     return _engine(order, reused=reused)
 
 
@@ -177,25 +174,23 @@ def _engine(order: _Order, *, reused: bool) -> Engine:
 
 def _make(order: _Order) -> None:
     """Make an engine beside its place and publish it. The caller holds the lock of its digest and found none there."""
-    digest = order.inputs.digest
+    store, digest = engine_store.store_of(order.home), order.inputs.digest
     supplied = read_patch_files(order.patches, order.place)
-    staging = engine_store.staging_dir(order.home, digest)
     try:
-        tree = _unpack(order, staging)
-        if order.patches and not tree.refused:
-            order.report("patch", f"{len(order.patches)} steps")
-            write_changes(tree, apply_patches(order.patches, tree.files, tree.read, supplied, title=order.title))
-        listed = EngineFiles(files=seal(tree, title=order.title))
-        write_atomic(staging / engine_store.FILES, canonical_json(listed))
-        write_atomic(staging / engine_store.RECEIPT, _receipt(order, listed).model_dump_json(indent=1).encode() + b"\n")
-        engine_store.remove(order.home, digest)  # a broken one, which nobody can use
-        publish(staging, engine_store.engine_dir(order.home, digest))
+        with digest_store.staging_dir(store, digest) as staging:
+            tree = _unpack(order, staging)
+            if order.patches and not tree.refused:
+                order.report("patch", f"{len(order.patches)} steps")
+                write_changes(tree, apply_patches(order.patches, tree.files, tree.read, supplied, title=order.title))
+            listed = EngineFiles(files=seal(tree, title=order.title))
+            write_atomic(staging / engine_store.FILES, canonical_json(listed))
+            receipt = _receipt(order, listed)
+            write_atomic(staging / engine_store.RECEIPT, receipt.model_dump_json(indent=1).encode() + b"\n")
+            digest_store.publish(store, digest, staging)
     except TooLargeError as error:
         raise BuildError(
             f"the source of {order.title} is larger than an engine may be: {error}", code="engine_refused"
         ) from None
-    finally:
-        remove_tree(staging)
 
 
 def _receipt(order: _Order, listed: EngineFiles) -> EngineReceipt:
@@ -214,7 +209,7 @@ def _receipt(order: _Order, listed: EngineFiles) -> EngineReceipt:
 
 def _unpack(order: _Order, staging: Path) -> Tree:
     """Write the source's tree, unpatched, into the staging folder."""
-    root = ensure_dir(staging) / engine_store.TREE
+    root = staging / engine_store.TREE
     if isinstance(order.source, GitSource):
         return _unpack_commit(order, order.source, root)
     return _unpack_archive(order, order.source, root)

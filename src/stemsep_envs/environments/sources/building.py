@@ -24,13 +24,14 @@ from stemsep_envs.environments.sources.fetching import fetch_sdist
 from stemsep_envs.environments.sources.finding import find_sdist, has_wheel
 from stemsep_envs.environments.sources.sdist_declarations import CODE
 from stemsep_envs.environments.sources.source_cache import built_dir, scratch_of
-from stemsep_envs.errors import BuildError, StemsepEnvError
-from stemsep_envs.host import locks
-from stemsep_envs.host.atomic_write import publish, write_atomic
+from stemsep_envs.errors import BuildError
+from stemsep_envs.host import digest_store
+from stemsep_envs.host.atomic_write import write_atomic
+from stemsep_envs.host.digest_store import DigestStore
 from stemsep_envs.host.file_reading import sha256_of
 from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.machine import this_machine
-from stemsep_envs.host.tree_removal import remove_tree
+from stemsep_envs.host.paths import Home
 from stemsep_envs.host.untrusted import RefusedFileError, take
 
 _LARGEST_BYTES = 4 << 30
@@ -78,52 +79,63 @@ def with_built(lock: Lock, built: Mapping[str, BuiltWheel]) -> Lock:
     return replace(lock, pins=pins)
 
 
-def _folder(sdist_sha256: str, shop: Workshop) -> Path:
+def store_of(home: Home) -> DigestStore:
+    """Return the store of wheels that were built here: an entry each, named by what it was built from, for what."""
+    return DigestStore(dir=built_dir(home), holds_dir=home.holds_dir, word="built", receipt=_NOTE, check=_check)
+
+
+def _check(folder: Path, data: bytes) -> str | None:
+    build = parse_json(data, SourceBuild, origin=str(folder))
+    try:
+        sha256 = sha256_of(folder / build.wheel)[0]
+    except OSError as error:
+        return f"its wheel cannot be read: {error.strerror}"
+    return None if sha256 == build.wheel_sha256 else "its wheel was changed"
+
+
+def _name(sdist_sha256: str, shop: Workshop) -> str:
     python = shop.interpreter
     made_for = [python.implementation, python.version, python.soabi, this_machine().platform]
-    return built_dir(shop.home) / digest_of([sdist_sha256, *made_for])
+    return digest_of([sdist_sha256, *made_for])
 
 
 def _known(pin: Pin, shop: Workshop) -> BuiltWheel | None:
     """Return the wheel that was built from one of a pin's files before, if it is as it was."""
     for sha256 in pin.hashes:
-        found = _read(_folder(sha256, shop))
+        found = _read(_name(sha256, shop), shop)
         if found is not None:
             return found
     return None
 
 
-def _read(folder: Path) -> BuiltWheel | None:
-    try:
-        build = parse_json((folder / _NOTE).read_bytes(), SourceBuild, origin=str(folder))
-        path = folder / build.wheel
-        if sha256_of(path)[0] == build.wheel_sha256:
-            return BuiltWheel(path, build)
-    except (OSError, StemsepEnvError):
-        pass
-    return None
+def _read(name: str, shop: Workshop) -> BuiltWheel | None:
+    store = store_of(shop.home)
+    if digest_store.problem_with(store, name) is not None:
+        return None
+    folder = digest_store.entry_dir(store, name)
+    build = parse_json((folder / _NOTE).read_bytes(), SourceBuild, origin=str(folder))
+    return BuiltWheel(folder / build.wheel, build)
 
 
 def _build_once(pin: Pin, lock: Lock, reason: str, shop: Workshop) -> BuiltWheel:
     sdist = find_sdist(pin.name, pin.version, lock.inputs, home=shop.home, offline=shop.offline)
     archive, sha256 = fetch_sdist(sdist, hashes=pin.hashes, home=shop.home, offline=shop.offline)
-    folder = _folder(sha256, shop)
+    store, name = store_of(shop.home), _name(sha256, shop)
     what = f"{pin.name} {pin.version}"
-    with locks.hold(
-        shop.home.holds_dir / f"built-{folder.name[:16]}",
-        on_wait=lambda: shop.report("wait", f"another process is building {what}"),
-    ):
-        found = _read(folder)
-        if found is not None:
-            return found
+
+    def make() -> None:
         shop.report("build", f"{what} from its source, confined by {shop.confine.level}: {reason}")
-        remove_tree(folder)  # a damaged one
-        with scratch_of(folder) as scratch:
+        with scratch_of(digest_store.entry_dir(store, name)) as scratch:
             staged = ensure_dir(scratch / "built")
             build = _build(archive, sha256, pin, staged, scratch, shop)
             write_atomic(staged / _NOTE, build.model_dump_json(indent=1).encode() + b"\n")
-            publish(staged, folder)
-        return BuiltWheel(folder / build.wheel, build)
+            digest_store.publish(store, name, staged)
+
+    digest_store.ensure(store, name, make, on_wait=lambda: shop.report("wait", f"another process is building {what}"))
+    found = _read(name, shop)
+    if found is None:
+        raise BuildError(f"the wheel of {what} was changed as soon as it was built", code=CODE)
+    return found
 
 
 def _build(archive: Path, sha256: str, pin: Pin, staged: Path, scratch: Path, shop: Workshop) -> SourceBuild:
