@@ -20,11 +20,16 @@ LINK = re.compile(r"\]\(([^()\s]+)\)")
 HEADING = re.compile(r"^#+ +(.+?)\s*$", re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```|^(?: {4}|\t).*$", re.MULTILINE | re.DOTALL)
 RECORD = re.compile(r"(\d{4})-[a-z0-9]+(?:-[a-z0-9]+)*\.md")
+MODULE = re.compile(r"`((?:[a-z0-9_.-]+/)+[a-z0-9_]+\.py)(?:`|: )")
 REFERENCE = re.compile(r"docs/[\w/.-]*\w")
 
 
 def named(page: Path) -> str:
     return str(page.relative_to(ROOT))
+
+
+def tells_what_was(page: Path) -> bool:
+    return page.name == "CHANGELOG.md" or page.parent == DOCS / "decisions"
 
 
 def read(page: Path) -> str:
@@ -61,6 +66,14 @@ def test_code_points_at_pages_that_are_there() -> None:
             if path.suffix in {".py", ".toml", ".md"} and path != Path(__file__):
                 for reference in REFERENCE.findall(path.read_text("utf-8")):
                     assert list(ROOT.glob(f"{reference}*")), f"{named(path)} names {reference}, which is not there"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if not tells_what_was(page)], ids=named)
+def test_modules_that_pages_name_are_there(page: Path) -> None:
+    places = (ROOT / "src" / "stemsep_envs", ROOT)
+    for name in MODULE.findall(read(page)):
+        is_ours = any((place / name.partition("/")[0]).is_dir() for place in places)  # not a file of an engine's
+        assert not is_ours or any((place / name).exists() for place in places), f"{named(page)} names {name}"
 
 
 def test_every_page_is_in_the_index() -> None:
