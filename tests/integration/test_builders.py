@@ -12,7 +12,7 @@ from tests.integration.package_index import Server, make_sdist, make_wheel, serv
 from tests.integration.questions import make_recipe, plan_here
 
 from stemsep_envs.documents.environment import BuilderName
-from stemsep_envs.environments import environment_store
+from stemsep_envs.environments import environment_store, uv
 from stemsep_envs.environments.reuse_or_build import ensure_environment
 from stemsep_envs.errors import BuildError, MismatchError, UsageError
 from stemsep_envs.host.paths import Home
@@ -152,6 +152,17 @@ def test_a_wheel_of_such_a_distribution_is_taken_where_there_is_one(server: Serv
     assert built.receipt.built_from_source == {}
     done = subprocess.run([built.python, "-I", "-c", "import harmonics; print(harmonics.__version__)"], check=False)
     assert done.returncode == 0
+
+
+def test_uv_offline_names_only_what_is_missing(server: Server, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    recipe = make_recipe(**RECIPE)
+    ensure_environment(plan_here(recipe, home, builder="uv"), home=home)
+    remove_tree(home.environments_dir)
+    uv.call_uv(("cache", "clean", "tempo"), home=home, what="emptying", offline=False, timeout_seconds=60)
+    with pytest.raises(BuildError, match="1 of 2 packages are not in the cache") as caught:
+        ensure_environment(plan_here(recipe, home, builder="uv"), home=home, offline=True)
+    assert (caught.value.code, caught.value.output) == ("offline", "missing: tempo 1.1")
 
 
 def test_pip_offline_names_everything_that_is_missing(server: Server, tmp_path: Path) -> None:

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from stemsep_envs.documents.lock import LockInputs
 from stemsep_envs.documents.requirements import Requirements
+from stemsep_envs.environments.uv_words import lacks_wheels, packages_in
 from stemsep_envs.errors import BuildError
-
-_NO_SOLUTION = "No solution found"
-_NOT_LOOKED = "network was disabled"
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-def is_unsatisfiable(words: str) -> bool:
-    """Say whether a resolver's words mean that there is no answer, rather than that it could not look."""
-    return _NO_SOLUTION in words and _NOT_LOOKED not in words
 
 
 def unsatisfiable(error: BuildError, asked: Requirements, inputs: LockInputs, *, what: str) -> BuildError:
@@ -30,7 +20,7 @@ def unsatisfiable(error: BuildError, asked: Requirements, inputs: LockInputs, *,
         inputs: The question.
         what: What was to be locked, in words.
     """
-    named = {canonicalize_name(word.rstrip("._-")) for word in _WORD.findall(error.output)}
+    named = packages_in(error.output)
     sides, about = [], []
     for text, source in _asks(asked, inputs):
         name = canonicalize_name(Requirement(text).name)
@@ -40,7 +30,7 @@ def unsatisfiable(error: BuildError, asked: Requirements, inputs: LockInputs, *,
     words = f"{what} cannot be resolved: "
     words += f"nothing meets {_joined(sides)}" if sides else "no versions meet all that is asked for"
     hint = "the chain that makes it so is above; change one of its ends, or choose another runtime or target"
-    if "wheels" in error.output:
+    if lacks_wheels(error.output):
         allowed = f" ({', '.join(inputs.builds)})" if inputs.builds else ""
         hint += f". Only wheels are installed, but for what a runtime lists under source_distributions{allowed}"
     return BuildError(

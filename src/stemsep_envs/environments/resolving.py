@@ -15,7 +15,7 @@ from stemsep_envs.documents.lock import Lock, LockInputs, Pin, parse_body
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments import torch_index, unsatisfiable_cache, uv
-from stemsep_envs.environments.explaining import is_unsatisfiable, unsatisfiable
+from stemsep_envs.environments.explaining import unsatisfiable
 from stemsep_envs.environments.sources.fetching import fetch_sdist
 from stemsep_envs.environments.sources.finding import find_sdist
 from stemsep_envs.environments.torch_builds import find_builds
@@ -26,6 +26,7 @@ from stemsep_envs.environments.uv_options import (
     target_arguments,
     wheels_only,
 )
+from stemsep_envs.environments.uv_words import is_unsatisfiable
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.folders import ensure_dir

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from stemsep_envs.environments import uv_words
 from stemsep_envs.errors import BlockedError, BuildError, MismatchError, Reason, StemsepEnvError
 from stemsep_envs.host.child_environ import passed_variables
 from stemsep_envs.host.command import Command
@@ -23,8 +24,6 @@ from stemsep_envs.host.processes import Completed, run
 from stemsep_envs.host.redaction import hide_secrets
 
 _OUTPUT_CHARACTERS = 6000
-_UNREACHABLE = ("Failed to fetch", "error sending request", "Request failed after", "Failed to download")
-"""How uv begins to say that a server does not answer, or answers with an error."""
 
 
 def version() -> str:
@@ -112,7 +111,7 @@ def _failure(done: Completed, what: str, *, offline: bool, stdin: str, extra_env
     if stdin:
         shown = f"printf %s {shlex.quote(stdin)} | {shown}"
     first = words.splitlines()[0].strip() if words else describe_exit(done.status)
-    if "hash mismatch" in words.lower():
+    if uv_words.is_hash_mismatch(words):
         return MismatchError(
             f"{what} failed: a file that was fetched is not the one that is locked\n{words}",
             hint=f"the index serves another file, or something between changed it; to repeat it: {shown}",
@@ -121,7 +120,7 @@ def _failure(done: Completed, what: str, *, offline: bool, stdin: str, extra_env
     if offline:
         hint = "what is needed is not in the package cache: run once without --offline"
         return BuildError(f"{what} failed offline: {first}", hint=hint, code="offline", output=words, command=shown)
-    if any(sign in words for sign in _UNREACHABLE):
+    if uv_words.is_unreachable(words):
         hint = (
             "check the network and its proxy; how to name mirrors and indexes of your own is in "
             "docs/how-to/use-a-mirror-or-index.md; torch's by STEMSEP_ENV_TORCH_INDEX: a base address, a folder of "

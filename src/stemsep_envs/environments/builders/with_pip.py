@@ -32,6 +32,8 @@ from stemsep_envs.host.scratch_dirs import scratch_dir
 _CREATE_SECONDS = 120.0
 _INSTALL_SECONDS = 7200.0
 _ASK_SECONDS = 120.0
+_HASH_MISMATCH = "DO NOT MATCH THE HASHES"
+"""What pip says, and says in no other way, of a file that is not the one that is locked."""
 _OUTPUT_CHARACTERS = 6000
 _OLDEST = Version("22.3")
 """The first pip that can work on another interpreter's environment."""
@@ -190,7 +192,7 @@ def _command(argv: tuple[str, ...], home: Home) -> Command:
 def _failure(done: Completed, what: str, *, missing: tuple[Pin, ...] = ()) -> StemsepEnvError:
     words = hide_secrets((done.stderr.strip() or done.stdout.strip())[-_OUTPUT_CHARACTERS:])
     shown = done.command.shown()
-    if "DO NOT MATCH THE HASHES" in words:
+    if _HASH_MISMATCH in words:
         return MismatchError(
             f"{what} failed: a file that was fetched is not the one that is locked\n{words}",
             hint=f"the index serves another file, or something between changed it; to repeat it: {shown}",

@@ -9,10 +9,13 @@ from stemsep_envs.documents.canonical import digest_of_bytes
 from stemsep_envs.documents.lock import Lock, Pin
 from stemsep_envs.environments import environment_store, torch_index, uv
 from stemsep_envs.environments.builders.installation import Installation
+from stemsep_envs.environments.uv_words import would_download
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.command import Command
+from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.paths import Home
+from stemsep_envs.host.scratch_dirs import scratch_dir
 from stemsep_envs.host.tree_removal import remove_file
 
 _CREATE_SECONDS = 120.0
@@ -79,32 +82,32 @@ def missing_pins(job: Installation, *, home: Home) -> tuple[Pin, ...]:
         job: What is to be installed.
         home: Whose package cache is looked in.
     """
-    inputs = job.lock.inputs
-    missing = []
-    for pin in job.lock.pins:
-        alone = Lock(inputs, job.lock.resolver, job.lock.resolved_on, (pin,))
-        arguments = (
-            *("pip", "install", "--dry-run", "--no-deps", "--reinstall", "--break-system-packages"),
-            *("--require-hashes", "--only-binary", ":all:", "--python", str(job.interpreter)),
-            *_folders(job),
-            *torch_index.uv_arguments(job.place, inputs.target),
-            *("--requirements", "-"),
+    with scratch_dir(ensure_dir(home.cache_dir), "asking-") as nothing_installed:
+        return tuple(pin for pin in job.lock.pins if _is_missing(pin, job, home, nothing_installed))
+
+
+def _is_missing(pin: Pin, job: Installation, home: Home, nothing_installed: Path) -> bool:
+    # Into an empty folder: what the interpreter has would count as there, and with --reinstall nothing would.
+    alone = Lock(job.lock.inputs, job.lock.resolver, job.lock.resolved_on, (pin,))
+    arguments = (
+        *("pip", "install", "--dry-run", "--no-deps", "--target", str(nothing_installed)),
+        *("--require-hashes", "--only-binary", ":all:", "--python", str(job.interpreter)),
+        *_folders(job),
+        *torch_index.uv_arguments(job.place, job.lock.inputs.target),
+        *("--requirements", "-"),
+    )
+    try:
+        done = uv.call_uv(
+            arguments,
+            home=home,
+            what=f"looking for {pin.name}",
+            offline=True,
+            timeout_seconds=_ASK_SECONDS,
+            stdin=alone.body if not torch_index.unlabelled_pins(alone, job.place) else _exactly(alone),
         )
-        try:
-            done = uv.call_uv(
-                arguments,
-                home=home,
-                what=f"looking for {pin.name}",
-                offline=True,
-                timeout_seconds=_ASK_SECONDS,
-                stdin=alone.body if not torch_index.unlabelled_pins(alone, job.place) else _exactly(alone),
-            )
-        except BuildError:
-            missing.append(pin)
-        else:
-            if "Would download" in done.stderr:  # its description is here, its file is not
-                missing.append(pin)
-    return tuple(missing)
+    except BuildError:
+        return True
+    return would_download(done.stderr)  # then its description is here, and its file is not
 
 
 def _remove_lock(job: Installation) -> None:
