@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from stemsep_envs.documents.lock import Lock, LockInputs, Pin
-from stemsep_envs.documents.requirements import Range, Requirements
+from stemsep_envs.documents.requirements import Party, Range, Requirements
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments import environment_store, gc, linking, verifying
 from stemsep_envs.environments.environment_plan import EnvironmentPlan, environment_inputs
@@ -89,7 +89,7 @@ def planned(home: Home, wheels: Path, name: str) -> EnvironmentPlan:
     pins = tuple(Pin(package, "1.0", (hashes[package],)) for package in packages)
     lock = FoundLock(Lock(inputs, "tiny 1", "2026-01-01", pins), wheels / f"{name}.txt", "home")
     digest = environment_inputs(interpreter, target, lock, None).digest
-    requirements = Requirements(Range(), None, (), (), (), (), (f"runtime tiny {name}",), ())
+    requirements = Requirements(Range(), None, (), (), (), (), (Party("runtime", f"tiny {name}"),), ())
     return EnvironmentPlan(
         question=EnvironmentQuestion("tiny", requirements, target, wheels, health_imports=packages),
         python=PythonChoice(interpreter.minor, interpreter, "the first"),

@@ -12,13 +12,12 @@ from stemsep_envs.artifacts import blobs, index
 from stemsep_envs.artifacts.fetching import held, lock_name
 from stemsep_envs.artifacts.model_files import Wanted, size_conflict, what_is_known
 from stemsep_envs.documents.artifacts import IndexEntry, Trust
-from stemsep_envs.errors import MismatchError, StemsepEnvError, UsageError
+from stemsep_envs.errors import MismatchError, UsageError
 from stemsep_envs.host.atomic_write import copy_hashed
-from stemsep_envs.host.downloads import refuse_page
+from stemsep_envs.host.downloads import placeholder_kind
 from stemsep_envs.host.file_reading import Readable, UnreadableError, open_plain
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.tree_removal import remove_file
-from stemsep_envs.host.web import WebError
 
 
 @dataclass(frozen=True)
@@ -88,20 +87,16 @@ def _copied(source: Path, staged: Path, on_block: Callable[[int], None]) -> tupl
     with stream:
         facts, readable = os.fstat(stream.fileno()), Readable(stream)
         try:
-            refuse_page(readable.read(512))
+            what = placeholder_kind(readable.read(512))
+            if what is not None:
+                words = f"{source} is {what} and not the file"
+                raise UsageError(words, hint="download the file itself", code="not_the_file")
             if facts.st_size == 0:
                 raise UsageError(f"{source} is empty", hint="download it again", code="not_the_file")
             stream.seek(0)
             return copy_hashed(readable, staged, max_bytes=facts.st_size, on_block=on_block)
-        except WebError as error:
-            raise _page(source, error) from None
         except UnreadableError as error:
             raise UsageError(f"cannot read {source}: {error}", hint="name a whole file on a disk that works") from None
-
-
-def _page(source: Path, error: WebError) -> StemsepEnvError:
-    what = "a web page" if "page" in error.message else "a pointer to a file that Git LFS keeps"
-    return UsageError(f"{source} is {what} and not the file", hint="download the file itself", code="not_the_file")
 
 
 def _not_the_one(source: Path, wanted: Wanted, found: str) -> MismatchError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from packaging.requirements import Requirement
 from packaging.specifiers import Specifier
@@ -21,10 +22,21 @@ _NEWEST_MINOR = 30
 
 
 @dataclass(frozen=True)
+class Party:
+    """Who asks for something: ``runtime dsp``, ``variant fno``, ``model x``, or a build from source."""
+
+    kind: Literal["runtime", "variant", "model", "build"]
+    name: str
+
+    def __str__(self) -> str:
+        return f"the build of {self.name}" if self.kind == "build" else f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True)
 class Source:
     """Who asks, and the field in which it says so: ``model x: requirements.python.max``."""
 
-    party: str
+    party: Party
     field: str
 
     def __str__(self) -> str:
@@ -33,7 +45,7 @@ class Source:
     @property
     def registry_path(self) -> str | None:
         """The field of the registry entry, when a model asks."""
-        return self.field if self.party.startswith("model ") else None
+        return self.field if self.party.kind == "model" else None
 
 
 @dataclass(frozen=True)
@@ -112,7 +124,7 @@ class Demand:
     """What one party asks for; what it leaves empty it does not care about.
 
     Attributes:
-        party: ``runtime dsp``, ``variant fno``, ``model x``.
+        party: Who asks.
         python: Versions of Python.
         torch: Versions of torch; None does not ask for torch.
         torch_packages: Distributions to install from the torch index.
@@ -122,7 +134,7 @@ class Demand:
         excluded: What packages declare that they need and no lock shall have.
     """
 
-    party: str
+    party: Party
     python: Range = Range()
     torch: Range | None = None
     torch_packages: tuple[str, ...] = ()
@@ -142,7 +154,7 @@ class Requirements:
     packages: tuple[Want, ...]
     accelerators: tuple[Accelerator, ...]
     source_distributions: tuple[str, ...]
-    parties: tuple[str, ...]
+    parties: tuple[Party, ...]
     conflicts: tuple[Reason, ...]
     builds: Mapping[Accelerator, tuple[str, ...]] = field(default_factory=dict)
     excluded: tuple[str, ...] = ()
@@ -172,7 +184,7 @@ class Requirements:
         return tuple(minors)
 
 
-def version_range(low: str | None, high: str | None, party: str, field: str) -> Range:
+def version_range(low: str | None, high: str | None, party: Party, field: str) -> Range:
     """Return the range from ``field.min`` to ``field.max`` of a party."""
     return Range(
         Bound(low, Source(party, f"{field}.min")) if low else None,

@@ -123,7 +123,7 @@ def _publish(
             digest=digest,
             inputs=inputs,
             lock_inputs=adoption.inputs.digest,
-            built_for=adoption.requirements.parties,
+            built_for=tuple(map(str, adoption.requirements.parties)),
             base_interpreter=BaseInterpreter(
                 path=str(adoption.interpreter.path),
                 size_bytes=adoption.interpreter.size_bytes,

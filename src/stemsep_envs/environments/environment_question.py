@@ -46,10 +46,13 @@ class EnvironmentQuestion:
     @property
     def title(self) -> str:
         """What is planned, in words: ``dsp for linux-x86_64-cpu``."""
-        variants = [
-            party.removeprefix("variant ") for party in self.requirements.parties if party.startswith("variant ")
-        ]
-        return f"{' '.join([self.runtime_id, *variants])} for {self.target}"
+        return f"{self.recipe_title} for {self.target}"
+
+    @property
+    def recipe_title(self) -> str:
+        """The runtime and its variant, in words: ``msst fno``."""
+        variants = [party.name for party in self.requirements.parties if party.kind == "variant"]
+        return " ".join([self.runtime_id, *variants])
 
 
 def question_of(  # noqa: PLR0913 - the whole question, once

@@ -26,6 +26,7 @@ from packaging.version import Version
 from stemsep_envs.documents.accelerators import family_named
 from stemsep_envs.documents.requirements import (
     Demand,
+    Party,
     Range,
     Requirements,
     Source,
@@ -44,7 +45,7 @@ def runtime_demands(
     Raises:
         KeyError: The runtime has no such model type or variant.
     """
-    party = f"runtime {recipe.id}"
+    party = Party("runtime", recipe.id)
     packages = _wants(recipe.packages, party, "packages")
     if model_type is not None:
         packages += _wants(recipe.model_types[model_type].packages, party, f"model_types.{model_type}.packages")
@@ -52,7 +53,7 @@ def runtime_demands(
     demands = [_with_torch(Demand(party, python=python, packages=packages), recipe.torch)]
     if variant is not None:
         chosen = recipe.variants[variant]
-        party = f"variant {variant}"
+        party = Party("variant", variant)
         demand = Demand(
             party,
             packages=_wants(chosen.packages, party, f"variants.{variant}.packages"),
@@ -84,7 +85,7 @@ def model_demand(
     Raises:
         ValueError: A build that is none.
     """
-    party = f"model {model_id}"
+    party = Party("model", model_id)
     named = {name: tuple(map(family_named(name).build_named, texts)) for name, texts in (builds or {}).items() if texts}
     return Demand(
         party,
@@ -118,7 +119,7 @@ def merge(recipe: RuntimeRecipe, demands: Sequence[Demand]) -> Requirements:
         builds=_common_builds(demands),
         excluded=_excluded(recipe, demands),
         accelerator_packages=tuple(
-            (kind, _wants(texts, f"runtime {recipe.id}", f"accelerator_packages.{kind}"))
+            (kind, _wants(texts, Party("runtime", recipe.id), f"accelerator_packages.{kind}"))
             for kind, texts in sorted(recipe.accelerator_packages.items())
         ),
     )
@@ -271,13 +272,14 @@ def _before(version: Version) -> str:
     return ".".join(map(str, [*release[:-1], release[-1] - 1, 99999]))
 
 
-def _wants(texts: Iterable[str], party: str, field: str) -> tuple[Want, ...]:
+def _wants(texts: Iterable[str], party: Party, field: str) -> tuple[Want, ...]:
     return tuple(Want(text, Source(party, f"{field}[{index}]")) for index, text in enumerate(texts))
 
 
 def _with_torch(demand: Demand, torch: TorchRange | None) -> Demand:
     if torch is None:
         return demand
-    field = "torch" if demand.party.startswith("runtime ") else f"variants.{demand.party.split()[1]}.torch"
-    bounds = version_range(torch.min, torch.max, demand.party, field)
+    party = demand.party
+    field = f"variants.{party.name}.torch" if party.kind == "variant" else "torch"
+    bounds = version_range(torch.min, torch.max, party, field)
     return replace(demand, torch=bounds, torch_packages=torch.packages)

@@ -94,7 +94,7 @@ def ensure_environment(
         lock=lock.lock,
         lock_path=lock.path,
         health_imports=plan.question.health_imports,
-        built_for=plan.requirements.parties,
+        built_for=tuple(map(str, plan.requirements.parties)),
         builder=plan.builder,
         source_reasons=plan.question.source_reasons,
         confine=confine,
@@ -175,7 +175,7 @@ def resolve_plan(
     while True:
         if plan.lock_inputs is None:
             raise ValueError("a plan without a question has reasons")
-        what = plan.title.partition(" for ")[0]
+        what = plan.question.recipe_title
         asked = plan.lock_inputs
         tried.append(asked.python)
         try:

@@ -90,7 +90,7 @@ def _askers(name: str, asked: Requirements) -> str:
     if not sources and asked.torch is not None:
         ends = (asked.torch.lower, asked.torch.upper)
         sources = [str(end.source) for end in ends if end is not None]
-    return ", ".join(sources) or ", ".join(asked.parties)
+    return ", ".join(sources) or ", ".join(map(str, asked.parties))
 
 
 def _other_build(torch: str | None, inputs: LockInputs) -> str | None:

@@ -64,7 +64,7 @@ def target_reasons(requirements: Requirements, target: Target) -> tuple[Reason, 
 
 def _refusal(accelerator: str, requirements: Requirements) -> str | None:
     family = family_of(accelerator).name
-    parties = ", ".join(requirements.parties)
+    parties = ", ".join(map(str, requirements.parties))
     if family not in requirements.accelerators:
         return f"{parties} allow {', '.join(requirements.accelerators)}"
     allowed = requirements.builds.get(family)

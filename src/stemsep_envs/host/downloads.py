@@ -332,16 +332,22 @@ def _refuse_page(block: bytes, state: PartState, stream: BinaryIO) -> None:
 
 
 def refuse_page(beginning: bytes) -> None:
-    """Refuse a web page, and a stand-in for a file that is kept elsewhere, by how it begins.
+    """Refuse what is not the file but stands in its place, by how it begins.
 
     Raises:
-        WebError: It is one.
+        WebError: It is such a thing.
     """
+    what = placeholder_kind(beginning)
+    if what is not None:
+        raise WebError("not_the_file", f"gives {what} and not the file")
+
+
+def placeholder_kind(beginning: bytes) -> str | None:
+    """Say what stands in the place of a file, by how it begins: a web page, or a pointer; None when neither does."""
     text = beginning[:_SNIFFED_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if text.startswith(_PAGE_BEGINNINGS):
-        raise WebError("not_the_file", "gives a web page and not the file")
-    if text.startswith(_POINTER_BEGINNINGS):
-        raise WebError("not_the_file", "gives a pointer to a file that Git LFS keeps, and not the file")
+        return "a web page"
+    return "a pointer to a file that Git LFS keeps" if text.startswith(_POINTER_BEGINNINGS) else None
 
 
 @contextmanager

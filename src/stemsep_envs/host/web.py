@@ -341,20 +341,27 @@ def _explained() -> Iterator[None]:
 
 def _certificate_error(error: Exception) -> WebError:
     words = _innermost(error)
-    if "CERTIFICATE_VERIFY_FAILED" in words or "certificate" in words.lower():
+    if any(isinstance(each, ssl.SSLCertVerificationError) for each in _chain(error)):
         return WebError("download_untrusted", f"has a certificate that is not trusted: {words}", hint=_CERTIFICATE_HINT)
     return WebError("download_failed", f"broke off while encryption was agreed on: {words}", again=True)
 
 
 def _innermost(error: BaseException) -> str:
     """Return the words of the error at the bottom: the libraries wrap it in others."""
-    seen: set[int] = set()
-    while id(error) not in seen:
-        seen.add(id(error))
-        wrapped = [item for item in error.args if isinstance(item, BaseException)]
-        cause = error.__cause__ or (wrapped[0] if wrapped else None)
-        if cause is None:
-            break
-        error = cause
+    return _described(_chain(error)[-1])
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return an error and those that it wraps, the innermost last."""
+    found: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in found:
+        found.append(following)
+        wrapped = [item for item in following.args if isinstance(item, BaseException)]
+        following = following.__cause__ or (wrapped[0] if wrapped else None)
+    return found
+
+
+def _described(error: BaseException) -> str:
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return hide_secrets(str(words)).splitlines()[0][:200]

@@ -10,6 +10,7 @@ from packaging.version import Version
 
 from stemsep_envs.documents.requirements import (
     Bound,
+    Party,
     Range,
     Source,
     normalize,
@@ -17,7 +18,7 @@ from stemsep_envs.documents.requirements import (
 )
 
 versions = st.lists(st.integers(0, 15), min_size=1, max_size=3).map(lambda parts: ".".join(map(str, parts)))
-bounds = st.none() | versions.map(lambda text: Bound(text, Source("runtime r", "python")))
+bounds = st.none() | versions.map(lambda text: Bound(text, Source(Party("runtime", "r"), "python")))
 ranges = st.builds(Range, bounds, bounds)
 
 
@@ -53,14 +54,14 @@ def test_the_specifier_says_what_the_range_admits(bounds: Range, text: str) -> N
     [("3.13", "3.13.5", "3.14.0"), ("2.3.1", "2.3.1", "2.3.2"), ("2", "2.9.9", "3.0"), ("2.3", "2.3.1", "2.4")],
 )
 def test_an_upper_end_covers_what_begins_with_it(high: str, inside: str, outside: str) -> None:
-    bounds = version_range(None, high, "model m", "requirements.python")
+    bounds = version_range(None, high, Party("model", "m"), "requirements.python")
     assert bounds.admits(Version(inside))
     assert not bounds.admits(Version(outside))
 
 
 def test_a_range_remembers_who_set_each_end() -> None:
-    runtime = version_range("3.10", "3.14", "runtime dsp", "python")
-    model = version_range("3.9", "3.12", "model m", "requirements.python")
+    runtime = version_range("3.10", "3.14", Party("runtime", "dsp"), "python")
+    model = version_range("3.9", "3.12", Party("model", "m"), "requirements.python")
     merged = runtime.intersect(model)
     assert str(merged) == "3.10 to 3.12"
     assert merged.lower is not None
@@ -75,7 +76,7 @@ def test_a_range_remembers_who_set_each_end() -> None:
     [("3.10", None, "3.10 or newer"), (None, "3.12", "up to 3.12"), (None, None, "any version")],
 )
 def test_open_ranges_in_words(low: str | None, high: str | None, words: str) -> None:
-    assert str(version_range(low, high, "runtime r", "python")) == words
+    assert str(version_range(low, high, Party("runtime", "r"), "python")) == words
 
 
 def test_normal_form_joins_demands_for_one_package() -> None:

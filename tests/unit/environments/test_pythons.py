@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from stemsep_envs.documents.requirements import version_range
+from stemsep_envs.documents.requirements import Party, version_range
 from stemsep_envs.environments.pythons import PythonChoice, choose_python
 from stemsep_envs.host.interpreters import Interpreter
 
 MakeInterpreter = Callable[..., Interpreter]
 MINORS = ("3.13", "3.12", "3.11", "3.10")
-ADMITTED = version_range("3.10", "3.13", "runtime engine", "python")
+ADMITTED = version_range("3.10", "3.13", Party("runtime", "engine"), "python")
 
 
 def choose(found: list[Interpreter], *, locked: frozenset[str] = frozenset()) -> PythonChoice:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+import urllib3
 from tests.programs.file_server import Exchange, FileServer, answers, running
 from tests.unit.host.test_downloads import BRISK, DATA, HASTY, KNOWN, SHA, fetch, refused, source
 
@@ -64,6 +65,17 @@ def test_a_companys_certificates_are_honoured(secure: FileServer, part: Path) ->
     assert secure.asked[-1].first_byte is not None
     wrong_name = secure.url("/x").replace("localhost", "127.0.0.1")
     assert refused(part, source(wrong_name)).code == "download_untrusted"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ssl.SSLCertVerificationError(1, "said in any words"), "download_untrusted"),
+        (ssl.SSLError(1, "tlsv13 alert certificate required"), "download_failed"),
+    ],
+)
+def test_distrust_is_told_by_the_kind_of_error(error: ssl.SSLError, code: str) -> None:
+    assert web._certificate_error(urllib3.exceptions.SSLError(error)).code == code
 
 
 @pytest.mark.usefixtures("trusted")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from stemsep_envs.documents.registry import ModelEntry
+from stemsep_envs.documents.requirements import Party
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.host.paths import data_dir
 from stemsep_envs.planning.requirements import device_reasons, requirements_of
@@ -38,9 +39,9 @@ def test_devices_narrow_the_accelerators(entry: Entry, torch_recipe: RuntimeReci
 def test_the_model_and_the_runtime_are_both_parties(entry: Entry, torch_recipe: RuntimeRecipe) -> None:
     model = on_msst(entry, requirements__python={"min": "3.11", "max": None})
     requirements = requirements_of(model, torch_recipe)
-    assert requirements.parties == ("runtime msst", "model dsp-hpss")
+    assert [str(party) for party in requirements.parties] == ["runtime msst", "model dsp-hpss"]
     assert requirements.python.lower is not None
-    assert requirements.python.lower.source.party == "model dsp-hpss"
+    assert requirements.python.lower.source.party == Party("model", "dsp-hpss")
 
 
 def test_devices_the_runtime_lacks_refuse_the_model(entry: Entry, recipe: RuntimeRecipe) -> None:

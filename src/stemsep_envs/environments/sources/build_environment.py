@@ -14,7 +14,7 @@ from stemsep_envs.documents.accelerators import PROCESSOR
 from stemsep_envs.documents.builders import DEFAULT_BUILDER
 from stemsep_envs.documents.environment import BuilderName, Package
 from stemsep_envs.documents.lock import Lock, LockInputs
-from stemsep_envs.documents.requirements import Range, Requirements, Source, Want, normalize
+from stemsep_envs.documents.requirements import Party, Range, Requirements, Source, Want, normalize
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments import environment_store, linking, torch_index, uv
 from stemsep_envs.environments.builders import TOOLS
@@ -122,7 +122,7 @@ def _question(requires: tuple[str, ...], shop: Workshop) -> LockInputs:
 
 
 def _locked(requires: tuple[str, ...], shop: Workshop, *, what: str) -> Lock:
-    party = f"the build of {what}"
+    party = Party("build", what)
     asked = Requirements(
         python=Range(),
         torch=None,
