@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -39,11 +40,15 @@ def main(arguments: list[str] | None = None) -> int:
     results = ResultsFile(options.results)
     print(f"results: {results.path}", file=sys.stderr, flush=True)
     done = False
+    # A deadline from outside is an interrupt too: what was measured is told, and the scratch folder is removed.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with prepared_place(quick=options.quick) as place:
             done = runner.measure(wanted, place, results.add, tidy=place.remove_environments)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if done:
         results.complete()
     print_table(results.outcomes)

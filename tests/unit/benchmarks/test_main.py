@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +75,20 @@ def test_an_interrupt_ends_with_130_and_a_file(run: Callable[..., tuple[int, Any
     code, document = run(group("a", lambda _: (row(n) for n in "a")), group("cut", raising(KeyboardInterrupt())))
     assert (code, document["complete"]) == (130, False)
     assert [stored["status"] for stored in document["rows"]] == ["measured", "interrupted"]
+
+
+def test_a_deadline_from_outside_is_an_interrupt(run: Callable[..., tuple[int, Any]], row: MakeRow) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def ended(_place: object) -> Outcomes:
+        yield row("a")
+        signal.raise_signal(signal.SIGTERM)
+        yield row("b")
+
+    code, document = run(Group("g", ("a", "b"), ended))
+    assert code == 130
+    assert [stored["status"] for stored in document["rows"]] == ["measured", "interrupted"]
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_rows_are_asked_for_by_name(run: Callable[..., tuple[int, Any]], row: MakeRow) -> None:
