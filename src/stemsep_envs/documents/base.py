@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError
-
+from stemsep_envs.documents.document_type import BaseDocument, model_of
+from stemsep_envs.documents.fields import ConfigDict
 from stemsep_envs.documents.problems import MAX_PROBLEMS, dotted_path, shown, worded
 from stemsep_envs.documents.strict_json import load_json
 from stemsep_envs.errors import InvalidDocumentError, Problem
@@ -32,42 +31,24 @@ __all__ = [
 ]
 
 
-class Document(BaseModel):
-    """A frozen document that refuses fields it does not know.
+class Document(BaseDocument):
+    """A frozen document that refuses fields it does not know."""
 
-    Its schema is built when the first of its kind is read or made: a command touches a few of a hundred models.
-    """
-
-    # Fields may begin with "model_", which older pydantic releases warn about.
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        ser_json_inf_nan="null",
-        protected_namespaces=(),
-        defer_build=True,
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="null")
 
 
-class OpenDocument(BaseModel):
+class OpenDocument(BaseDocument):
     """A frozen document that keeps fields it does not know, so that tomorrow's file survives today's program.
 
     `unknown_fields` lists what was kept; a class whose further fields are named elsewhere (an engine's own settings)
     says so with ``open_by_design``, and its are not listed.
     """
 
-    model_config = ConfigDict(
-        frozen=True,
-        extra="allow",
-        allow_inf_nan=False,
-        ser_json_inf_nan="null",
-        protected_namespaces=(),
-        defer_build=True,
-    )
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False, ser_json_inf_nan="null")
     open_by_design: ClassVar[bool] = False
 
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
+ModelT = TypeVar("ModelT", bound=BaseDocument)
 
 
 def parse_json(data: bytes | str, model: type[ModelT], *, origin: str) -> ModelT:
@@ -89,17 +70,31 @@ def validate(value: object, model: type[ModelT], *, origin: str) -> ModelT:
     """Check an already-read value against ``model``; raises `InvalidDocumentError` with every problem."""
     try:
         return model.model_validate(value)
-    except ValidationError as error:
+    except ValueError as error:
         raise InvalidDocumentError(origin, problems_of(error)) from None
 
 
-def plain(document: BaseModel) -> Any:
+def validate_in_bulk(value: object, model: type[ModelT], *, origin: str) -> ModelT:
+    """Do the same for a value so large that loading pydantic is soon made up for by its speed."""
+    try:
+        checked: Any = model_of(model).model_validate(value)
+    except ValueError as error:
+        raise InvalidDocumentError(origin, problems_of(error)) from None
+    read: ModelT = checked
+    return read
+
+
+def plain(document: BaseDocument) -> Any:
     """Return a document in plain JSON types as it was read: unknown fields and nulls stay, absent ones stay absent."""
     return document.model_dump(mode="json", exclude_unset=True, by_alias=True)
 
 
-def problems_of(error: ValidationError) -> tuple[Problem, ...]:
-    """Turn pydantic's report into problems with dotted paths, in document order."""
+def problems_of(error: ValueError) -> tuple[Problem, ...]:
+    """Turn pydantic's report into problems with dotted paths, in document order; any other error is raised again."""
+    from pydantic import ValidationError  # noqa: PLC0415 - loaded already, where it found something
+
+    if not isinstance(error, ValidationError):
+        raise error
     details = error.errors(include_url=False, include_context=True, include_input=True)
     return worded(details, lambda item: Problem(dotted_path(item["loc"]), _words(item)))
 
@@ -109,24 +104,28 @@ def refuse_at(problems: Iterable[tuple[tuple[str | int, ...], str]]) -> None:
 
     A plain ``ValueError`` would blame the whole value; this names the field that contradicts another.
     """
+    found = list(problems)
+    if not found:
+        return
+    from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError  # noqa: PLC0415 - see `fields`
+
     details = [
         InitErrorDetails(
             type=PydanticCustomError("inconsistent", "{words}", {"words": words}), loc=location, input=None
         )
-        for location, words in problems
+        for location, words in found
     ]
-    if details:
-        raise ValidationError.from_exception_data("inconsistent", details)
+    raise ValidationError.from_exception_data("inconsistent", details)
 
 
-def unknown_fields(document: BaseModel) -> Iterator[str]:
+def unknown_fields(document: BaseDocument) -> Iterator[str]:
     """Yield the dotted path of every field that ``document`` carries and its model does not know."""
     for location in _unknown_in(document, ()):
         yield dotted_path(location)
 
 
 def _unknown_in(value: object, location: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
-    if isinstance(value, BaseModel):
+    if isinstance(value, BaseDocument):
         if value.model_extra and not getattr(value, "open_by_design", False):
             yield from ((*location, key) for key in value.model_extra)
         for name, alias in _nesting_fields(type(value)):
@@ -142,7 +141,7 @@ def _unknown_in(value: object, location: tuple[str | int, ...]) -> Iterator[tupl
 
 
 @cache
-def _nesting_fields(model: type[BaseModel]) -> tuple[tuple[str, str], ...]:
+def _nesting_fields(model: type[BaseDocument]) -> tuple[tuple[str, str], ...]:
     """Return the fields of a model that can hold other models, each with its name in the document."""
     return tuple(
         (name, field.alias or name) for name, field in model.model_fields.items() if _holds_models(field.annotation)
@@ -152,7 +151,7 @@ def _nesting_fields(model: type[BaseModel]) -> tuple[tuple[str, str], ...]:
 def _holds_models(annotation: Any) -> bool:
     # On Python 3.10 tuple[str, ...] passes for a type.
     if get_origin(annotation) is None and isinstance(annotation, type):
-        return issubclass(annotation, BaseModel)
+        return issubclass(annotation, BaseDocument)
     return any(_holds_models(part) for part in get_args(annotation))
 
 

@@ -6,7 +6,9 @@ import hashlib
 from typing import Annotated, Any
 
 import rfc8785
-from pydantic import BaseModel, StringConstraints
+
+from stemsep_envs.documents.document_type import BaseDocument
+from stemsep_envs.documents.fields import StringConstraints
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 in lower-case hexadecimal."""
@@ -14,7 +16,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 def canonical_json(value: Any) -> bytes:
     """Write ``value`` (plain JSON types or a model) in the one form RFC 8785 gives it."""
-    if isinstance(value, BaseModel):
+    if isinstance(value, BaseDocument):
         value = value.model_dump(mode="json")
     return rfc8785.dumps(value)
 

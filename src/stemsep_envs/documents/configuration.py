@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
-
 from stemsep_envs.documents.accelerators import EXAMPLES, FAMILIES, PROCESSOR, find_family
 from stemsep_envs.documents.base import Document
 from stemsep_envs.documents.environment import BuilderName
+from stemsep_envs.documents.fields import AfterValidator, Field
 
 BASE = "base"
 _BEST = FAMILIES[0].example

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
-
 from stemsep_envs.documents.base import Document
 from stemsep_envs.documents.canonical import Sha256, digest_of
 from stemsep_envs.documents.engine_source import ArchiveSource, GitSource, PatchKind, PatchStep, Text, is_pinned
+from stemsep_envs.documents.fields import Field, StringConstraints, model_validator
 from stemsep_envs.documents.safe_paths import FolderPath
 
 LAYOUT = 1

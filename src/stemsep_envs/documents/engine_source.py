@@ -10,10 +10,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
-
 from stemsep_envs.documents.base import Document, refuse_at
 from stemsep_envs.documents.canonical import Sha256
+from stemsep_envs.documents.fields import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 from stemsep_envs.documents.safe_paths import FolderPath, path_problem, portability_problem
 
 ARTIFACT_PREFIX = "artifact:"

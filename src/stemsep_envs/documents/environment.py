@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from pydantic import Field, model_validator
-
 from stemsep_envs.documents.base import Document
 from stemsep_envs.documents.builders import BUILDER_NAMES
 from stemsep_envs.documents.canonical import Sha256, digest_of
+from stemsep_envs.documents.fields import Field, model_validator
 from stemsep_envs.documents.link_modes import LINK_MODE_NAMES
 from stemsep_envs.documents.target import Target
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
-
 from stemsep_envs.documents.base import Document
 from stemsep_envs.documents.canonical import Sha256
+from stemsep_envs.documents.fields import Field, StringConstraints
 
 Mode = Annotated[str, StringConstraints(pattern=r"^[0-7]{4}$")]
 """Permission bits in octal: ``0644``."""

@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
-
 from stemsep_envs.documents.audio import AudioFormat, BitDepth
 from stemsep_envs.documents.base import Document
+from stemsep_envs.documents.fields import BeforeValidator, ConfigDict, Field, StringConstraints
 from stemsep_envs.documents.runtime import SettingValue
 from stemsep_envs.documents.terminal import clean, clean_word
 

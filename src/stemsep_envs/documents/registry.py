@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
-
-from stemsep_envs.documents.base import OpenDocument, load_json, parse_json, problems_of, refuse_at, unknown_fields
+from stemsep_envs.documents.base import OpenDocument, load_json, parse_json, refuse_at, unknown_fields, validate_in_bulk
 from stemsep_envs.documents.collector import collection_paused
+from stemsep_envs.documents.fields import AfterValidator, Field, ValidationInfo, field_validator
 from stemsep_envs.documents.problems import bounded, dotted_path
 from stemsep_envs.documents.registry_evidence import (
     Availability,
@@ -220,9 +219,9 @@ def parse_registry(data: bytes | str, *, origin: str) -> Registry:
         value = load_json(data, origin=origin)
         problems = list(repeated_ids(value))
         try:
-            registry = Registry.model_validate(value)
-        except ValidationError as error:
-            problems = [*problems_of(error), *problems]
+            registry = validate_in_bulk(value, Registry, origin=origin)
+        except InvalidDocumentError as error:
+            problems = [*error.problems, *problems]
     if problems:
         raise InvalidDocumentError(origin, bounded(problems))
     return registry

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
-
 from stemsep_envs.documents.base import OpenDocument
 from stemsep_envs.documents.canonical import Sha256
+from stemsep_envs.documents.fields import Field
 from stemsep_envs.documents.registry_values import (
     Count,
     Date,

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from packaging.version import Version
-from pydantic import AfterValidator, Field, ValidationInfo, create_model, field_validator
 
 from stemsep_envs.documents.accelerator_family import Family
 from stemsep_envs.documents.accelerators import FAMILY_NAMES, NUMBERED
 from stemsep_envs.documents.base import OpenDocument
 from stemsep_envs.documents.canonical import Sha256
+from stemsep_envs.documents.document_type import document_class
+from stemsep_envs.documents.fields import AfterValidator, Field, ValidationInfo, field_validator
 from stemsep_envs.documents.registry_values import (
     Amount,
     Count,
@@ -225,12 +226,11 @@ def _builds_field(family: Family) -> Any:
 if TYPE_CHECKING:
     TorchRequirement: TypeAlias = _TorchRequirement
 else:
-    TorchRequirement = create_model(
+    TorchRequirement = document_class(
         "TorchRequirement",
-        __base__=_TorchRequirement,
-        __doc__=_TorchRequirement.__doc__,
-        __module__=__name__,
-        **{family.name: _builds_field(family) for family in NUMBERED},
+        _TorchRequirement,
+        {family.name: _builds_field(family) for family in NUMBERED},
+        module=__name__,
     )
     """One list of builds for each family that has numbered ones: ``cuda``, ``rocm``."""
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
-from pydantic import Field, ValidationInfo, field_validator
-
 from stemsep_envs.documents.base import OpenDocument
+from stemsep_envs.documents.fields import Field, ValidationInfo, field_validator
 from stemsep_envs.documents.registry_values import (
     Amount,
     Count,

@@ -10,11 +10,13 @@ import math
 import re
 from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
-from pydantic import (
+
+from stemsep_envs.documents.base import refuse_at
+from stemsep_envs.documents.fields import (
     AfterValidator,
     Field,
     PlainSerializer,
@@ -24,9 +26,6 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError, PydanticKnownError
-
-from stemsep_envs.documents.base import refuse_at
 from stemsep_envs.documents.problems import shown
 from stemsep_envs.documents.vocabulary import Doubt
 
@@ -39,12 +38,24 @@ _UNSAFE_IN_NAME = re.compile(r"[/\\:\x00-\x1f\x7f]")
 _TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")
 
 
+def _known_error(kind: Literal["float_type", "finite_number"]) -> Exception:
+    from pydantic_core import PydanticKnownError  # noqa: PLC0415 - see `fields`
+
+    return PydanticKnownError(kind)
+
+
+def _in_words(words: str) -> Exception:
+    from pydantic_core import PydanticCustomError  # noqa: PLC0415 - see `fields`
+
+    return PydanticCustomError("inconsistent", "{words}", {"words": words})
+
+
 def _number(value: Any) -> int | float:
     """Take a number as it was written: ``2`` stays 2, so that a document read and written again is the same."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise PydanticKnownError("float_type")
+        raise _known_error("float_type")
     if not math.isfinite(value):
-        raise PydanticKnownError("finite_number")
+        raise _known_error("finite_number")
     return value
 
 
@@ -56,10 +67,10 @@ def _at_least_zero(value: int | float) -> int | float:
 
 def _scalar(value: Any) -> bool | int | float | str | None:
     if isinstance(value, float) and not math.isfinite(value):
-        raise PydanticKnownError("finite_number")
+        raise _known_error("finite_number")
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise PydanticCustomError("inconsistent", "{words}", {"words": "must be a single value, not a list or an object"})
+    raise _in_words("must be a single value, not a list or an object")
 
 
 def _one_or_many(value: Any) -> str | tuple[str, ...]:
@@ -67,7 +78,7 @@ def _one_or_many(value: Any) -> str | tuple[str, ...]:
         return value
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return tuple(value)
-    raise PydanticCustomError("inconsistent", "{words}", {"words": "must be text or a list of texts"})
+    raise _in_words("must be text or a list of texts")
 
 
 def _link(text: str) -> str:

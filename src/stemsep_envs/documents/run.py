@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
-
 from stemsep_envs.documents.artifacts import Trust
 from stemsep_envs.documents.audio import AudioFormat, BitDepth
 from stemsep_envs.documents.base import Document
 from stemsep_envs.documents.canonical import Sha256
+from stemsep_envs.documents.fields import Field, StringConstraints
 from stemsep_envs.documents.reports import Finding
 from stemsep_envs.documents.runtime import SettingValue
 from stemsep_envs.documents.target import Target

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from stemsep_envs.documents.accelerators import FAMILY_NAMES
 from stemsep_envs.documents.base import Document
 from stemsep_envs.documents.engine_source import EngineSource, Patches
+from stemsep_envs.documents.fields import AfterValidator, Field, StringConstraints, model_validator
 from stemsep_envs.documents.target import Target
 
 RuntimeId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{1,63}$")]

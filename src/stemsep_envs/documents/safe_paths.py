@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import AfterValidator
+from stemsep_envs.documents.fields import AfterValidator
 
 _MAX_PATH_BYTES = 1024
 _MAX_NAME_BYTES = 255

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, TypeAlias
-
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from stemsep_envs.documents.accelerator_family import Family
 from stemsep_envs.documents.accelerators import BUILD_PATTERN, EXAMPLES, FAMILIES, TARGET_EXAMPLES, family_of
 from stemsep_envs.documents.platforms import PLATFORM_NAMES
 from stemsep_envs.documents.wording import either
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
 
 Platform: TypeAlias = str
 """The name of a platform, as a row of `documents.platforms` has it."""
@@ -46,10 +47,17 @@ class Target:
         return self.family.device
 
     @classmethod
+    def from_document(cls, value: object) -> Target:
+        """Read what stands for a target in a document."""
+        return value if isinstance(value, cls) else parse_target(value)
+
+    @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Read from and write to its text."""
+        from pydantic_core import core_schema  # noqa: PLC0415 - pydantic asks, so it is loaded
+
         return core_schema.no_info_plain_validator_function(
-            lambda value: value if isinstance(value, cls) else parse_target(value),
+            cls.from_document,
             serialization=core_schema.plain_serializer_function_ser_schema(str, return_schema=core_schema.str_schema()),
         )
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, TypeAlias, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args, get_origin
 
-from pydantic import BaseModel, GetJsonSchemaHandler
-from pydantic_core import CoreSchema
-
+from stemsep_envs.documents.document_type import BaseDocument
 from stemsep_envs.documents.problems import dotted_path, shown
 from stemsep_envs.errors import Problem
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
 
 Location: TypeAlias = tuple[str | int, ...]
 Finder: TypeAlias = Callable[[Any, Location], Iterator[Problem]]
@@ -46,12 +48,12 @@ class Doubt:
     doubt: Callable[[Any], str | None]
 
 
-def unfamiliar_values(document: BaseModel) -> Iterator[Problem]:
+def unfamiliar_values(document: BaseDocument) -> Iterator[Problem]:
     """Yield a warning for every value in ``document`` that its vocabulary does not hold, with its dotted path."""
     yield from _in_document(document, ())
 
 
-def _in_document(document: BaseModel, location: Location) -> Iterator[Problem]:
+def _in_document(document: BaseDocument, location: Location) -> Iterator[Problem]:
     for name, alias, find in _finders_of(type(document)):
         value = getattr(document, name)
         if value is not None:
@@ -59,7 +61,7 @@ def _in_document(document: BaseModel, location: Location) -> Iterator[Problem]:
 
 
 @cache
-def _finders_of(model: type[BaseModel]) -> tuple[tuple[str, str, Finder], ...]:
+def _finders_of(model: type[BaseDocument]) -> tuple[tuple[str, str, Finder], ...]:
     found = []
     for name, field in model.model_fields.items():
         finder = _finder(field.annotation, tuple(field.metadata))
@@ -77,7 +79,7 @@ def _finder(annotation: Any, metadata: tuple[Any, ...] = ()) -> Finder | None:
         inner, *marks = get_args(annotation)
         return _finder(inner, tuple(marks))
     # On Python 3.10 tuple[str, ...] passes for a type.
-    if get_origin(annotation) is None and isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if get_origin(annotation) is None and isinstance(annotation, type) and issubclass(annotation, BaseDocument):
         return _in_document if _finders_of(annotation) else None
     finders = [finder for finder in map(_finder, get_args(annotation)) if finder is not None]
     if not finders:

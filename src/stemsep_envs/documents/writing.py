@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pydantic import BaseModel
-from pydantic_core import PydanticSerializationError
-
+from stemsep_envs.documents.document_type import BaseDocument
 from stemsep_envs.documents.terminal import escaped_in_json
 
 
-def json_text(document: BaseModel, *, indent: int | None = 2, without_nulls: bool = False) -> str:
+def json_text(document: BaseDocument, *, indent: int | None = 2, without_nulls: bool = False) -> str:
     r"""Return a document as JSON text that steers no terminal it is shown on: what would is written as escapes.
 
     A path is bytes on most systems, and need not be UTF-8; JSON must be. What of a name is not is written as Python
@@ -22,10 +20,12 @@ def json_text(document: BaseModel, *, indent: int | None = 2, without_nulls: boo
         indent: Spaces of each level; None for a single line.
         without_nulls: Leave out those of the document's own fields that are null, but none of what they hold.
     """
-    nulls = {name for name in type(document).model_fields if without_nulls and getattr(document, name) is None}
+    nulls = {name for name, value in document if without_nulls and value is None}
     try:
         return escaped_in_json(document.model_dump_json(indent=indent, exclude=nulls))
-    except PydanticSerializationError:
+    except ValueError as error:
+        if type(error).__name__ != "PydanticSerializationError":
+            raise
         value = _encodable(document.model_dump(mode="json", exclude=nulls))
         separators = (",", ":") if indent is None else (",", ": ")
         return escaped_in_json(

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
-
 from stemsep_envs.documents.base import Document, parse_json
 from stemsep_envs.documents.environment import HealthReport
+from stemsep_envs.documents.fields import Field
 from stemsep_envs.environments import environment_store
 from stemsep_envs.environments.bytecode import take_bytecode
 from stemsep_envs.environments.confining import Confine

@@ -15,15 +15,12 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
 
-from pydantic import ValidationError
-
-from stemsep_envs.documents.base import problems_of
+from stemsep_envs.documents.base import validate
 from stemsep_envs.documents.collector import collection_paused
 from stemsep_envs.documents.json_scanner import read_value, scan_array, scan_document, scan_object
 from stemsep_envs.documents.listed_model import ListedModel
 from stemsep_envs.documents.registry import RegistryHead, parse_registry
 from stemsep_envs.documents.registry_values import MODEL_ID_PATTERN
-from stemsep_envs.errors import InvalidDocumentError
 
 _FORMAT = 1
 """Changes whenever the meaning of a stored outline does; others are ignored."""
@@ -70,9 +67,7 @@ def make_outline(data: bytes, *, origin: str) -> Outline:
     try:
         with collection_paused():
             top, lines = _top_level(data)
-        RegistryHead.model_validate(top)
-    except ValidationError as error:
-        raise InvalidDocumentError(origin, problems_of(error)) from None
+        validate(top, RegistryHead, origin=origin)
     except (ValueError, RecursionError):
         parse_registry(data, origin=origin)  # refuses it too, and in better words
         raise

@@ -17,10 +17,9 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
-
 from stemsep_envs.documents.base import Document, parse_json
 from stemsep_envs.documents.canonical import Sha256
+from stemsep_envs.documents.fields import AfterValidator, Field
 from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host.atomic_write import publish, write_private
 from stemsep_envs.host.file_reading import open_plain, sha256_of

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pydantic import BaseModel
-
+from stemsep_envs.documents.document_type import BaseDocument
 from stemsep_envs.documents.protocol import (
     MAX_LINE_BYTES,
     CancelParams,
@@ -40,7 +39,7 @@ from stemsep_envs.worker.messages import (
 from stemsep_envs.worker.requests import OnProgress, Request
 from stemsep_envs.worker.streams import EndOfReplies, LogLines, Overlong, Replies
 
-ResultT = TypeVar("ResultT", bound=BaseModel)
+ResultT = TypeVar("ResultT", bound=BaseDocument)
 
 _POLL_SECONDS = 0.1
 """How often a waiting session looks for a cancellation, a deadline, and whether the worker lives."""
@@ -182,7 +181,7 @@ class WorkerConnection:
     def _call(
         self,
         method: str,
-        params: BaseModel,
+        params: BaseDocument,
         result_model: type[ResultT],
         total_seconds: float | None,
         *,

@@ -6,13 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
-
-from stemsep_envs.documents.base import load_json, problems_of
+from stemsep_envs.documents.base import load_json, validate
+from stemsep_envs.documents.document_type import BaseDocument
 from stemsep_envs.documents.protocol import MAX_LINE_BYTES, MAX_LINE_VALUES, Incoming
 from stemsep_envs.errors import InvalidDocumentError
 
-ReplyT = TypeVar("ReplyT", bound=BaseModel)
+ReplyT = TypeVar("ReplyT", bound=BaseDocument)
 
 
 class ProtocolViolation(Exception):  # noqa: N818 - names what happened; the session turns it into the user's error
@@ -50,22 +49,22 @@ def parse_reply(value: object, model: type[ReplyT]) -> ReplyT:
         ProtocolViolation: It is not what the protocol promises.
     """
     try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise ProtocolViolation("; ".join(map(str, problems_of(error)[:3]))) from None
+        return validate(value, model, origin=model.__name__)
+    except InvalidDocumentError as error:
+        raise ProtocolViolation("; ".join(map(str, error.problems[:3]))) from None
 
 
-def request_line(request_id: int, method: str, params: BaseModel | None) -> bytes:
+def request_line(request_id: int, method: str, params: BaseDocument | None) -> bytes:
     """Write a request."""
     return _line({"jsonrpc": "2.0", "id": request_id, "method": method, "params": _plain(params)})
 
 
-def notification_line(method: str, params: BaseModel) -> bytes:
+def notification_line(method: str, params: BaseDocument) -> bytes:
     """Write a notification."""
     return _line({"jsonrpc": "2.0", "method": method, "params": _plain(params)})
 
 
-def _plain(params: BaseModel | None) -> Mapping[str, Any]:
+def _plain(params: BaseDocument | None) -> Mapping[str, Any]:
     return {} if params is None else params.model_dump(mode="json")
 
 

@@ -31,7 +31,7 @@ def loaded_by(arguments: list[str], tmp_path: Path, *, code: int = 0, home: Path
     program = PROGRAM.format(path=path, arguments=arguments, listing=str(listing))
     env = {**os.environ, "STEMSEP_ENV_HOME": str(home or tmp_path / "home")}
     argv = [sys.executable, "-I", "-S", "-c", program]
-    done = subprocess.run(argv, env=env, check=False, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(argv, env=env, check=False, capture_output=True, text=True)
     assert done.returncode == code, done.stderr
     return set(listing.read_text().split())
 
@@ -64,3 +64,26 @@ def test_help_of_a_verb_loads_no_documents(module: str, tmp_path: Path) -> None:
         f"stemsep_envs.cli.verbs.{module}"
     }
     assert not loaded & {"pydantic", "rich", "stemsep_envs.documents.base", "stemsep_envs.planning.plan"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["registry", "list"],
+        ["registry", "list", "--json"],
+        ["registry", "show", "dsp-hpss"],
+        ["env", "list"],
+        ["artifacts", "list", "--json"],
+        ["preflight", "dsp-hpss", "--json", "--offline"],
+    ],
+    ids=" ".join,
+)
+def test_documents_without_fault_load_no_pydantic(arguments: list[str], tmp_path: Path) -> None:
+    assert not loaded_by(arguments, tmp_path) & {"pydantic", "pydantic_core", "rich", "urllib3"}
+
+
+def test_preflight_loads_nothing_that_builds(tmp_path: Path) -> None:
+    loaded = loaded_by(["preflight", "dsp-hpss", "--offline"], tmp_path)
+    ours = {name.removeprefix("stemsep_envs.") for name in loaded if name.startswith("stemsep_envs.")}
+    assert not {name for name in ours if name.startswith(("provisioning", "separation", "worker"))}
+    assert not ours & {"environments.building", "environments.resolving", "environments.sealing", "host.downloads"}

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from stemsep_envs.documents.base import Document
 from stemsep_envs.documents.canonical import Sha256, canonical_json, digest_of, digest_of_bytes
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
@@ -21,7 +22,7 @@ JSON = st.recursive(
 )
 
 
-class Digested(BaseModel):
+class Digested(Document):
     sha256: Sha256
 
 

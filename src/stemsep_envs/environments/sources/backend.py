@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field
-
 from stemsep_envs.documents.base import Document, parse_json
+from stemsep_envs.documents.fields import Field
 from stemsep_envs.environments.sources.build_environment import (
     BuildEnvironment,
     Workshop,

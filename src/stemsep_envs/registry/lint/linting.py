@@ -6,9 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
-from stemsep_envs.documents.base import load_json, problems_of, validate
+from stemsep_envs.documents.base import load_json, validate
 from stemsep_envs.documents.collector import collection_paused
 from stemsep_envs.documents.json_edits import Edit, edited
 from stemsep_envs.documents.problems import dotted_path
@@ -101,10 +99,10 @@ def _entries(models: Iterable[Any]) -> tuple[list[Entry], list[LintFinding]]:
     entries, findings = [], []
     for index, value in enumerate(models):
         try:
-            entries.append(Entry(index, ModelEntry.model_validate(value)))
-        except ValidationError as error:
+            entries.append(Entry(index, validate(value, ModelEntry, origin=f"models[{index}]")))
+        except InvalidDocumentError as error:
             model_id = value.get("id") if isinstance(value, dict) else None
-            for problem in problems_of(error):
+            for problem in error.problems:
                 path = f"models[{index}].{problem.path}" if problem.path else f"models[{index}]"
                 findings.append(_broken(path, problem.message, model_id))
     return entries, findings
