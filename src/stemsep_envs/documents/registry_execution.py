@@ -166,7 +166,7 @@ class RuntimeChoice(OpenDocument):
     required_files: tuple[RelativePath, ...] = Field((), description="Files it cannot run without.")
     hosts: tuple[Text, ...] = Field((), description="Programs that are known to run it.")
     required: tuple[Text, ...] = Field(
-        (), description="What must be on the host: python, torch, cuda …; informational."
+        (), description=f"What must be on the host: python, torch, {FAMILY_NAMES[0]} …; informational."
     )
     fallbacks: tuple[Text, ...] = Field((), description="Devices that were seen to work too; never taken silently.")
     checkpoint_ref: Text | None = Field(None, description="The checkpoint's name in the origin's own terms.")

@@ -26,6 +26,7 @@ from stemsep_envs.documents.environment import (
     Package,
     Receipt,
 )
+from stemsep_envs.documents.link_modes import UNSHARED
 from stemsep_envs.documents.lock import Lock, LockInputs
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.environments import environment_store, sealing
@@ -130,7 +131,9 @@ def _publish(
                 mtime_us=adoption.interpreter.mtime_ns // 1000,
             ),
             packages=tuple(Package(name=item.name, version=item.version) for item in adopted.packages),
-            builder=Builder(name="adopted", version=__version__, link_mode="copy", link_reason="nothing was installed"),
+            builder=Builder(
+                name="adopted", version=__version__, link_mode=UNSHARED, link_reason="nothing was installed"
+            ),
             adopted=adopted,
             health=HealthReport(
                 imports=seconds,

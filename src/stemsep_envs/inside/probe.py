@@ -119,7 +119,7 @@ def _fork_many(most: int) -> int:
 def _open_any_device() -> str:
     """Open one of the machine's devices that a worker has no business with, and say which."""
     folder = Path("/dev")
-    patterns = ("nvidia*", "kfd", "dri/*", "snd/*", "kvm", "fuse", "kmsg", "input/event*", "video*", "net/tun")
+    patterns = ("nvidia*", "kfd", "dri/*", "dxg", "snd/*", "kvm", "fuse", "kmsg", "input/event*", "video*", "net/tun")
     for device in sorted(path for pattern in patterns for path in folder.glob(pattern)):
         try:
             os.close(os.open(device, os.O_RDONLY | os.O_NONBLOCK))
