@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from stemsep_envs.documents.base import validate
+from tests import recipes
+
 from stemsep_envs.documents.lock import Lock
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.runtime import RuntimeRecipe
@@ -23,20 +24,13 @@ from stemsep_envs.provisioning.build_confinement import BuildConfinement
 
 def make_recipe(**changes: Any) -> RuntimeRecipe:
     """Return a recipe of an engine that needs torch; keyword arguments replace what it says."""
-    document: dict[str, Any] = {
-        "id": "engine",
-        "title": "An engine",
-        "description": "For tests.",
+    with_torch: dict[str, Any] = {
         "python": {"min": "3.10", "max": "3.13"},
         "accelerators": ["cpu", "cuda", "rocm", "mps", "xpu"],
-        "packages": [],
         "torch": {"min": "2.3"},
-        "decodes": ["wav"],
-        "encodes": ["wav"],
-        "model_types": {"plain": {}},
         "health": {"imports": ["torch"]},
     }
-    return validate({**document, **changes}, RuntimeRecipe, origin="a recipe")
+    return recipes.make_recipe(**{**with_torch, **changes})
 
 
 def ask(recipe: RuntimeRecipe, **model: Any) -> Requirements:

@@ -17,6 +17,7 @@ EXCEPTIONS = {
     "inside/test_protocol.py": "a real worker at the other end of real pipes",
     "inside/checkpoints/test_hostile.py": "attacks on the conversion as a whole",
     "registry/test_shipped.py": "what the registry that ships holds",
+    "runtimes/test_context.py": "what adapters say of what they are given",
     "runtimes/test_recipes.py": "what holds for every runtime",
     "runtimes/msst/test_patches.py": "the patches of the runtime's variants",
     "runtimes/separators/test_settings.py": "adapters that share their settings",

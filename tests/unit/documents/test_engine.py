@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.recipes import recipe_document
 
 from stemsep_envs.documents.base import validate
 from stemsep_envs.documents.engine import EngineReceipt, engine_inputs
@@ -140,18 +141,7 @@ def test_archives_that_are_refused(archive: str) -> None:
 
 
 def test_a_recipe_takes_either_source_and_tells_the_problems_of_the_one_that_was_meant() -> None:
-    document: dict[str, Any] = {
-        "id": "engine",
-        "title": "An engine",
-        "description": "For tests.",
-        "python": {"min": "3.10"},
-        "accelerators": ["cpu"],
-        "packages": [],
-        "decodes": [],
-        "encodes": [],
-        "model_types": {},
-        "health": {"imports": []},
-    }
+    document = recipe_document()
     git = validate({**document, "engine": GIT.model_dump()}, RuntimeRecipe, origin="it")
     assert git.engine == GIT
     archive = validate({**document, "engine": ARCHIVE.model_dump()}, RuntimeRecipe, origin="it")

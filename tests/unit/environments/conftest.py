@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.recipes import make_recipe
 
-from stemsep_envs.documents.base import validate
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.host.interpreters import Interpreter
 
@@ -19,16 +19,11 @@ def recipe() -> Callable[..., RuntimeRecipe]:
 
     def make(**changes: Any) -> RuntimeRecipe:
         document: dict[str, Any] = {
-            "id": "engine",
-            "title": "An engine",
-            "description": "For tests.",
             "python": {"min": "3.10", "max": "3.13"},
             "accelerators": ["cpu", "cuda", "rocm", "mps"],
             "packages": ["numpy>=1.26"],
             "torch": {"min": "2.3"},
             "source_distributions": {"Torch_Harmonics": "no wheels are published"},
-            "decodes": ["wav"],
-            "encodes": ["wav"],
             "model_types": {"plain": {}, "extra": {"packages": ["einops"]}},
             "variants": {
                 "fno": {
@@ -39,7 +34,7 @@ def recipe() -> Callable[..., RuntimeRecipe]:
             },
             "health": {"imports": ["torch"]},
         }
-        return validate({**document, **changes}, RuntimeRecipe, origin="a recipe")
+        return make_recipe(**{**document, **changes})
 
     return make
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.recipes import make_recipe
 
-from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.host.paths import Home
 from stemsep_envs.planning.engine import ModelFile, PlannedEngine, find_file, planned_engine
 from stemsep_envs.registry.recipes import Runtime
@@ -57,21 +57,10 @@ def test_what_is_not_clear_is_not_guessed() -> None:
 
 def runtime(tmp_path: Path, **step: object) -> Runtime:
     taken = {"kind": "replace", "path": "net.py", "base_sha256": C, "source": "artifact:patch", **step}
-    recipe = RuntimeRecipe.model_validate(
-        {
-            "id": "toy",
-            "title": "Toy",
-            "description": "A toy.",
-            "python": {"min": "3.10"},
-            "accelerators": ["cpu"],
-            "packages": [],
-            "decodes": [],
-            "encodes": [],
-            "model_types": {},
-            "health": {"imports": []},
-            "engine": {"repository": tmp_path.as_uri(), "commit": "c" * 40},
-            "variants": {"brought": {"description": "The model's own code.", "patches": [taken]}},
-        }
+    recipe = make_recipe(
+        id="toy",
+        engine={"repository": tmp_path.as_uri(), "commit": "c" * 40},
+        variants={"brought": {"description": "The model's own code.", "patches": [taken]}},
     )
     return Runtime(tmp_path, recipe)
 

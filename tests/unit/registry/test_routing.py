@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.recipes import make_recipe
 
 from stemsep_envs.documents.codes import CODES
 from stemsep_envs.documents.registry import ModelEntry
-from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.registry.routing import Route, check_recipe, choose_runtime
 
 HERE = ("dsp", "msst")
@@ -110,21 +110,7 @@ def test_routing_follows_the_registry_whatever_it_says(
     assert ("runtime_unknown" in found) == (route.runtime not in here)
 
 
-RECIPE = RuntimeRecipe.model_validate(
-    {
-        "id": "msst",
-        "title": "t",
-        "description": "d",
-        "python": {"min": "3.10"},
-        "accelerators": ["cpu"],
-        "packages": [],
-        "decodes": ["wav"],
-        "encodes": ["wav"],
-        "model_types": {"bs_roformer": {}},
-        "variants": {"hyperace_v2": {"description": "d"}},
-        "health": {"imports": []},
-    }
-)
+RECIPE = make_recipe(id="msst", model_types={"bs_roformer": {}}, variants={"hyperace_v2": {"description": "d"}})
 
 
 @pytest.mark.parametrize(

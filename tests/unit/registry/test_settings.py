@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.recipes import make_recipe
 
 from stemsep_envs.documents.codes import CODES
 from stemsep_envs.documents.registry import ModelEntry
@@ -23,14 +24,6 @@ def declared(kind: str, default: Any = None, **more: Any) -> dict[str, Any]:
 def recipe(overlap: str | None = "divisor", segment: str | None = "samples", **more: Any) -> RuntimeRecipe:
     """A runtime in the manner of MSST, with the units given."""
     value: dict[str, Any] = {
-        "id": "msst",
-        "title": "t",
-        "description": "d",
-        "python": {"min": "3.10"},
-        "accelerators": ["cpu"],
-        "packages": [],
-        "decodes": ["wav"],
-        "encodes": ["wav"],
         "settings": {
             "num_overlap": declared("int" if overlap == "divisor" else "float", 2 if overlap == "divisor" else None),
             "chunk_size": declared("int" if segment == "samples" else "float", min=1),
@@ -40,14 +33,13 @@ def recipe(overlap: str | None = "divisor", segment: str | None = "samples", **m
         "model_types": {
             "bs_roformer": {"settings": {"precision": declared("str", "float32", choices=["float32", "bf16"])}}
         },
-        "health": {"imports": []},
         **more,
     }
     if overlap:
         value["overlap"] = {"setting": "num_overlap", "unit": overlap}
     if segment:
         value["segment"] = {"setting": "chunk_size", "unit": segment}
-    return RuntimeRecipe.model_validate(value)
+    return make_recipe(id="msst", **value)
 
 
 def entry(meaning: str | None = "divisor", **fields: Any) -> ModelEntry:

@@ -5,31 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from tests.recipes import make_recipe
 
 from stemsep_envs.documents.base import validate
-from stemsep_envs.documents.runtime import RuntimeRecipe, WeightNames
+from stemsep_envs.documents.runtime import WeightNames
 from stemsep_envs.errors import InvalidDocumentError
 from stemsep_envs.registry.weights import variants_of, weights_reasons
 
 BROUGHT = {"kind": "add", "path": "net.py", "source": "artifact:patch"}
-RECIPE = RuntimeRecipe.model_validate(
-    {
-        "id": "toy",
-        "title": "Toy",
-        "description": "A toy.",
-        "python": {"min": "3.10"},
-        "accelerators": ["cpu"],
-        "packages": [],
-        "decodes": [],
-        "encodes": [],
-        "model_types": {},
-        "health": {"imports": []},
-        "variants": {
-            "first": {"description": "1", "weights": {"have": [r"(^|\.)branch\."], "lack": [r"\.more\."]}},
-            "second": {"description": "2", "weights": {"have": [r"\.more\."]}, "patches": [BROUGHT]},
-            "silent": {"description": "does not say"},
-        },
-    }
+RECIPE = make_recipe(
+    id="toy",
+    variants={
+        "first": {"description": "1", "weights": {"have": [r"(^|\.)branch\."], "lack": [r"\.more\."]}},
+        "second": {"description": "2", "weights": {"have": [r"\.more\."]}, "patches": [BROUGHT]},
+        "silent": {"description": "does not say"},
+    },
 )
 STOCK, FIRST, SECOND = ["net.0.weight"], ["net.0.weight", "branch.0.weight"], ["branch.more.bias", "branch.0.weight"]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.recipes import make_recipe
 
 from stemsep_envs.documents.registry import parse_registry
 from stemsep_envs.documents.runtime import RuntimeRecipe
@@ -45,8 +46,7 @@ SOUND: dict[str, Any] = {
 
 def recipe(name: str = "engine", **changes: Any) -> RuntimeRecipe:
     value: dict[str, Any] = {
-        "id": name, "title": "t", "description": "d", "python": {"min": "3.10"}, "accelerators": ["cpu"],
-        "packages": [], "torch": {"min": "2.4"}, "decodes": ["wav"], "encodes": ["wav"], "health": {"imports": []},
+        "torch": {"min": "2.4"},
         "model_types": {"bs_roformer": {}, "mel_band_roformer": {}, "fixed": {"stems": ["vocals"]}},
         "overlap": {"setting": "overlap", "unit": "divisor"},
         "settings": {"overlap": {"type": "int", "description": "d"}},
@@ -58,7 +58,7 @@ def recipe(name: str = "engine", **changes: Any) -> RuntimeRecipe:
             }
         },
     }  # fmt: skip
-    return RuntimeRecipe.model_validate({**value, **changes})
+    return make_recipe(id=name, **{**value, **changes})
 
 
 RECIPES = {"engine": recipe(), "msst": recipe("msst")}
