@@ -339,7 +339,7 @@ def test_a_tree_that_is_too_large_is_refused(repository: Repository, ensure: Ens
     assert names_in(home.engines_dir) == set()
 
 
-# What cannot be had.
+# What is not available.
 
 
 def test_a_commit_that_is_not_there(repository: Repository, ensure: Ensure, home: Home) -> None:

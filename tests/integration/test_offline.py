@@ -78,7 +78,7 @@ def test_what_is_missing_is_said_at_once(isolated: Path, tmp_path: Path) -> None
         assert f"{name} " in error["output"]
 
     several = call("ensure", "dsp-hpss", "dsp-hpr", "--offline", "--json", network=False, environ=nothing)
-    assert "2 of 2 environments cannot be had offline" in json.loads(several.stdout)["error"]["message"]
+    assert "2 of 2 environments are not available offline" in json.loads(several.stdout)["error"]["message"]
 
     unlocked = call("lock", "dsp-hpss", "--python", "3.10", "--upgrade", "--output", str(tmp_path / "out"), "--offline",
                     "--json", network=False, environ=nothing)  # fmt: skip

@@ -85,13 +85,13 @@ BOUNDARIES = (
 
 @pytest.fixture(params=BOUNDARIES)
 def level(request: pytest.FixtureRequest) -> LevelName:
-    """A level that is a boundary, and is to be had."""
+    """A level that is a boundary, and is available."""
     return prepared(request)
 
 
 @pytest.fixture(params=(*BOUNDARIES, "hygiene"))
 def any_level(request: pytest.FixtureRequest) -> LevelName:
-    """A level that is to be had."""
+    """A level that is available."""
     return prepared(request)
 
 

@@ -76,7 +76,7 @@ def fetch_all(
 
     Raises:
         MismatchError: A file is not the one that was promised, or was before; or its stated size is wrong.
-        BuildError: A file cannot be had from any of its addresses; says what each of them answered.
+        BuildError: A file is not available at any of its addresses; says what each of them answered.
         LimitError: All of them stalled, or the disk is full.
         UsageError: The home cannot be written.
     """

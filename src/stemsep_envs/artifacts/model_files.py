@@ -25,7 +25,7 @@ class Wanted:
         filename: What the engine calls it.
         sha256: Its hash, as the registry says; None where it does not.
         size_bytes: Its size, as the registry says.
-        addresses: Where it is to be had, best first; pages and what cannot be fetched left out.
+        addresses: Where it can be fetched, best first; pages and what cannot be fetched left out.
         problems: Why addresses were left out, each with its address.
         member: The file's path in the archive that the addresses give; None where they give the file itself.
     """

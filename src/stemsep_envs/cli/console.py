@@ -141,7 +141,7 @@ class Console:
             give_up(1)
             raise LimitError(
                 f"cannot write to standard output: {error.strerror}",
-                hint="what was asked for is done; only telling of it failed",
+                hint="the command itself succeeded; only printing its result failed",
                 code="no_output",
             ) from None
 

@@ -18,7 +18,7 @@ _NAMED_BY_DIGEST = frozenset({"environment", "engine", "artifact", "converted"})
 def tell_removals(
     console: Console, report: CollectionReport | ArtifactCollectionReport, *, kept: Iterable[KeptItem] = ()
 ) -> None:
-    """Print what was removed, what was kept although it was chosen, and what came back; with ``--json`` the report."""
+    """Print what was removed, what was kept although it was chosen, and the space that is free again; or the report."""
     if console.json:
         console.document(report)
         return
@@ -28,6 +28,4 @@ def tell_removals(
     for item in kept:
         console.line(f"kept environment {item.digest[:_SHOWN_CHARACTERS]}: {item.why}")
     freed, left = human_bytes(report.freed_bytes), human_bytes(report.remaining_bytes)
-    console.line(
-        f"{freed} {'would come' if report.dry_run else 'came'} back; {left} {'would be ' * report.dry_run}left"
-    )
+    console.line(f"{freed} would be freed; {left} would be left" if report.dry_run else f"{freed} freed; {left} left")

@@ -30,7 +30,9 @@ def add_for_url(url: str, file: Path, *, registry_path: Path | None, replace: bo
         raise UsageError(str(error), hint="the address as the registry has it") from None
     problem = page_problem(address)
     if problem is not None:
-        raise UsageError(f"{url} is a web page: {problem}", hint="--model and --name name the file by its model")
+        raise UsageError(
+            f"{url} is a web page: {problem}", hint="name it by its model instead: --model MODEL --name NAME"
+        )
     asked = Wanted(
         "", "", "aux", (member or address.path).rpartition("/")[2], None, None, (address,), (), member or None
     )
@@ -51,7 +53,7 @@ def add_for_model(model_id: str, name: str, file: Path, *, registry_path: Path |
     files = list(wanted_files(entry))
     found = [wanted for wanted in files if wanted.name == name] or [each for each in files if each.filename == name]
     if len(found) != 1:
-        names = ", ".join(f"{wanted.name} ({wanted.filename})" for wanted in files) or "it has none"
+        names = ", ".join(f"{wanted.name} ({wanted.filename})" for wanted in files) or "none"
         raise UsageError(f"{model_id} has no file {name!r}", hint=f"its files: {names}", code="artifact_unknown")
     return _add(found[0], file, found, replace=replace)
 

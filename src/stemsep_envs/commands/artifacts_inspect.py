@@ -26,7 +26,7 @@ def inspect_checkpoints(what: str, *, registry_path: Path | None, on_event: OnEv
 
     Raises:
         UsageError: No such model or file; the model has no checkpoint, or none that is here.
-        ModelError: It is no checkpoint that can be converted.
+        ModelError: The file is not a checkpoint that can be converted.
         LimitError: It took too long, or too much memory or disk.
     """
     home, report = find_home(), step_reporter(on_event)
@@ -60,7 +60,7 @@ def _files_of(model_id: str, home: Home, registry_path: Path | None) -> list[tup
         if is_pickle(wanted.filename, wanted.kind)
     ]
     if not checkpoints:
-        raise UsageError(f"{model_id} has no checkpoint in pickle form: there is nothing to look into")
+        raise UsageError(f"{model_id} has no pickle checkpoint to inspect")
     known = [(wanted.filename, what_is_known(home, wanted).sha256) for wanted in checkpoints]
     here = [(name, sha256) for name, sha256 in known if sha256 is not None and blobs.has_blob(home, sha256)]
     if not here:

@@ -48,6 +48,6 @@ def _the_one(prefix: str, hashes: Sequence[str]) -> str:
     if len(found) == 1:
         return found[0]
     if not found:
-        hint = "`stemsep-env artifacts list` names them all"
+        hint = "`stemsep-env artifacts list` shows them all"
         raise UsageError(f"there is no artifact {prefix}", hint=hint, code="artifact_unknown")
-    raise UsageError(f"{len(found)} artifacts begin with {prefix}", hint="write more of it")
+    raise UsageError(f"{len(found)} artifacts begin with {prefix}", hint="give more characters of the hash")

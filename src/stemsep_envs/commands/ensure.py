@@ -56,7 +56,7 @@ def ensure_models(model_ids: Sequence[str], options: PlanOptions, *, on_event: O
 
 
 def _plan_all(model_ids: Sequence[str], options: PlanOptions) -> list[Plan]:
-    """Plan all models; what is in the way is said of all of them together."""
+    """Plan all models; the reasons against all of them are told together."""
     plans, refused = [], []
     for model_id in dict.fromkeys(model_ids):
         try:

@@ -26,17 +26,17 @@ def collect_environments(
     home, report = find_home(), step_reporter(on_event)
     served: Mapping[str, tuple[str, ...]] = {}
     if rules.unused:
-        report("models", "looking which environments the registry's models use")
+        report("models", "finding the environments that the registry's models use")
         served = served_models(list_environments(home), registry_path)
-    report("survey", "looking what environments and the package cache take")
+    report("survey", "measuring environments and the package cache")
     found = gc.collect(home, rules, served=served.keys(), dry_run=dry_run)
     scratch = abandoned(home) if dry_run else clear_abandoned(home)
     removed = [
         *(RemovedItem(kind="leftover", name=str(path), why="the session that made it was killed") for path in scratch),
         *(RemovedItem(kind="environment", name=item.stored.digest, why=item.why) for item in found.environments),
-        *(RemovedItem(kind="engine", name=digest, why="no environment belongs to it") for digest in found.engines),
-        *(RemovedItem(kind="leftover", name=name, why="whoever made it is gone") for name in found.leftovers),
-        *(RemovedItem(kind="package cache", name=name, why="no environment has it") for name in found.distributions),
+        *(RemovedItem(kind="engine", name=digest, why="no environment uses it") for digest in found.engines),
+        *(RemovedItem(kind="leftover", name=name, why="the process that made it is gone") for name in found.leftovers),
+        *(RemovedItem(kind="package cache", name=name, why="no environment uses it") for name in found.distributions),
     ]
     return CollectionReport(
         dry_run=dry_run,

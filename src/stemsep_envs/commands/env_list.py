@@ -19,7 +19,7 @@ from stemsep_envs.planning.served_models import served_models
 def environment_listing(registry_path: Path | None = None) -> EnvironmentListing:
     """List all environments, whole and broken, last used first, with what they take and who uses them.
 
-    A registry that cannot be read names no models; the listing tells of the disk all the same.
+    A registry that cannot be read names no models; the sizes are listed all the same.
     """
     home = find_home()
     environments = list_environments(home)

@@ -25,7 +25,7 @@ def lint_file(
     output: Path | None = None,
     allow_shipped: bool = False,
 ) -> LintReport:
-    """Find what is wrong with a registry file although it may be valid, and put right what can be safely.
+    """Find what is wrong with a registry file although it may be valid, and correct what can be corrected safely.
 
     Args:
         path: The file; None for the one in use.
@@ -37,14 +37,14 @@ def lint_file(
     Raises:
         UsageError: The file is missing or unreadable, a rule is none, the file came with the program and may not be
             changed, or it was changed by somebody else meanwhile.
-        InvalidDocumentError: It is no registry at its top.
+        InvalidDocumentError: Its top level is not that of a registry.
     """
     place = path or default_registry_path()
     _refuse_unknown_rules(rules)
     target = output or place
     if fix and is_shipped(target) and not allow_shipped:
-        hint = "name another place with --output, or say --shipped"
-        raise UsageError(f"{target} came with the program and is not changed", hint=hint, code="registry_shipped")
+        hint = "write elsewhere with --output, or allow it with --shipped"
+        raise UsageError(f"{target} came with the program and must not be changed", hint=hint, code="registry_shipped")
     data = read_registry_file(place)
     text = linting.decode(data, origin=str(place))
     runtimes_dir = data_dir("runtimes")
@@ -78,7 +78,7 @@ def _refuse_unknown_rules(rules: Collection[str]) -> None:
     unknown = [rule for rule in rules if rule not in known]
     if unknown:
         hint = "`registry lint --rules` lists them all"
-        raise UsageError(f"there is no rule {', '.join(unknown)}", hint=hint, code="usage")
+        raise UsageError(f"unknown rule: {', '.join(unknown)}", hint=hint, code="usage")
 
 
 def _lint_report(

@@ -162,7 +162,7 @@ CODES: dict[str, Code] = {
     "worker_died": Code("The worker ended without an answer; how it ended and its last words are given."),
     "worker_killed": Code("The worker was killed, most often because memory ran out."),
     "worker_ended": Code("A request was made of a session whose worker had ended."),
-    "session_busy": Code("A session was asked for a track while it is at another; each thread needs one of its own."),
+    "session_busy": Code("A session was given a track while busy with another; each thread needs its own session."),
     "protocol_violation": Code("The worker said something that is not the protocol, and was ended."),
     "crash_loop": Code("The worker died several times in a row and is not started again."),
     "out_of_memory": Code("The model ran out of memory."),
@@ -172,7 +172,7 @@ CODES: dict[str, Code] = {
     "cannot_start": Code("A program could not be started."),
     # The sandbox.
     "scratch_left": Code("A killed session left its scratch folder; the next one, or env gc, removes it.", "warning"),
-    "sandbox_level_missing": Code("The sandbox level that the model needs is not to be had on this machine."),
+    "sandbox_level_missing": Code("The sandbox level that the model needs is not available on this machine."),
     "sandbox_lowered": Code("The worker is confined less than the model's trust asks for, as was allowed.", "warning"),
     # Everything else.
     "no_output": Code("The result could not be written to standard output, most often because a disk is full."),

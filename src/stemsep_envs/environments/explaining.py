@@ -12,7 +12,7 @@ from stemsep_envs.errors import BuildError
 
 
 def unsatisfiable(error: BuildError, asked: Requirements, inputs: LockInputs, *, what: str) -> BuildError:
-    """Return the error that a resolver's failure is: who asks for what cannot be had together, and its own words.
+    """Return the error that a resolver's failure is: who asks for what cannot be met together, and its own words.
 
     Args:
         error: The failure, with the resolver's reasoning as its output.

@@ -19,10 +19,12 @@ def named_environment(home: Home, prefix: str) -> Stored:
     if len(found) == 1:
         return found[0]
     if not found:
-        hint = "`stemsep-env env list` names them all"
+        hint = "`stemsep-env env list` shows them all"
         raise UsageError(f"there is no environment {prefix}", hint=hint, code="unknown_environment")
     several = ", ".join(item.digest[:16] for item in found[:5])
-    raise UsageError(f"{len(found)} environments begin with {prefix}: {several}", hint="write more of it")
+    raise UsageError(
+        f"{len(found)} environments begin with {prefix}: {several}", hint="give more characters of the digest"
+    )
 
 
 def named_environments(home: Home, prefixes: Sequence[str]) -> tuple[Stored, ...]:

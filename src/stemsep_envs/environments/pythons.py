@@ -45,7 +45,7 @@ def choose_python(
     resolved_minors: frozenset[str] = frozenset(),
     platform: Platform,
 ) -> PythonChoice:
-    """Choose: the newest in range that a shipped lock supports, else one of this home, else the newest to be had.
+    """Choose: the newest in range that a shipped lock supports, else one of this home, else the newest available.
 
     Args:
         found: Interpreters of the machine, newest first, by preference where versions are equal.

@@ -77,7 +77,7 @@ def names(store: DigestStore) -> tuple[str, ...]:
     try:
         with os.scandir(store.dir) as entries:
             found = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ()
     return tuple(sorted(name for name in found if re.fullmatch(store.name_pattern, name)))
 

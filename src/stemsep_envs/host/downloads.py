@@ -87,7 +87,7 @@ def fetch_into(part: Path, source: Source, expected: Expected, transfer: Transfe
     """Bring a file from one source into ``part``, in as many attempts as patience allows.
 
     Raises:
-        WebError: It is not to be had there.
+        WebError: It is not available there.
         WrongContentError: What is there is another file; the part is gone.
         LimitError: The disk is full.
     """

@@ -20,7 +20,7 @@ _led: dict[str, int] = {}
 def lead_or_wait(path: str, on_wait: Callable[[], None]) -> None:
     """Hold ``path`` until this process ends; if another process does, call ``on_wait`` and return once that has ended.
 
-    Where this is not to be had (Windows, a folder that cannot be written), return at once: all go together.
+    Where this is not available (Windows, a folder that cannot be written), return at once: all go together.
     """
     if path in _led:
         return

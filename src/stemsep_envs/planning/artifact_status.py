@@ -1,4 +1,4 @@
-"""Preflight's answer for the files of a model: here, to be fetched, or not to be had, and why."""
+"""Preflight's answer for the files of a model: here, to be fetched, or not available, and why."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ArtifactAnswers:
 
     Attributes:
         statuses: One for each file, in the entry's order.
-        reasons: Why some are not to be had.
+        reasons: Why some are not available.
         found: Those that are here, with what the record says of them.
         to_fetch: Those that can be fetched.
         warnings: What the user should know of them.
@@ -74,7 +74,9 @@ def unknown_hash_policy(asked: UnknownHash | None) -> UnknownHash:
     for choice in UNKNOWN_HASH_CHOICES:
         if named == choice:
             return choice
-    raise UsageError(f"{UNKNOWN_HASH_VARIABLE}={named} is no policy", hint=f"one of {', '.join(UNKNOWN_HASH_CHOICES)}")
+    raise UsageError(
+        f"{UNKNOWN_HASH_VARIABLE}={named} is not a policy", hint=f"one of {', '.join(UNKNOWN_HASH_CHOICES)}"
+    )
 
 
 def answer_artifacts(
@@ -131,12 +133,14 @@ def _answer(
     state: BlobState = "absent" if known.sha256 is None else blob_state(home, known.sha256)
     warnings = []
     if known.is_superseded and known.entry is not None:
-        words = f"{wanted.filename}: the registry names another sha256 than was {origin_of(known.entry)}; it counts"
+        words = (
+            f"{wanted.filename}: the registry names another sha256 than was {origin_of(known.entry)}, and is followed"
+        )
         warnings.append(Reason("artifact_superseded", words, path=path))
     if state == "whole":
         return _here(wanted, known, home, warnings)
     if state == "damaged":
-        words = f"the {wanted.filename} that is here is not what its name says"
+        words = f"the stored {wanted.filename} does not match its hash"
         warnings.append(Reason("artifact_damaged", words, hint="`artifacts verify` sets such files aside", path=path))
     hash_known = known.sha256 is not None
     allowed = tuple(a for a in wanted.addresses if hash_known or not _is_outside(a, files_below))
@@ -148,7 +152,7 @@ def _answer(
         return _missing(wanted, usable.refused, warnings, offline=offline)
     if known.sha256 is None:
         words = (
-            f"nobody knows the hash of {wanted.filename}: what {_host(reachable[0])} gives now is trusted from then on"
+            f"the hash of {wanted.filename} is unknown: what {_host(reachable[0])} gives first is trusted from now on"
         )
         hint = "--unknown-hash refuse forbids it; `artifacts add` takes a file that you checked yourself"
         warnings.append(Reason("artifact_first_use", words, hint=hint, path=path))
@@ -185,27 +189,27 @@ def _here(wanted: Wanted, known: Known, home: Home, warnings: list[Reason]) -> _
 
 
 def _missing(wanted: Wanted, refused: str, warnings: list[Reason], *, offline: bool) -> _Answer:
-    """Answer for a file that is not to be had: say which of the possible causes it is, and what to do."""
+    """Answer for a file that is not available: say which of the possible causes it is, and what to do."""
     path = f"artifacts.{wanted.name}"
     by_hand = _by_hand(wanted)
     if refused and not offline:
         words = f"{wanted.filename}: {refused}"
-        hint = f"--unknown-hash first-use trusts what comes first; or put it in: {by_hand}"
+        hint = f"--unknown-hash first-use trusts what comes first; or add it: {by_hand}"
         reason = Reason("artifact_unknown_hash", words, hint, path)
     elif not wanted.addresses and wanted.problems:
         words = f"{wanted.filename} has no address that gives a file: {'; '.join(wanted.problems)}"
-        reason = Reason("artifact_is_page", words, f"get it by hand and put it in: {by_hand}", path)
+        reason = Reason("artifact_is_page", words, f"get it by hand and add it: {by_hand}", path)
     elif not wanted.addresses:
         words = f"{wanted.filename} is not here, and the registry has no address for it"
-        reason = Reason("artifact_missing", words, f"get it by hand and put it in: {by_hand}", path)
+        reason = Reason("artifact_missing", words, f"get it by hand and add it: {by_hand}", path)
     elif offline:
-        words = f"{wanted.filename} is not here, and --offline forbids to fetch it from {_host(wanted.addresses[0])}"
+        words = f"{wanted.filename} is not here, and --offline forbids fetching it from {_host(wanted.addresses[0])}"
         by_url = f"stemsep-env artifacts add --url {shlex.quote(wanted.url)} FILE"
-        hint = f"fetch it elsewhere and put it in: {by_hand if '***' in wanted.url else by_url}"
+        hint = f"fetch it elsewhere and add it: {by_hand if '***' in wanted.url else by_url}"
         reason = Reason("artifact_missing", words, hint, path)
     else:
         words = f"{wanted.filename} is not here, and not at {shown_address(wanted.addresses[0])}"
-        reason = Reason("artifact_missing", words, f"put it in: {by_hand}", path)
+        reason = Reason("artifact_missing", words, f"add it: {by_hand}", path)
     return _Answer("missing", reason.message, [reason], warnings)
 
 

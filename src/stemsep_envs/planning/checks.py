@@ -54,7 +54,7 @@ class InputAnswer:
 
 
 def manual_steps(entry: ModelEntry, recipe: RuntimeRecipe, *, confirmed: bool) -> Answers:
-    """Answer for what a person must do first: confirmed, done by the variant's patches, or in the way."""
+    """Answer for what a person must do first: confirmed, done by the variant's patches, or missing."""
     variant = recipe.variants.get(entry.runtime.variant or "")
     done_by_patches = variant.performs if variant else ()
     statuses: list[RequirementStatus] = []
@@ -92,7 +92,7 @@ def engine_files(entry: ModelEntry, engine: PlannedEngine | None, home: Home) ->
         if has_it is None:
             statuses.append(_status(name, "will_fetch", "the engine's source tree is not here yet", origin))
             continue
-        message = f"{name} is expected in the engine's source tree and is not there"
+        message = f"{name} is expected in the engine's source tree and is missing"
         hint = "choose a variant that brings it" if engine else "choose a runtime with an engine of its own"
         statuses.append(_status(name, "missing", message, origin))
         reasons.append(Reason("file_missing", message, hint, path))
@@ -146,12 +146,12 @@ def channel_reasons(entry: ModelEntry, recipe: RuntimeRecipe, channels: int) -> 
 def weights_reasons(entry: ModelEntry) -> tuple[Reason, ...]:
     """Say that a model has weights which its entry does not name: nothing would fetch them, or give them to the engine.
 
-    A link alone is no file: what it leads to has no name there, and may be a page.
+    A link alone names no file, and what it leads to may be a web page.
     """
     if entry.artifacts.primary is not None:
         return ()
     if entry.links.checkpoint is not None:
-        words = f"the registry links weights of {entry.id} and names no file of theirs: {entry.links.checkpoint}"
+        words = f"the registry links to weights of {entry.id} but names no file: {entry.links.checkpoint}"
         hint = "`registry lint --fix` adds artifacts.primary where the link is a file's"
     elif entry.catalog_status == "manual_only":
         words = f"the registry names no weights of {entry.id}"
@@ -180,7 +180,7 @@ def entry_warnings(entry: ModelEntry) -> Iterator[Reason]:
     for index, issue in enumerate(entry.compatibility.known_issues):
         yield Reason("known_issue", issue, path=f"compatibility.known_issues[{index}]")
     if entry.catalog_status in {"candidate", "manual_only"}:
-        words = {"candidate": "was not verified by the registry", "manual_only": "needs files put in by hand"}
+        words = {"candidate": "was not verified by the registry", "manual_only": "needs files that are added by hand"}
         yield Reason("not_verified", f"{entry.id} {words[entry.catalog_status]}", path="catalog_status")
 
 
@@ -220,11 +220,11 @@ def _installation(environment: EnvironmentPlan, requirement: str) -> tuple[Statu
         against = next((reason for reason in environment.reasons if _is_about(reason, requirement)), None)
         if against is not None:
             return "unsatisfiable", against.message
-        return "will_install", "once what stands against the environment is out of the way"
+        return "will_install", "after the other problems of the environment are solved"
     if environment.state == "ready":
         return "ok", f"{version} is in the environment" if version else "in the environment"
     if version:
-        return "will_install", f"{version}, as the lock says"
+        return "will_install", f"{version}, from the lock"
     return "will_install", "the version is chosen when the lock is made (--resolve does it now)"
 
 

@@ -77,7 +77,7 @@ def choose_confinement(
 ) -> Confinement:
     """Choose the sandbox of a model's worker; fails closed.
 
-    Without a request it is the strongest that starts quickly and is to be had. A request is met exactly where it is
+    Without a request it is the strongest that starts quickly and is available. A request is met exactly where it is
     strong enough for the model, or for what the user accepts.
 
     Args:

@@ -84,7 +84,7 @@ def _engine(request: LockRequest, options: AdoptOptions, home: Home) -> PlannedE
     answers = answer_artifacts(entry, home, files_below=files_dir(options.registry_path))
     engine = planned_engine(request.runtime, request.variant, checks.model_files(answers))
     if engine is not None and (engine.problems or engine.digest is None):
-        words = f"the engine of {options.model_id} is not known before its files are here"
+        words = f"the engine of {options.model_id} is not known until its files are here"
         reasons = engine.problems or (Reason("engine_file_missing", words, hint="fetch the model's files first"),)
         raise BlockedError(reasons[0].message, reasons, hint=reasons[0].hint)
     return engine

@@ -1,4 +1,4 @@
-"""How builds are confined: by the strongest sandbox level that starts quickly and is to be had here."""
+"""How builds are confined: by the strongest sandbox level that starts quickly and is available here."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BUILD_OUTPUT_BYTES = 4 << 30
 
 
 class BuildConfinement:
-    """Confines what a build runs of others' code: by the strongest level that starts quickly and is to be had here.
+    """Confines what a build runs of others' code: by the strongest level that starts quickly and is available here.
 
     Nothing is measured before it is asked for.
     """

@@ -140,7 +140,7 @@ def _run(level: Level, checkpoint: Path, size: int, name: str, folder: Path) -> 
         cause = worker_exit_cause(command, done.status)
         words = f"converting {name} failed: {cause.words}"
         if cause.over_limit:
-            raise LimitError(words, hint="no checkpoint of that size needs so much; it may attack its readers")
+            raise LimitError(words, hint="no checkpoint of that size needs so much; it may be an attack")
         raise ModelError(words, hint=done.stderr.strip()[-500:] or None, code="conversion_broken")
 
 
@@ -155,7 +155,7 @@ class _Refusal:
         """Return the error for a checkpoint that may not take more than so many bytes of disk."""
         if self.no_room:
             return LimitError(
-                f"converting {name} ran out of room: {self.words}",
+                f"converting {name} ran out of space: {self.words}",
                 hint=f"its converted form takes about as much disk as it does; more than {bound} bytes are not given",
                 code="no_space",
             )

@@ -25,7 +25,7 @@ def ensure_planned_all(plans: Sequence[Plan], on_event: OnEvent) -> list[Environ
             missing.append(error)
     if len(missing) > 1:
         raise BuildError(
-            f"{len(missing)} of {len(plans)} environments cannot be had offline",
+            f"{len(missing)} of {len(plans)} environments are not available offline",
             hint=missing[0].hint,
             code="offline",
             output="\n".join(dict.fromkeys(f"{error.message}\n{error.output}" for error in missing)),

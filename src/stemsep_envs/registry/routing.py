@@ -1,7 +1,7 @@
 """Routing: which runtime executes a model. Decided by the registry's ``runtime`` section and the user, never by a name.
 
 A runtime that the user names must be allowed; otherwise the preferred one is taken, otherwise the first allowed. There
-is no further choice: where that runtime is not to be had, the answer is a refusal and not another runtime, because
+is no further choice: where that runtime is not available, the answer is a refusal and not another runtime, because
 engines give different results for the same weights.
 """
 

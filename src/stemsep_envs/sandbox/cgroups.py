@@ -60,7 +60,7 @@ class Groups:
 
 @contextmanager
 def groups_for(limits: Limits) -> Iterator[Groups]:
-    """Yield control groups with these limits, as far as they can be had; at the end empty and remove them."""
+    """Yield control groups with these limits, as far as they are available; at the end empty and remove them."""
     groups = _create(limits)
     try:
         yield groups

@@ -79,7 +79,7 @@ def levels_here() -> tuple[LevelName, ...]:
 
 
 def quick_level(cache_dir: Path) -> Level:
-    """Return the strongest level that starts quickly and is to be had here, if only the lowest.
+    """Return the strongest level that starts quickly and is available here, if only the lowest.
 
     Args:
         cache_dir: Where measurements are kept.
@@ -94,13 +94,13 @@ def choose(
     allowed_lower: LevelName | None,
     measurements: Mapping[LevelName, Measurement],
 ) -> Choice:
-    """Choose the strongest level that is to be had; refuse when that is weaker than needed.
+    """Choose the strongest level that is available; refuse when that is weaker than needed.
 
     Args:
         required: The least level that the model's trust asks for.
         requested: A level that the user asks for at least.
         allowed_lower: A weaker level than needed that the user accepts.
-        measurements: What was measured; a level that is not in it is not to be had.
+        measurements: What was measured; a level that is not in it is not available.
     """
     needed = min(required, requested or required, key=LEVEL_ORDER.index)
     floor = max(needed, allowed_lower or needed, key=LEVEL_ORDER.index)
@@ -119,7 +119,7 @@ def choose(
         here = f"its levels are {', '.join(levels_here())}"
         words = f"this platform has no level {needed}, and none that is stronger may be used instead; {here}"
         reasons.append(Reason(f"sandbox_{needed}", words))
-    why = f"no sandbox of level {floor} or stronger is to be had on this machine"
+    why = f"no sandbox of level {floor} or stronger is available on this machine"
     return Choice(needed, None, {}, why, reasons=tuple(reasons))
 
 
@@ -136,7 +136,7 @@ def with_gpu(axes: Mapping[Axis, AxisState]) -> Mapping[Axis, AxisState]:
 def measured(names: Iterable[LevelName], cache_dir: Path) -> dict[LevelName, Measurement]:
     """Measure levels, or recall what was measured under the same kernel, tools, user and program since this boot.
 
-    A level that was not to be had is measured anew: whoever has just mended that wants to see it.
+    A level that was not available is measured anew: whoever has just mended that wants to see it.
     """
     file = cache_dir / "sandbox.json"
     key = _circumstances()

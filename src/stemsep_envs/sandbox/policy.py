@@ -100,7 +100,7 @@ class Measurement:
 
     @classmethod
     def unavailable(cls, reason: str, remedy: str) -> Measurement:
-        """Return the measurement of a level that cannot be had here."""
+        """Return the measurement of a level that is not available here."""
         return cls(available=False, axes=dict.fromkeys(AXES, "open"), reason=reason, remedy=remedy)
 
 

@@ -238,7 +238,7 @@ _REMEDIES = {
     "Operation not permitted": """
         something forbids it, most often a container's own filter: use the landlock level there""",
 }
-"""What tools say when a level can't be had, and what helps."""
+"""What tools say when a level is not available, and what helps."""
 
 
 def _explained(done: Completed, remedies: Mapping[str, str]) -> tuple[str, str]:

@@ -55,7 +55,7 @@ class Deadlines:
     Attributes:
         start_seconds: From the first request to its answer.
         load_seconds: For loading the model.
-        silence_seconds: Between two signs that a track gets on: progress that goes beyond what was reported before.
+        silence_seconds: Between two signs of progress of a track: progress that goes beyond what was reported before.
         total_seconds: For one track. None: an hour, and 300 times the track's length.
         cancel_seconds: For giving up a cancelled request, before the worker is ended.
         shutdown_seconds: For ending by itself when asked to.

@@ -59,7 +59,7 @@ class Request:
         if self.cancel_sent_at is not None and now - self.cancel_sent_at > cancel_seconds:
             return "did not stop when it was cancelled"
         if self.silence_seconds is not None and now - self._got_on_at > self.silence_seconds:
-            return f"did not get on for {self.silence_seconds:g} s during {self.method}"
+            return f"made no progress for {self.silence_seconds:g} s during {self.method}"
         if self.total_seconds is not None and now - self._began > self.total_seconds:
             return f"was not done with {self.method} within {self.total_seconds:g} s"
         return None

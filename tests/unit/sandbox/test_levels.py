@@ -1,4 +1,4 @@
-"""Which level a worker gets: the strongest to be had, never silently less than needed."""
+"""Which level a worker gets: the strongest available, never silently less than needed."""
 
 from __future__ import annotations
 

@@ -266,7 +266,7 @@ def test_talk_does_not_hold_off_the_deadlines_of_start_and_load(at: str) -> None
 @pytest.mark.parametrize("behaviour", ["talks", "new-stages"])
 def test_talk_is_no_sign_that_a_request_gets_on(behaviour: str) -> None:
     with opened(behaviour, deadlines=BRISK) as session:
-        assert failed(session).message.startswith("the worker did not get on for 0.5 s during separate")
+        assert failed(session).message.startswith("the worker made no progress for 0.5 s during separate")
         assert not session.crashed
 
 
@@ -535,7 +535,7 @@ def test_terminal_tricks_do_not_reach_the_terminal() -> None:
 def test_a_large_request_to_a_worker_that_does_not_read() -> None:
     with opened("stops-reading", "load", deadlines=BRISK) as session:
         session.load(LOAD)
-        with pytest.raises(LimitError, match="did not get on"):
+        with pytest.raises(LimitError, match="made no progress"):
             session.separate(separation(padding=10_000_000))
 
 

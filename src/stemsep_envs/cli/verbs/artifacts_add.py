@@ -32,8 +32,14 @@ def _complete_name(context: click.Context, _: click.Parameter, incomplete: str) 
 
 @click.command("add")
 @click.argument("file", type=click.Path(path_type=Path, readable=False))
-@click.option("--url", help="The address that the file is from, as the registry has it.")
-@click.option("--model", "model_id", metavar="MODEL", shell_complete=complete_model, help="Or: the model it is for.")
+@click.option("--url", help="The address that the file is from, as in the registry.")
+@click.option(
+    "--model",
+    "model_id",
+    metavar="MODEL",
+    shell_complete=complete_model,
+    help="In place of --url: the model that the file is for.",
+)
 @click.option(
     "--name",
     default="primary",
@@ -41,7 +47,7 @@ def _complete_name(context: click.Context, _: click.Parameter, incomplete: str) 
     shell_complete=_complete_name,
     help="With --model: which of its files (primary, config, additional[0]).",
 )
-@click.option("--replace", is_flag=True, help="Let it take the place of another file that was here for it before.")
+@click.option("--replace", is_flag=True, help="Replace another file that was stored for it before.")
 @registry_option
 @verb
 def command(
@@ -61,7 +67,7 @@ def command(
     from stemsep_envs.commands.artifacts_add import add_for_model, add_for_url
 
     if (url is None) == (model_id is None):
-        raise UsageError("say what the file is for", hint="either --url URL, or --model MODEL --name NAME")
+        raise UsageError("state what the file is for", hint="either --url URL, or --model MODEL --name NAME")
     if url is not None:
         added = add_for_url(url, file, registry_path=registry_path, replace=replace)
     else:
@@ -75,5 +81,5 @@ def command(
     if not added.used_by:
         console.note("no model of the registry has this address")
     if added.trust != "registry":
-        console.note("the registry knows no hash of it: from now on its address must give this file")
+        console.note("the registry has no hash for it: from now on, its address must give exactly this file")
     return 0

@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
 
 @click.command("gc")
-@click.option("--dry-run", is_flag=True, help="Say what would go and what would come back; change nothing.")
-@click.option("--max-age", type=click.FloatRange(min=0), metavar="DAYS", help="Remove what was not used for so long.")
-@click.option("--unused", is_flag=True, help="Remove what no model of the registry asks for.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed and how much space that would free.")
+@click.option(
+    "--max-age",
+    type=click.FloatRange(min=0),
+    metavar="DAYS",
+    help="Remove files that were not used for this many days.",
+)
+@click.option("--unused", is_flag=True, help="Remove files that no model of the registry needs.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @registry_option
 @verb

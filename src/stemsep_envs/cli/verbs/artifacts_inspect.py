@@ -53,6 +53,6 @@ def _tell_checkpoint(console: Console, item: InspectedCheckpoint) -> None:
     for words in report.left_out:
         console.line(f"  left out   {words}")
     if report.dangerous:
-        console.note("a checkpoint of data has no use for the dangerous names; nothing of it was run")
+        console.note("a checkpoint of plain data needs none of the dangerous names; none of them was run")
     elif report.unknown:
-        console.note("what the unknown names would do is not known; nothing of it was run")
+        console.note("what the unknown names would do is not known; none of them was run")

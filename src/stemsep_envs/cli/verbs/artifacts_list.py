@@ -32,7 +32,7 @@ def command(console: Console, registry_path: Path | None) -> int:
         console.document(listing)
         return 0
     console.table(("ARTIFACT", "SIZE", "HASH FROM", "LAST USED", "FILE"), map(_row, listing.artifacts))
-    unfinished = f"; downloads not ended: {human_bytes(listing.unfinished_bytes)}" if listing.unfinished_bytes else ""
+    unfinished = f"; unfinished downloads: {human_bytes(listing.unfinished_bytes)}" if listing.unfinished_bytes else ""
     converted = f"; converted forms: {human_bytes(listing.converted_bytes)}" if listing.converted_bytes else ""
     console.line(f"together {human_bytes(listing.total_bytes)}{converted}{unfinished}")
     return 0

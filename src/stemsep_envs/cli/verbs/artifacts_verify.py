@@ -30,7 +30,7 @@ def _complete_hash(_: click.Context, __: click.Parameter, incomplete: str) -> li
 
 @click.command("verify")
 @click.argument("artifacts", nargs=-1, metavar="[ARTIFACT]...", shell_complete=_complete_hash)
-@click.option("--all", "everything", is_flag=True, help="Verify all (so it is when none is named).")
+@click.option("--all", "everything", is_flag=True, help="Verify all (the default when none is named).")
 @verb
 def command(console: Console, artifacts: tuple[str, ...], everything: bool) -> int:
     """Read files again and compare them with their hashes.

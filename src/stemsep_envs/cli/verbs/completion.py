@@ -9,9 +9,9 @@ from stemsep_envs.errors import UsageError
 
 _VARIABLE = "_STEMSEP_ENV_COMPLETE"
 _SHELLS = {
-    "bash": 'eval "$(stemsep-env completion bash)"        in ~/.bashrc',
-    "zsh": 'eval "$(stemsep-env completion zsh)"         in ~/.zshrc',
-    "fish": "stemsep-env completion fish | source         in ~/.config/fish/config.fish",
+    "bash": 'eval "$(stemsep-env completion bash)"      in ~/.bashrc',
+    "zsh": 'eval "$(stemsep-env completion zsh)"       in ~/.zshrc',
+    "fish": "stemsep-env completion fish | source       in ~/.config/fish/config.fish",
 }
 """Each with how it takes the completion, and where that is written."""
 

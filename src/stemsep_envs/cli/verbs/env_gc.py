@@ -27,20 +27,25 @@ def _bytes(_: click.Context, __: click.Parameter, value: str | None) -> int | No
         return None
     match = _SIZE.fullmatch(value.strip())
     if match is None:
-        raise click.BadParameter(f"{value!r} is no size; write 20G or 512M")
+        raise click.BadParameter(f"{value!r} is not a size; write 20G or 512M")
     return int(float(match["count"]) * _UNITS[match["unit"].lower()])
 
 
 @click.command("gc")
-@click.option("--dry-run", is_flag=True, help="Say what would go and what would come back; change nothing.")
-@click.option("--max-age", type=click.FloatRange(min=0), metavar="DAYS", help="Remove what was not used for so long.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed and how much space that would free.")
+@click.option(
+    "--max-age",
+    type=click.FloatRange(min=0),
+    metavar="DAYS",
+    help="Remove environments that were not used for this many days.",
+)
 @click.option(
     "--max-size",
     callback=_bytes,
     metavar="SIZE",
-    help="Remove the least recently used until no more than this is taken: 20G.",
+    help="Remove the least recently used until at most this much is used, such as 20G.",
 )
-@click.option("--unused", is_flag=True, help="Remove what no model of the registry uses.")
+@click.option("--unused", is_flag=True, help="Remove environments that no model of the registry uses.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @registry_option
 @verb
@@ -57,7 +62,7 @@ def command(
 
     Environments that the options choose, broken ones, what dead processes left, packages that nobody needs.
 
-    What a live session uses always stays. Says what really comes back: shared files only do with their last name.
+    What a running session uses always stays. A file that environments share is freed with the last of them.
     """
     from stemsep_envs.commands.env_gc import collect_environments
     from stemsep_envs.environments.gc import Rules

@@ -23,9 +23,9 @@ _MOST_NAMED = 3
 def command(console: Console, registry_path: Path | None) -> int:
     """List the environments of this home.
 
-    What each takes, what would come back without it, and who uses it.
+    The size of each, the space that removing it would free, and who uses it.
 
-    SIZE is all that an environment has; OWN is what comes back when it alone is removed: the rest is shared.
+    SIZE is everything in an environment; OWN is what removing it alone would free: the rest is shared.
     """
     from stemsep_envs.commands.env_list import environment_listing
 
@@ -35,7 +35,7 @@ def command(console: Console, registry_path: Path | None) -> int:
         return 0
     header = ("ENVIRONMENT", "STATE", "TARGET", "PYTHON", "SIZE", "OWN", "LAST USED", "MODELS")
     console.table(header, map(_row, listing.environments))
-    cache = f"; package cache beside: {human_bytes(listing.cache_bytes)}" if listing.cache_bytes else ""
+    cache = f"; package cache: {human_bytes(listing.cache_bytes)}" if listing.cache_bytes else ""
     console.line(f"together {human_bytes(listing.environments_bytes)}{cache}")
     return 0
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("verify")
 @click.argument("environments", nargs=-1, metavar="[ENVIRONMENT]...")
-@click.option("--all", "everything", is_flag=True, help="Verify all environments (so it is when none is named).")
+@click.option("--all", "everything", is_flag=True, help="Verify all environments (the default when none is named).")
 @click.option("--quick", is_flag=True, help="Look at names, sizes, times and permissions; read only what is newer.")
 @verb
 def command(console: Console, environments: tuple[str, ...], everything: bool, quick: bool) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--target", "targets", multiple=True, help=f"For this target (repeatable), such as {TARGET_EXAMPLES[0]}.")
 @click.option("--python", "pythons", multiple=True, metavar="3.N", help="For this Python (repeatable).")
 @click.option("--check", is_flag=True, help="Change nothing; say which shipped locks are stale, and exit with 4.")
-@click.option("--upgrade", is_flag=True, help="Take the newest versions; with --check: ask whether there are any.")
+@click.option("--upgrade", is_flag=True, help="Take the newest versions; with --check, only say whether there are any.")
 @click.option(
     "--format",
     "file_format",
@@ -54,7 +54,7 @@ def command(console: Console, models: tuple[str, ...], **options: Any) -> int:
     from stemsep_envs.provisioning.locks import lock_failure
 
     if bool(models) == options["all_models"]:
-        raise UsageError("name models, or say --all", hint="stemsep-env lock --help")
+        raise UsageError("name models, or use --all", hint="stemsep-env lock --help")
     try:
         targets = tuple(dict.fromkeys(parse_target(text) for text in options["targets"]))
     except ValueError as error:

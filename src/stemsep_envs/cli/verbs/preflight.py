@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("model", shell_complete=complete_model)
 @click.argument("input_path", metavar="[INPUT]", required=False, type=click.Path(path_type=Path, readable=False))
 @click.option("--phase-fix-reference", metavar="MODEL", help="Check this model as the reference of a phase fix.")
-@click.option("--resolve", is_flag=True, help="Ask the resolver too where no lock is there yet; it is then kept.")
+@click.option("--resolve", is_flag=True, help="Resolve now where there is no lock yet, and keep the lock.")
 @settings_options
 @planning_options
 @verb

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("lint")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option("--fix", is_flag=True, help="Put right what can be safely; the rest of the file stays as it is.")
+@click.option("--fix", is_flag=True, help="Correct what can be corrected safely; leave the rest of the file as it is.")
 @click.option("--output", type=click.Path(path_type=Path), help="With --fix: write here, and leave FILE alone.")
 @click.option("--shipped", is_flag=True, help="With --fix: change the file that came with the program.")
 @click.option("--rule", "rules", multiple=True, metavar="CODE", help="Only this rule; may be repeated.")
@@ -65,6 +65,6 @@ def _tell_of_defects(console: Console, report: LintReport, *, everything: bool) 
     if report.infos and not everything:
         console.note("--all shows the remarks")
     if fixable:
-        console.note(f"--fix puts {fixable} of these right")
+        console.note(f"--fix corrects {fixable} of these")
     if report.written:
         console.note(f"written to {report.written}")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.argument("model", shell_complete=complete_model)
 @click.argument("inputs", nargs=-1, type=click.Path(path_type=Path, readable=False))
 @click.option("-o", "--output", "output_dir", required=True, type=click.Path(), help="Output folder.")
-@click.option("-r", "--recursive", is_flag=True, help="Search folders to the bottom.")
+@click.option("-r", "--recursive", is_flag=True, help="Search folders recursively.")
 @click.option(
     "--from-file",
     type=click.Path(path_type=Path, readable=False, allow_dash=True),
@@ -42,31 +42,34 @@ if TYPE_CHECKING:
 )
 @click.option("--bit-depth", type=click.Choice(BIT_DEPTHS), help=f"Default: {DEFAULT_DEPTHS_IN_WORDS}.")
 @click.option("--sample-rate", default="source", show_default=True, help="model, source, or a number of hertz.")
-@click.option("--normalize", is_flag=True, help="Bring the loudest stem to -1 dBFS, all by one gain.")
-@click.option("--start", "start_seconds", type=float, help="Begin here, in seconds.")
-@click.option("--duration", "duration_seconds", type=float, help="Take this much, in seconds.")
+@click.option("--normalize", is_flag=True, help="Scale all stems by one gain so that the loudest peaks at -1 dBFS.")
+@click.option("--start", "start_seconds", type=float, help="Start at this time, in seconds.")
+@click.option("--duration", "duration_seconds", type=float, help="Process this much, in seconds.")
 @click.option("--filename", "template", help="Name outputs by this template (default {model}/{track}/{stem}.{ext}).")
 @click.option(
     "--existing",
     type=click.Choice(EXISTING),
     default=EXISTING[0],
     show_default=True,
-    help="What to do where outputs are there already; skip only what this same request made.",
+    help="What to do about outputs that exist; skip those that this same request made.",
 )
 @click.option(
-    "--keep-going/--fail-fast", default=True, show_default=True, help="After a failed track, go on with the others."
+    "--keep-going/--fail-fast",
+    default=True,
+    show_default=True,
+    help="Continue with the other tracks after one has failed.",
 )
 @click.option(
     "--timeout",
     "total_seconds",
     type=float,
-    help="End a track that takes longer, in seconds (default: an hour, and 300 times its length); likewise the start "
-    "of the worker (120) and the loading of the model (900).",
+    help="Stop a track that takes longer, in seconds (default: an hour plus 300 times its length); also limits the "
+    "start of the worker (120) and the loading of the model (900).",
 )
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Say what would be done; build, start and write nothing, but for putting right what a killed run left.",
+    help="Only say what would be done: nothing is built, started or written, but what a killed run left is undone.",
 )
 @events_option
 @settings_options
@@ -137,7 +140,7 @@ def command(console: Console, model: str, inputs: tuple[Path, ...], **options: A
 def _output_dir(named: str) -> Path:
     # An empty name would be the folder we are in: what a script passes whose variable is not set.
     if not named:
-        raise UsageError("the output folder has no name", hint="-o DIR; for this folder -o .")
+        raise UsageError("the name of the output folder is empty", hint="-o DIR; for this folder -o .")
     return Path(named)
 
 
@@ -147,7 +150,7 @@ def _deadlines(seconds: float | None) -> Deadlines:
     if seconds is None:
         return Deadlines()
     if not seconds > 0:
-        raise UsageError(f"--timeout {seconds:g} is not possible", hint="seconds, more than 0")
+        raise UsageError(f"--timeout {seconds:g} is not valid", hint="give a number of seconds above 0")
     return Deadlines(start_seconds=seconds, load_seconds=seconds, total_seconds=seconds)
 
 

@@ -79,7 +79,7 @@ def make_ready(source: Unpacked, scratch: Path, shop: Workshop, *, what: str) ->
         what: The distribution, in words.
 
     Raises:
-        BuildError: It does not say, the backend fails, or what it needs is not to be had.
+        BuildError: It does not say, the backend fails, or what it needs is not available.
     """
     system = build_system(source.pyproject, what)
     environment = make_environment(system.requires, scratch / "environment", shop, what=what)

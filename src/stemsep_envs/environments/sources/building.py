@@ -55,7 +55,7 @@ def build_sources(lock: Lock, reasons: Mapping[str, str], shop: Workshop) -> dic
         shop: Where it is built.
 
     Raises:
-        BuildError: One is not to be had, or its build fails.
+        BuildError: One is not available, or its build fails.
         MismatchError: A source is not the one that is locked.
         LimitError: A deadline, the disk, or another limit.
     """

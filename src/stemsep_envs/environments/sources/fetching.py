@@ -39,7 +39,7 @@ def fetch_sdist(sdist: Sdist, *, hashes: tuple[str, ...] | None, home: Home, off
 
     Raises:
         MismatchError: It is not the one that is locked, or not the one that its index announces.
-        BuildError: It is not to be had.
+        BuildError: It is not available.
         LimitError: No space, or the server stalls.
     """
     expected = sdist.sha256

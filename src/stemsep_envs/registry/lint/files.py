@@ -181,7 +181,7 @@ def artifact_unnamed(subject: Subject) -> Iterator[Defect]:
 
 
 def address_missing(subject: Subject) -> Iterator[Defect]:
-    """Find artifacts that are to be had nowhere although nobody is told to get them by hand."""
+    """Find artifacts that are available nowhere although nobody is told to get them by hand."""
     for file in subject.files:
         if file.artifact is None or file.url is not None or file.entry.model.catalog_status == "manual_only":
             continue

@@ -62,7 +62,7 @@ class File:
         path: ``artifacts.primary``, ``links.checkpoint`` ….
         keys: The same as a location.
         artifact: None for a link that no artifact stands for.
-        url: Where it is to be had, the artifact's own address or that of the links; None when nobody says.
+        url: Where it can be fetched, the artifact's own address or that of the links; None when nobody says.
         url_path: The field that holds that address.
     """
 
