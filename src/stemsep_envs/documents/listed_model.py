@@ -6,14 +6,14 @@ A plain dataclass, without a check: a list of ten thousand is made of values tha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
 class ListedModel:
     """One line of the catalogue. What the registry does not say is empty."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    # Without an annotation: pydantic would write it out as one of the fields, this being a class with slots.
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
 
     id: str
     name: str
