@@ -38,7 +38,7 @@ def test_a_row_promises_a_state_for_every_axis(row: LevelRow) -> None:
 
 
 @pytest.mark.parametrize("row", LEVELS, ids=lambda row: row.name)
-def test_unreviewed_code_runs_only_where_files_and_network_are_held(row: LevelRow) -> None:
+def test_unreviewed_code_needs_files_and_network_held(row: LevelRow) -> None:
     if row.enough_for == "reviewed":
         assert (row.is_boundary, row.keeps_files) == (False, False)
     else:
