@@ -41,7 +41,7 @@ demo: $(VENV)/ready  ## Make a song, separate it, measure the stems
 	@$(BIN)/python demo/demo.py
 
 test: $(VENV)/ready  ## Run the tests (those that build environments too)
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist loadgroup --durations 15
 
 test-msst: $(VENV)/ready  ## Test the msst runtime on the real engine; MSST_MIRROR=ADDRESS of a mirror, MSST_MODULES=FOLDER of variants' files
 	MSST_ENGINE=real $(BIN)/python -m pytest tests/integration/msst

@@ -25,9 +25,10 @@ else:
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "stemsep_envs"
+MADE_UP = "made-up-for-tests"
 RUNTIMES = known_runtimes(data_dir("runtimes"))
 RECIPE = """
-id = "waltz"
+id = "made-up-for-tests"
 title = "Waltz"
 description = "Made up."
 accelerators = ["cpu"]
@@ -52,7 +53,7 @@ MODEL = {
     "links": {},
     "trust": "reviewed",
     "stems": ["vocals", "other"],
-    "runtime": {"allowed": ["waltz"], "preferred": "waltz", "model_type": "viennese"},
+    "runtime": {"allowed": [MADE_UP], "preferred": MADE_UP, "model_type": "viennese"},
     "requirements": {"python": {"min": "3.10"}},
 }
 SENTENCE = re.compile(r"\s")
@@ -64,9 +65,9 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     folder = tmp_path_factory.mktemp("data")
     runtimes, registry = folder / "runtimes", folder / "models.json"
     shutil.copytree(data_dir("runtimes"), runtimes, ignore=shutil.ignore_patterns("locks", "__pycache__"))
-    (runtimes / "waltz").mkdir()
-    (runtimes / "waltz" / "runtime.toml").write_text(RECIPE)
-    (runtimes / "waltz" / "adapter.py").write_text("")
+    (runtimes / MADE_UP).mkdir()
+    (runtimes / MADE_UP / "runtime.toml").write_text(RECIPE)
+    (runtimes / MADE_UP / "adapter.py").write_text("")
     document = json.loads((data_dir("registry") / "models.v2.source.json").read_bytes())
     registry.write_text(json.dumps({**document, "models": [*document["models"][:2], MODEL]}))
 
@@ -82,8 +83,8 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
 
 def test_a_new_runtime_is_listed_and_has_a_target(call: Callable[..., Any]) -> None:
     report = call("doctor")
-    assert "waltz" in report["runtimes"]
-    assert "waltz" in {target["runtime"] for target in report["targets"]}
+    assert MADE_UP in report["runtimes"]
+    assert MADE_UP in {target["runtime"] for target in report["targets"]}
 
 
 def test_its_models_are_valid_and_without_defects(call: Callable[..., Any]) -> None:
@@ -93,12 +94,12 @@ def test_its_models_are_valid_and_without_defects(call: Callable[..., Any]) -> N
 
 
 def test_its_models_are_listed(call: Callable[..., Any]) -> None:
-    assert [model["id"] for model in call("registry", "list", "--runtime", "waltz")["models"]] == [MODEL["id"]]
+    assert [model["id"] for model in call("registry", "list", "--runtime", MADE_UP)["models"]] == [MODEL["id"]]
 
 
 def test_preflight_knows_its_settings(call: Callable[..., Any]) -> None:
     report = call("preflight", "blue-danube", "--set", "steps=4")
-    assert (report["can_proceed"], report["resolved"]["runtime"]) == (True, "waltz")
+    assert (report["can_proceed"], report["resolved"]["runtime"]) == (True, MADE_UP)
     assert report["resolved"]["settings"] == {"steps": 4}
 
 
