@@ -15,6 +15,7 @@ RANKS: tuple[frozenset[str], ...] = tuple(
     map(
         frozenset,
         (
+            {"records"},
             {"errors", "_version"},
             {"documents"},
             {"host"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from stemsep_envs.documents.ensure_report import EnsuredModel, EnsureReport
 from stemsep_envs.documents.events import OnEvent, ignore_event
@@ -16,6 +15,7 @@ from stemsep_envs.provisioning.conversion import convert_artifacts
 from stemsep_envs.provisioning.environment import reporting
 from stemsep_envs.provisioning.provision import provision_all
 from stemsep_envs.provisioning.witnesses import Witnesses, witnesses_of
+from stemsep_envs.records import dataclass, replace
 
 
 @dataclass(frozen=True)

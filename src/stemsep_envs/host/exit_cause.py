@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+
+from stemsep_envs.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.errors import StemsepEnvError
@@ -26,6 +25,7 @@ from stemsep_envs.host.command import Command
 from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.processes import Completed, run
 from stemsep_envs.host.scratch_dirs import scratch_dir, sweep_scratch
+from stemsep_envs.records import dataclass
 from stemsep_envs.sandbox.cgroups import Groups
 from stemsep_envs.sandbox.launch import SHARED_LIMITS, launch, output_options, unprivileged_uid
 from stemsep_envs.sandbox.launcher.root import own

@@ -6,7 +6,6 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from stemsep_envs.documents.document_type import BaseDocument
@@ -27,6 +26,7 @@ from stemsep_envs.errors import InterruptedRunError, ModelError, StemsepEnvError
 from stemsep_envs.host.child_process import start
 from stemsep_envs.host.command import Command
 from stemsep_envs.host.exit_cause import ExitCause, exit_cause_of
+from stemsep_envs.records import dataclass
 from stemsep_envs.worker.failures import ended_error, late_error, replied_error, violation_error
 from stemsep_envs.worker.log import WorkerLog
 from stemsep_envs.worker.messages import (
