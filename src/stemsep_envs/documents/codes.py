@@ -89,7 +89,7 @@ CODES: dict[str, Code] = {
     # Environments.
     "build_failed": Code("Resolving or building failed; the tool's own words follow."),
     "lock_missing": Code("There is no lock for a target and Python that locks are shipped for."),
-    "lock_inputs_changed": Code("A lock answers another question than is asked now."),
+    "lock_inputs_changed": Code("A lock was made for other requirements than those of now."),
     "lock_outdated": Code("The resolver finds other versions now than a lock names."),
     "lock_stale": Code("Locks must be made again; which, and why, is listed."),
     "requirements_unresolved": Code("The resolver could not be asked whether the requirements can be met."),

@@ -118,7 +118,7 @@ class ModelEntry(OpenDocument):
     runtime: RuntimeChoice = Field(description="Which engines may run it. The only thing that decides routing.")
     install: Install | None = Field(None, description="How the application of origin installs it.")
     download: Download | None = Field(None, description="How the application of origin downloads it.")
-    availability: Availability | None = Field(None, description="Whether its files can be had.")
+    availability: Availability | None = Field(None, description="Whether its files are available.")
     compatibility: Compatibility = Field(default_factory=Compatibility, description="Other programs that run it.")
     requirements: Requirements = Field(default_factory=Requirements, description="What it needs beyond its runtime.")
     phase_fix: PhaseFix = Field(default_factory=PhaseFix, description="Its part in phase fixing.")

@@ -214,7 +214,7 @@ class DownloadArtifact(OpenDocument):
 class Download(OpenDocument):
     """The download plan of the application of origin."""
 
-    strategy: AvailabilityWord | None = Field(None, description="How the files are to be had.")
+    strategy: AvailabilityWord | None = Field(None, description="How the files can be obtained.")
     mode: Text | None = Field(None, description="The same, in older words.")
     install_mode: Text | None = Field(None, description="How they are installed.")
     family: Text | None = Field(None, description="Folder family of the install path.")
@@ -226,9 +226,9 @@ class Download(OpenDocument):
 
 
 class Availability(OpenDocument):
-    """Whether the files can be had at all."""
+    """Whether the files are available at all."""
 
-    availability_class: AvailabilityWord = Field(alias="class", description="How they can be had.")
+    availability_class: AvailabilityWord = Field(alias="class", description="How they can be obtained.")
     reason: str | None = Field(None, description="Why not otherwise.")
 
 

@@ -1,4 +1,4 @@
-"""Lock files of a runtime: which of them answer their question still, and what changed between two. No network."""
+"""Lock files of a runtime: which of them still hold, and what changed between two. No network."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _AGAIN = "lock it again: `stemsep-env lock`, in a checkout `make locks`"
 
 @dataclass(frozen=True)
 class FileState:
-    """The file that answers a question, or that did.
+    """The file of a lock that is needed, as it is now.
 
     Attributes:
         path: Where it is; None when there is none.
         lock: Its content, when it can be read.
-        reasons: Why it does not answer; empty when it does.
+        reasons: Why it does not hold; empty when it does.
     """
 
     path: Path | None
@@ -30,10 +30,10 @@ class FileState:
 
 
 def file_state(inputs: LockInputs, folder: Path, name: str) -> FileState:
-    """Look for the lock of a question: by its digest, and failing that by its conventional name.
+    """Look for a lock: by the digest of what the resolver is asked, and failing that by its conventional name.
 
     Args:
-        inputs: The question.
+        inputs: What the resolver is asked.
         folder: Where the runtime's locks are.
         name: What its file is called.
     """
@@ -46,7 +46,7 @@ def file_state(inputs: LockInputs, folder: Path, name: str) -> FileState:
     except MismatchError as error:
         return FileState(path, None, (Reason(error.code, error.message, hint=error.hint),))
     if lock.inputs.digest != inputs.digest:
-        words = f"it answers another question: {'; '.join(_differences(lock.inputs, inputs))}"
+        words = f"it was made for other requirements: {'; '.join(_differences(lock.inputs, inputs))}"
         return FileState(path, lock, (Reason("lock_inputs_changed", words, hint=_AGAIN),))
     return FileState(path, lock)
 
@@ -69,17 +69,17 @@ def package_changes(before: Lock | None, after: Lock) -> tuple[PackageChange, ..
 
 
 def strangers(folder: Path, wanted: frozenset[str]) -> tuple[Path, ...]:
-    """Return the lock files of a folder whose question nobody asks.
+    """Return the lock files of a folder that no model needs.
 
     Args:
         folder: Where the runtime's locks are.
-        wanted: Digests of the questions that are asked.
+        wanted: Digests of what the resolver is asked for the locks that are needed.
     """
     return tuple(path for digest, path in sorted(shipped_digests(folder).items()) if digest not in wanted)
 
 
 def _differences(before: LockInputs, after: LockInputs) -> list[str]:
-    """Say in words how two questions differ."""
+    """Say in words how what two locks were asked for differs."""
     words = []
     if before.target != after.target or before.python != after.python:
         words.append(f"{before.target} on Python {before.python}")
@@ -87,6 +87,6 @@ def _differences(before: LockInputs, after: LockInputs) -> list[str]:
     pairs = (("", before.requires, after.requires), ("torch package ", before.torch_packages, after.torch_packages))
     pairs += (("built from source: ", before.builds, after.builds), ("left out: ", before.excluded, after.excluded))
     for what, old, new in pairs:
-        words += [f"{what}{line} is asked for no more" for line in old if line not in new]
+        words += [f"{what}{line} is no longer required" for line in old if line not in new]
         words += [f"{what}{line} is new" for line in new if line not in old]
     return words

@@ -25,7 +25,7 @@ def test_states(tmp_path: Path) -> None:
     assert codes(other, tmp_path) == ["lock_missing"]
     assert codes(other, tmp_path, "any name.txt") == ["lock_inputs_changed"]
     (words,) = [reason.message for reason in file_state(other, tmp_path, "any name.txt").reasons]
-    assert "numpy>=1.26 is asked for no more; numpy>=2 is new" in words
+    assert "numpy>=1.26 is no longer required; numpy>=2 is new" in words
     (tmp_path / "any name.txt").write_text(LOCK.text().replace("2.0", "2.1"))
     assert codes(INPUTS, tmp_path) == ["lock_mismatch"]
 
