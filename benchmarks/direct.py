@@ -20,7 +20,7 @@ def main() -> None:
         request = json.load(stream)
 
     from inside import adapters, params  # type: ignore[import-not-found]  # noqa: PLC0415
-    from inside.files import PartialFiles  # type: ignore[import-not-found]  # noqa: PLC0415
+    from inside.output_files import PartialFiles  # type: ignore[import-not-found]  # noqa: PLC0415
     from inside.separation import separate  # type: ignore[import-not-found]  # noqa: PLC0415
 
     context = adapters.Context(0, "separate", lambda *_: None, lambda: False)

@@ -118,6 +118,13 @@ def test_a_circle_through_a_deferred_import_is_found(tmp_path: Path) -> None:
         TopologicalSorter(import_graph(package)).prepare()
 
 
+@pytest.mark.parametrize("module", host_modules(), ids=dotted)
+def test_host_code_never_imports_inside_code(module: Path) -> None:
+    """What runs inside environments is started by its path: on the host it would be code of the other side."""
+    names = [name for _, name in imported(module)]
+    assert not [name for name in names if f"{name}.".startswith(f"{SOURCE.name}.{APART}.")]
+
+
 def test_code_inside_environments_imports_nothing_of_ours() -> None:
     adapters = sorted((SOURCE.parents[1] / "runtimes").glob("*/**/*.py"))
     inside = [module for module in modules() if package_of(module) == APART]

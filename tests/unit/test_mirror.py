@@ -13,6 +13,7 @@ SOURCES = {"benchmarks": ROOT / "benchmarks", "demo": ROOT / "demo", "runtimes":
 EXCEPTIONS = {
     "cli/test_start_up.py": "what whole commands load",
     "inside/test_inputs.py": "a real worker, told to read all kinds of files",
+    "inside/test_oldest_python.py": "what every module inside must be to run on the oldest Python",
     "inside/test_outputs.py": "a real worker, told to write all kinds of files",
     "inside/test_protocol.py": "a real worker at the other end of real pipes",
     "inside/checkpoints/test_hostile.py": "attacks on the conversion as a whole",

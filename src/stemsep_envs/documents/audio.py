@@ -1,4 +1,4 @@
-"""The table of audio files that can be asked for. What writes them is `inside.encoding`, which a test compares with it.
+"""The table of audio files that can be asked for; `inside.audio_encoding` writes them, and a test compares the two.
 
 Imported by the command line: keep it light.
 """

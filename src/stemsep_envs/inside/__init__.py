@@ -1,17 +1,26 @@
-"""The half of a worker that is the same in every environment: protocol, audio in and out, one track's way through.
+"""What runs inside an environment, or confined: never on the host's side, which starts these files by their path.
 
-It runs on Python 3.8 and later with numpy and soundfile; `soxr` (resampling) and `av` (what libsndfile cannot read, and
-AAC) are imported when a track needs them. It imports nothing of the package that starts it.
+It runs on Python 3.8 and later, imports nothing of the package that starts it, and is not imported by it. Programs:
 
-    service      the session: requests in order, cancel at any time, gone when the host is
+    entry          the worker: serves one session over JSON-RPC (the library below)
+    convert        converts a checkpoint in pickle form (`checkpoints`); the standard library alone
+    build_backend  unpacks a source distribution and calls its build backend; the standard library alone
+    probe          tries what a sandbox must prevent; the standard library alone
+
+The library is the half of a worker that is the same in every environment: protocol, audio in and out, one track's way
+through. It takes numpy and soundfile from the environment; `soxr` (resampling) and `av` (what libsndfile cannot read,
+and AAC) are imported when a track needs them.
+
+    request_loop   the session: requests in order, cancel at any time, gone when the host is
       inbox, messages, params     lines to requests, in a thread of its own; replies and notifications
       adapters     loads an adapter; the `context` that it is given
       capabilities what this environment has, for `initialize`
       separation   one track: input range → source → model → sinks → files
-        reading, decoding    audio files as blocks of float32
-        resampling, source   what the model reads
-        stems                what it writes: peaks, one gain for all stems
-        encoding, wav, quantizing, files    formats, and files that vanish unless they are finished
+        audio_reading, audio_decoding     audio files as blocks of float32
+        resampling, source                what the model reads
+        stems, gain                       what it writes: peaks, one gain for all stems
+        audio_encoding, wav, quantizing   formats, bit depths and dither
+        output_files                      files that vanish unless they are finished
       checkpoints  pickles made into data, and data read as what the pickle would have been
     failures, memory
 

@@ -1,8 +1,8 @@
 """Runs confined, by the Python of a build: unpacks a source distribution, or calls one hook of its build backend.
 
-``python -I inside.py ORDER``, with a JSON object as the order; answers with one on the original stdout, and sends what
-others print to stderr. Runs on Python 3.8 and newer with the standard library alone, and is confined because what it
-unpacks, and the code that it calls, is anyone's.
+``python -I build_backend.py ORDER``, with a JSON object as the order; answers with one on the original stdout, and
+sends what others print to stderr. Runs on Python 3.8 and newer with the standard library alone, and is confined because
+what it unpacks, and the code that it calls, is anyone's.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import os
 import platform
 from typing import Any, Dict, Iterable, List
 
-from . import encoding, reading
+from . import audio_encoding, audio_reading
 from .params import PROTOCOL
 
 
@@ -18,8 +18,8 @@ def describe(packages: Iterable[str], devices: List[str]) -> Dict[str, Any]:
         "platform": f"{platform.system()}-{platform.machine()}".lower(),
         "packages": _versions(packages),
         "devices": devices,
-        "decodes": reading.formats(),
-        "encodes": encoding.available(),
+        "decodes": audio_reading.formats(),
+        "encodes": audio_encoding.available(),
         "pid": os.getpid(),
     }
 

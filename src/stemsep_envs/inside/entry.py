@@ -75,10 +75,10 @@ def main() -> int:
     parser.add_argument("--engine", metavar="PATH", help="the folder that the adapter imports its engine from")
     arguments = parser.parse_args()
     load_inside()
-    service = importlib.import_module("inside.service")
+    request_loop = importlib.import_module("inside.request_loop")
     if arguments.engine is not None:  # only now: a module of the engine's may be called like one that we need
         sys.path.insert(0, arguments.engine)
-    status: int = service.serve(incoming, outgoing, adapter_path=arguments.adapter)
+    status: int = request_loop.serve(incoming, outgoing, adapter_path=arguments.adapter)
     return status
 
 

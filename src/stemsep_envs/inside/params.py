@@ -6,14 +6,16 @@ import math
 import os
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Type, TypeVar, Union
 
-from . import encoding
+from . import audio_encoding
 from .messages import INVALID_PARAMS, RpcError
 
 PROTOCOL = 1
 
-FORMATS = tuple(encoding.FORMATS)
+FORMATS = tuple(audio_encoding.FORMATS)
 ARTIFACT_FORMATS = ("raw", "tree")
-BIT_DEPTHS = tuple(sorted({depth for written in encoding.FORMATS.values() for depth in written.subtypes if depth}))
+BIT_DEPTHS = tuple(
+    sorted({depth for written in audio_encoding.FORMATS.values() for depth in written.subtypes if depth})
+)
 SAMPLE_RATES = (1000, 768_000)
 
 _T = TypeVar("_T")

@@ -8,11 +8,11 @@ from typing import Any, Dict, List
 
 from . import memory, stems
 from .adapters import Context
-from .encoding import choose
+from .audio_encoding import choose
+from .audio_reading import Reader, open_audio
 from .failures import RequestError
-from .files import PartialFiles
+from .output_files import PartialFiles
 from .params import SeparateRequest, check_stems
-from .reading import Reader, open_audio
 from .resampling import resampled_frames
 from .source import Source, choose_range
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional
 
 import numpy as np
 
+from .audio_reading import Reader
 from .failures import RequestError
-from .reading import Reader
 from .resampling import Resampler, resampled_frames
 
 if TYPE_CHECKING:

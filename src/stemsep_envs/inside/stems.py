@@ -7,7 +7,6 @@ does not depend on their length either way.
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple
@@ -15,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from .adapters import Context
-from .encoding import Encoder, Encoding, open_encoder
+from .audio_encoding import Encoder, Encoding, open_encoder
 from .failures import RequestError
-from .files import OutputFile, PartialFiles
+from .gain import common_gain
+from .output_files import OutputFile, PartialFiles
 from .resampling import Resampler
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     Audio = npt.NDArray[np.float32]
 
-NORMALIZED_PEAK = 10.0 ** (-1.0 / 20.0)  # -1 dBFS
 _BLOCK_FRAMES = 1 << 15
 
 
@@ -131,28 +130,10 @@ class Stem:
             self._encoder.write(audio)
 
 
-def common_gain(stems: List[Stem], layout: Layout) -> Tuple[float, Optional[str]]:
-    """One linear gain for all stems and why: "normalize", "clipping", or None where samples stay as they are."""
-    peak = max(stem.peak for stem in stems)
-    if layout.normalize:
-        return (NORMALIZED_PEAK / peak, "normalize") if _invertible(peak) else (1.0, None)
-    highest = layout.encoding.highest
-    if highest is None:
-        return 1.0, None
-    # Whole numbers reach one step further down than up.
-    high = max(stem.high for stem in stems)
-    low = min(stem.low for stem in stems)
-    gain = min(highest / max(high, highest), 1.0 / max(-low, 1.0))
-    return (gain, "clipping") if gain < 1.0 else (1.0, None)
-
-
-def _invertible(peak: float) -> bool:
-    return peak > 0 and math.isfinite(NORMALIZED_PEAK / peak)
-
-
 def encode_all(stems: List[Stem], layout: Layout, context: Context) -> Tuple[float, Optional[str]]:
     """Bring every stem into its file; returns the gain and its reason."""
-    gain, reason = common_gain(stems, layout)
+    low, high = min(stem.low for stem in stems), max(stem.high for stem in stems)
+    gain, reason = common_gain(low, high, layout.encoding.highest, layout.normalize)
     total_frames = sum(stem.frames for stem in stems)
     done_frames = 0
     for stem in stems:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .files import OutputFile
+from .output_files import OutputFile
 
 if TYPE_CHECKING:
     import numpy.typing as npt

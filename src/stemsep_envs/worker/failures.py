@@ -8,7 +8,7 @@ from stemsep_envs.errors import InterruptedRunError, LimitError, ModelError, Ste
 from stemsep_envs.host.exit_cause import ExitCause
 from stemsep_envs.worker.log import WorkerLog
 
-_USAGE_KINDS = {
+USAGE_KINDS = {
     "input_missing",
     "input_unreadable",
     "input_empty",
@@ -19,7 +19,7 @@ _USAGE_KINDS = {
     "unsupported_setting",
     "output_failed",
 }
-_LIMIT_KINDS = {"no_space", "out_of_memory"}
+LIMIT_KINDS = {"no_space", "out_of_memory"}
 
 _MESSAGE_CHARS = 2_000
 _TRACEBACK_CHARS = 8_000
@@ -32,9 +32,9 @@ def replied_error(error: ErrorObject) -> StemsepEnvError:
     hint = clean(error.data.hint or "")[:_MESSAGE_CHARS] or None
     if kind == "cancelled":
         return InterruptedRunError("cancelled")
-    if kind in _USAGE_KINDS:
+    if kind in USAGE_KINDS:
         return UsageError(message, hint=hint, code=kind)
-    if kind in _LIMIT_KINDS:
+    if kind in LIMIT_KINDS:
         return LimitError(message, hint=hint, code=kind)
     traceback = clean(error.data.traceback or "")[-_TRACEBACK_CHARS:]
     return ModelError(message, hint="\n".join(filter(None, (hint, traceback))) or None)

@@ -22,7 +22,7 @@ from stemsep_envs.artifacts.converted import converted_dir, ensure_converted, fi
 from stemsep_envs.artifacts.safetensors import BrokenOutputError, check_converted
 from stemsep_envs.errors import MismatchError, ModelError
 from stemsep_envs.host.paths import Home
-from stemsep_envs.inside.checkpoints import converting, reading, storing, table, tree
+from stemsep_envs.inside.checkpoints import converting, reading, storing, tree, tree_building
 
 SHA256 = "ab" * 32
 Header = dict[str, Any]
@@ -75,7 +75,7 @@ def test_both_sides_mean_the_same_format() -> None:
     assert safetensors.MAX_HEADER_BYTES == storing.MAX_HEADER_BYTES
     assert safetensors.MAX_NAMES == converting.MAX_NAMES
     assert safetensors.MAX_NOTES == converting.MAX_NOTES
-    assert safetensors.MAX_KEY_PARTS == table.MAX_KEY_PARTS
+    assert safetensors.MAX_KEY_PARTS == tree_building.MAX_KEY_PARTS
 
 
 def test_a_checkpoint_is_converted_once(home: Home) -> None:

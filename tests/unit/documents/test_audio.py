@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from stemsep_envs.documents.audio import BIT_DEPTHS, DEFAULT_DEPTHS_IN_WORDS, DEFAULT_FORMAT, OUTPUT_FORMATS
-from stemsep_envs.inside import encoding, params
+from stemsep_envs.inside import audio_encoding, params
 
 
 def test_what_can_be_asked_for_is_what_can_be_written() -> None:
     asked = {row.name: {*row.bit_depths} for row in OUTPUT_FORMATS}
-    written = {name: {depth for depth in row.subtypes if depth} for name, row in encoding.FORMATS.items()}
+    written = {name: {depth for depth in row.subtypes if depth} for name, row in audio_encoding.FORMATS.items()}
     assert asked == written
     assert set(params.FORMATS) == set(asked)
     assert params.BIT_DEPTHS == BIT_DEPTHS
@@ -16,7 +16,7 @@ def test_what_can_be_asked_for_is_what_can_be_written() -> None:
 
 def test_both_sides_have_the_same_default_depth() -> None:
     for row in OUTPUT_FORMATS:
-        subtypes = encoding.FORMATS[row.name].subtypes
+        subtypes = audio_encoding.FORMATS[row.name].subtypes
         assert subtypes[None] == subtypes[row.bit_depths[0] if row.bit_depths else None]
 
 
@@ -26,5 +26,5 @@ def test_defaults() -> None:
 
 
 def test_every_format_has_48_khz() -> None:
-    for row in encoding.FORMATS.values():
+    for row in audio_encoding.FORMATS.values():
         assert not row.rates or 48000 in row.rates

@@ -10,7 +10,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemsep_envs.inside.files import OutputFile
+from stemsep_envs.inside.output_files import OutputFile
 from stemsep_envs.inside.quantizing import Quantizer
 from stemsep_envs.inside.wav import MAX_RIFF_BYTES, WavWriter
 

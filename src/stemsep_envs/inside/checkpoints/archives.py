@@ -13,7 +13,7 @@ import zipfile
 from typing import IO, Any, Dict, List, NamedTuple, Optional, Tuple
 
 from . import rebuilding
-from .machine import MAX_PICKLE_BYTES, Machine
+from .pickle_machine import MAX_PICKLE_BYTES, Machine
 from .values import ITEM_BYTES, CheckpointError, Data, Series, Storage, Table, is_count
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C

@@ -11,7 +11,7 @@ from typing import Any, Dict, List
 from .archives import read_checkpoint
 from .reading import TREE_KEY
 from .storing import write
-from .table import stored
+from .tree_building import stored
 from .values import CheckpointError
 
 REPORT_KEY = "stemsep.report"

@@ -7,7 +7,7 @@ import json
 import os
 from typing import Any, Dict, List
 
-from .table import Entry
+from .tree_building import Entry
 from .values import CheckpointError, Data
 
 MAX_HEADER_BYTES = 16 << 20

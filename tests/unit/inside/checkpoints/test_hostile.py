@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stemsep_envs.artifacts.safetensors import BrokenOutputError
-from stemsep_envs.inside.checkpoints import machine
+from stemsep_envs.inside.checkpoints import pickle_machine
 from stemsep_envs.inside.checkpoints.inert import Inert
 from stemsep_envs.inside.checkpoints.values import CheckpointError
 
@@ -136,7 +136,7 @@ def test_what_is_met_within_and_without_is_counted_together(tmp_path: Path) -> N
 
 
 def test_instructions_of_pickles_in_pickles_count_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_MAX_INSTRUCTIONS", 1000)
+    monkeypatch.setattr(pickle_machine, "_MAX_INSTRUCTIONS", 1000)
     one = loading(program(b"N0" * 200 + b"N"))
     converted(tmp_path, program(row(one, one)))
     with pytest.raises(CheckpointError, match="larger than any"):

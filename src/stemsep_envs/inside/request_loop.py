@@ -10,9 +10,9 @@ from typing import Any, Callable, Dict, List, Optional
 from . import capabilities, params
 from .adapters import Context, load_adapter
 from .failures import RequestError, from_exception
-from .files import PartialFiles
 from .inbox import Inbox
 from .messages import INVALID_REQUEST, METHOD_NOT_FOUND, Message, Outbox, RpcError
+from .output_files import PartialFiles
 from .separation import separate
 
 

@@ -54,7 +54,7 @@ def open_audio(path: str) -> Reader:
     try:
         reader = LibsndfileReader(path)
     except RequestError as failure:
-        from .decoding import open_with_ffmpeg
+        from .audio_decoding import open_with_ffmpeg
 
         reader = open_with_ffmpeg(path, failure)
     if not 1 <= reader.sample_rate <= MAX_SAMPLE_RATE:

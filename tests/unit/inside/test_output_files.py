@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stemsep_envs.inside.failures import RequestError
-from stemsep_envs.inside.files import CallbackFile, PartialFiles
+from stemsep_envs.inside.output_files import CallbackFile, PartialFiles
 
 
 def test_kept_files_stay_and_discarded_ones_do_not(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optiona
 import numpy as np
 
 from .failures import RequestError
-from .files import CallbackFile, OutputFile
+from .output_files import CallbackFile, OutputFile
 from .quantizing import Quantizer, highest
 from .wav import WavWriter
 
