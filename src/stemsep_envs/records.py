@@ -109,6 +109,10 @@ def _field(
 
 def _replace(instance: Any, /, **changes: Any) -> Any:
     """Return a copy of an instance with other values in some fields; see `dataclasses.replace`."""
+    if not hasattr(type(instance), "__record_fields__"):  # one of the standard library's own
+        import dataclasses  # noqa: PLC0415 - needed by few
+
+        return dataclasses.replace(instance, **changes)
     for field in type(instance).__record_fields__:
         if field.init and field.name not in changes:
             changes[field.name] = getattr(instance, field.name)

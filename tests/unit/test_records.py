@@ -142,7 +142,7 @@ def test_the_standard_library_knows_the_classes(name: str) -> None:
 def test_instances_are_copied_with_changes() -> None:
     for made in (OURS, THEIRS):
         named = made["Named"](x=1, name="a")
-        for replace in (records.replace, dataclasses.replace) if made is OURS else (dataclasses.replace,):
+        for replace in (records.replace, dataclasses.replace):
             assert vars(replace(named, y=2)) == {"x": 1, "y": 2, "made": [], "hidden": "h", "name": "a"}
             assert replace(named, y=2) is not named
             with pytest.raises(TypeError):
