@@ -87,3 +87,9 @@ def test_preflight_loads_nothing_that_builds(tmp_path: Path) -> None:
     ours = {name.removeprefix("stemsep_envs.") for name in loaded if name.startswith("stemsep_envs.")}
     assert not {name for name in ours if name.startswith(("provisioning", "separation", "worker"))}
     assert not ours & {"environments.building", "environments.resolving", "environments.sealing", "host.downloads"}
+
+
+def test_run_loads_nothing_that_builds_or_fetches(tmp_path: Path) -> None:
+    loaded = loaded_by(["run", "no-such-model", "song.wav", "-o", str(tmp_path / "out")], tmp_path, code=2)
+    assert "stemsep_envs.separation.run" in loaded
+    assert not loaded & {"pydantic", "pydantic_core", "urllib3", "truststore", "rich"}
