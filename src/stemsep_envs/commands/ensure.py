@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stemsep_envs.documents.ensure_report import EnsuredModel, EnsureReport
-from stemsep_envs.documents.events import OnEvent, ignore_event
+from stemsep_envs.documents.events import OnEvent, ignore_event, step_reporter
 from stemsep_envs.environments.reuse_or_build import Environment
 from stemsep_envs.errors import BlockedError
 from stemsep_envs.host.paths import default_registry_path
 from stemsep_envs.planning.plan import Plan, PlanOptions, refuse_if_blocked
 from stemsep_envs.planning.preflight import plan_model
 from stemsep_envs.provisioning.conversion import convert_artifacts
-from stemsep_envs.provisioning.environment import reporting
 from stemsep_envs.provisioning.provision import provision_all
 from stemsep_envs.provisioning.witnesses import Witnesses, witnesses_of
 from stemsep_envs.records import dataclass, replace
@@ -47,7 +46,7 @@ def ensure_models(model_ids: Sequence[str], options: PlanOptions, *, on_event: O
         UsageError: Unknown model or option.
     """
     ready = provision_all(_plan_all(model_ids, options), on_event=on_event)
-    converted = [convert_artifacts(each.plan, report=reporting(on_event)) for each in ready]
+    converted = [convert_artifacts(each.plan, report=step_reporter(on_event)) for each in ready]
     return Ensured(
         report=EnsureReport(models=tuple(_ensured(each.plan, each.environment) for each in ready)),
         plans=tuple(each.plan for each in ready),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from stemsep_envs.documents.events import Event, OnEvent, ignore_event
+from stemsep_envs.documents.events import OnEvent, ignore_event, step_reporter
 from stemsep_envs.environments.reuse_or_build import Environment, ensure_environment, resolve_plan
 from stemsep_envs.errors import BuildError
 from stemsep_envs.planning.plan import Plan
@@ -38,7 +38,7 @@ def ensure_planned_all(plans: Sequence[Plan], on_event: OnEvent) -> list[Environ
 
 def ensure_planned(plan: Plan, *, on_event: OnEvent = ignore_event) -> Environment:
     """Make sure of the engine and environment of one plan; raises as `ensure_models` does."""
-    report = reporting(on_event)
+    report = step_reporter(on_event)
     environment = plan.environment
     if environment.lock is None and environment.state != "ready":  # whether it can be met is known before any download
         confine = BuildConfinement(plan.home)
@@ -52,8 +52,3 @@ def ensure_planned(plan: Plan, *, on_event: OnEvent = ignore_event) -> Environme
     return ensure_environment(
         environment, home=plan.home, offline=plan.options.offline, report=report, confine=BuildConfinement(plan.home)
     )
-
-
-def reporting(on_event: OnEvent) -> Callable[[str, str], None]:
-    """Return what tells of steps as events."""
-    return lambda step, detail: on_event(Event(event="step", step=step, message=detail))

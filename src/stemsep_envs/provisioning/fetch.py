@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from stemsep_envs.artifacts.blobs import mark_used
 from stemsep_envs.artifacts.model_files import Wanted, size_conflict
-from stemsep_envs.documents.events import Event, FileTransfer, OnEvent
+from stemsep_envs.documents.events import Event, FileTransfer, OnEvent, step_reporter
 from stemsep_envs.environments.reuse_or_build import resolve_plan
 from stemsep_envs.errors import MismatchError, UsageError
 from stemsep_envs.planning.plan import Plan, refuse_if_blocked
@@ -56,10 +56,7 @@ def _resolved(plan: Plan, on_event: OnEvent) -> Plan:
     if plan.environment.lock is not None or plan.environment.state == "ready":
         return plan
 
-    def report(step: str, detail: str) -> None:
-        on_event(Event(event="step", step=step, message=detail))
-
-    confine = BuildConfinement(plan.home)
+    confine, report = BuildConfinement(plan.home), step_reporter(on_event)
     offline = plan.options.offline
     environment = resolve_plan(plan.environment, home=plan.home, offline=offline, report=report, confine=confine)
     return replace(plan, environment=environment)

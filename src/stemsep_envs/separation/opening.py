@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from stemsep_envs.artifacts.uses import in_use as artifacts_in_use
-from stemsep_envs.documents.events import Event, OnEvent, ignore_event
+from stemsep_envs.documents.events import OnEvent, ignore_event, step_reporter
 from stemsep_envs.environments import environment_store
 from stemsep_envs.environments.linking import make_private
 from stemsep_envs.environments.reuse_or_build import Environment
@@ -55,7 +55,7 @@ def open_planned(
 def _opened(
     plan: Plan, environment: Environment, scratch_parent: Path, on_event: OnEvent, deadlines: Deadlines | None
 ) -> Iterator[ModelSession]:
-    plan = convert_artifacts(plan, report=lambda step, words: on_event(Event(event="step", step=step, message=words)))
+    plan = convert_artifacts(plan, report=step_reporter(on_event))
     with _used(plan, environment, on_event) as used, session_scratch(scratch_parent, home=plan.home) as scratch:
         session = ModelSession(plan, used, scratch, on_event=on_event, deadlines=deadlines)
         try:
