@@ -196,7 +196,7 @@ from stemsep_envs.documents.target import parse_target
 from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
 from stemsep_envs.environments.resolving import build_of
 from stemsep_envs.environments.targets import target_reasons
-from stemsep_envs.environments.torch_index import FAMILY, find_place, uv_arguments
+from stemsep_envs.environments.torch_index import FAMILY, find_torch_index, uv_arguments
 from stemsep_envs.host.paths import Home
 
 recipe = validate({
@@ -215,8 +215,8 @@ print(json.dumps({
     "served": [reason.message for reason in target_reasons(asked[1], target)],
     "clash": [reason.message for reason in clash.conflicts],
     "lines": asked[1].lines(target.family.name),
-    "index": uv_arguments(find_place(target, ("torch",), home=home, environ={}), target),
-    "variable": find_place(target, ("torch",), home=home,
+    "index": uv_arguments(find_torch_index(target, ("torch",), home=home, environ={}), target),
+    "variable": find_torch_index(target, ("torch",), home=home,
                            environ={"STEMSEP_ENV_TORCH_INDEX_NPU8_1": "https://example.org/npu"}).address,
     "family": FAMILY,
     "build": build_of([Pin("neural-runtime", "8.1.3", ())], target.family),

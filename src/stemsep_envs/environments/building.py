@@ -25,7 +25,7 @@ from stemsep_envs.documents.environment import (
 )
 from stemsep_envs.documents.environment_manifest import Deviation
 from stemsep_envs.documents.lock import Lock
-from stemsep_envs.environments import environment_store, linking, sealing, torch_index, uv, wheels
+from stemsep_envs.environments import environment_store, linking, sealing, torch_index, uv, wheel_contents
 from stemsep_envs.environments.builders import TOOLS
 from stemsep_envs.environments.builders.installation import Installation
 from stemsep_envs.environments.confining import Confine
@@ -123,14 +123,14 @@ def _built(job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, report
         return {}
     if job.confine is None:
         raise ValueError(f"{job.title} may be built from source only where a sandbox is given")
-    from stemsep_envs.environments.sources.build_environment import Workshop  # noqa: PLC0415
+    from stemsep_envs.environments.sources.build_environment import BuildContext  # noqa: PLC0415
     from stemsep_envs.environments.sources.building import build_sources  # noqa: PLC0415 - most have nothing to build
 
     with watch.step("build"):
         told = "; ".join(f"{name} from its source, if need be: {why}" for name, why in _from_source(job).items())
         report("build", told)
-        shop = Workshop(job.interpreter, job.confine, home, offline, report, job.builder)
-        return build_sources(job.lock, job.source_reasons, shop)
+        context = BuildContext(job.interpreter, job.confine, home, offline, report, job.builder)
+        return build_sources(job.lock, job.source_reasons, context)
 
 
 def _from_source(job: BuildJob) -> dict[str, str]:
@@ -169,7 +169,7 @@ def _fill(
         packages = _installed(staging, job)
     with watch.step("seal"), keeping_on_disk(staging):  # before there is a receipt that vouches for it
         seal = seal_in_making.finish()
-        wheels.remember(home, job.inputs, job.lock, contents=seal.contents, deviations=seal.manifest.deviations)
+        wheel_contents.remember(home, job.inputs, job.lock, contents=seal.contents, deviations=seal.manifest.deviations)
     builder = Builder(
         name=job.builder,
         version=tool.version(job.interpreter.path, home=home),
@@ -203,7 +203,7 @@ def _fill(
 
 def _begin_seal(staging: Path, job: BuildJob, *, home: Home) -> sealing.Sealing:
     """Begin to seal: what will be installed is compared with what its wheels hold, and held before."""
-    known = wheels.recall(home, job.inputs, job.lock)
+    known = wheel_contents.recall(home, job.inputs, job.lock)
     # What is built here from source is another file each time.
     contents = {name: digest for name, digest in known.contents.items() if name not in job.source_reasons}
     return sealing.begin(staging, known_contents=contents, accepted=known.deviations | job.accepted)
@@ -233,9 +233,9 @@ def _installation(
 
         lock = with_built(job.lock, built)
         lock_path = _kept(home, lock)
-    place = torch_index.place_of(job.lock, home=home)
+    index = torch_index.torch_index_of(job.lock, home=home)
     folders = tuple(dict.fromkeys(wheel.path.parent for wheel in built.values()))
-    return Installation(folder, job.interpreter.path, lock, lock_path, place, mode, job.title, offline, folders)
+    return Installation(folder, job.interpreter.path, lock, lock_path, index, mode, job.title, offline, folders)
 
 
 def _kept(home: Home, lock: Lock) -> Path:

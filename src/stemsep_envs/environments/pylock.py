@@ -40,11 +40,11 @@ def export_pylock(lock: Lock, *, home: Home, what: str, offline: bool) -> str:
     Raises:
         BuildError: A file cannot be found any more, or the answer is not valid PEP 751.
     """
-    place = torch_index.place_of(lock, home=home)
-    exactly = torch_index.unlabelled_pins(lock, place)
+    index = torch_index.torch_index_of(lock, home=home)
+    exactly = torch_index.unlabelled_pins(lock, index)
     asked = "".join(f"{pin.name}=={pin.version}\n" for pin in lock.pins) + exactly
     found = find_files(
-        asked, lock.inputs, place, home=home, what=what, offline=offline, allowed=wheels_only(lock.inputs)
+        asked, lock.inputs, index, home=home, what=what, offline=offline, allowed=wheels_only(lock.inputs)
     )
     return _written(_checked(found, lock, what), lock)
 
@@ -52,7 +52,7 @@ def export_pylock(lock: Lock, *, home: Home, what: str, offline: bool) -> str:
 def find_files(
     asked: str,
     inputs: LockInputs,
-    place: torch_index.Place,
+    index: torch_index.TorchIndex,
     *,
     home: Home,
     what: str,
@@ -64,7 +64,7 @@ def find_files(
     Args:
         asked: A pin a line.
         inputs: The question whose target and Python the files must fit.
-        place: Where the torch family comes from.
+        index: Where the torch family comes from.
         home: Whose package cache and configuration are used.
         what: What they belong to, in words.
         offline: Use only what the cache holds.
@@ -81,7 +81,7 @@ def find_files(
                 *project,
                 *target_arguments(inputs),
                 *allowed,
-                *torch_index.uv_arguments(place, inputs.target),
+                *torch_index.uv_arguments(index, inputs.target),
             ),
             home=home,
             what=f"finding the files of {what}",

@@ -14,7 +14,7 @@ from stemsep_envs.documents.lock import Lock, LockInputs, Pin, parse_body
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments import torch_index, unsatisfiable_cache, uv
-from stemsep_envs.environments.explaining import unsatisfiable
+from stemsep_envs.environments.resolver_errors import unsatisfiable
 from stemsep_envs.environments.sources.fetching import fetch_sdist
 from stemsep_envs.environments.sources.finding import find_sdist
 from stemsep_envs.environments.torch_builds import find_builds
@@ -50,11 +50,11 @@ class SdistMetadata(Protocol):
 
 
 @dataclass(frozen=True)
-class _Asking:
+class _Request:
     """A question on its way, and where the torch family comes from."""
 
     inputs: LockInputs
-    place: torch_index.Place
+    index: torch_index.TorchIndex
     what: str
     home: Home
     offline: bool
@@ -91,12 +91,12 @@ def resolve(
         MismatchError: What an index serves is not what it promises.
         InvalidDocumentError: The home's configuration is wrong.
     """
-    place = torch_index.find_place(inputs.target, inputs.torch_packages, home=home)
+    index = torch_index.find_torch_index(inputs.target, inputs.torch_packages, home=home)
     before = tuple(f"{pin.name}=={pin.version}" for pin in previous.pins) if previous else ()
     title = f"{what} for {inputs.target} on Python {inputs.python}"
     with scratch_dir(ensure_dir(home.cache_dir), "resolving-") as scratch:
         try:
-            lock = _resolve_declared(_Asking(inputs, place, title, home, offline, scratch, before), sdist_metadata)
+            lock = _resolve_declared(_Request(inputs, index, title, home, offline, scratch, before), sdist_metadata)
         except BuildError as error:
             if not is_unsatisfiable(error.output):
                 raise
@@ -107,78 +107,79 @@ def resolve(
     return lock
 
 
-def _resolve_declared(asking: _Asking, sdist_metadata: SdistMetadata | None) -> Lock:
+def _resolve_declared(request: _Request, sdist_metadata: SdistMetadata | None) -> Lock:
     """Resolve until what is known of every source distribution in the answer is what it declares itself.
 
     What nobody has asked yet is taken to need nothing. So an answer may be wrong only in those it has; and one that it
     passes over is passed over for what others need of it, which its own needs would not change.
     """
     for _ in range(_MOST_ROUNDS):
-        lock = _resolve(asking)
-        known = {(item.name, item.version) for item in asking.declared}
-        news = [pin for pin in lock.pins if pin.name in asking.inputs.builds and (pin.name, pin.version) not in known]
+        lock = _resolve(request)
+        known = {(item.name, item.version) for item in request.declared}
+        news = [pin for pin in lock.pins if pin.name in request.inputs.builds and (pin.name, pin.version) not in known]
         if not news:
             return lock
         if sdist_metadata is None:
             raise ValueError(
-                f"what {news[0].name} needs, its build says, which runs only where a sandbox is given: {asking.what}"
+                f"what {news[0].name} needs, its build says, which runs only where a sandbox is given: {request.what}"
             )
-        found = [sdist_metadata(pin.name, pin.version, asking.inputs) for pin in news]
-        asking = replace(asking, declared=(*asking.declared, *found))
-    names = ", ".join(asking.inputs.builds)
-    raise BuildError(f"{asking.what} has no answer after {_MOST_ROUNDS} versions of what is built from source: {names}")
+        found = [sdist_metadata(pin.name, pin.version, request.inputs) for pin in news]
+        request = replace(request, declared=(*request.declared, *found))
+    names = ", ".join(request.inputs.builds)
+    words = f"has no answer after {_MOST_ROUNDS} versions of what is built from source"
+    raise BuildError(f"{request.what} {words}: {names}")
 
 
-def _resolve(asking: _Asking) -> Lock:
-    if asking.place.kind == "builtin" and asking.inputs.target.family.runtime_library:
-        return _builtin_or_ordinary(asking)
-    if not asking.place.separate:
-        return _compile(asking, ())
-    kept = tuple(line for line in asking.before if line.partition("==")[0] in torch_index.FAMILY)
+def _resolve(request: _Request) -> Lock:
+    if request.index.kind == "builtin" and request.inputs.target.family.runtime_library:
+        return _builtin_or_ordinary(request)
+    if not request.index.separate:
+        return _compile(request, ())
+    kept = tuple(line for line in request.before if line.partition("==")[0] in torch_index.FAMILY)
     if kept:
         with suppress(BuildError):  # they no longer serve: find others
-            return _compile(asking, kept)
+            return _compile(request, kept)
     builds = find_builds(
-        asking.inputs,
-        asking.place,
-        home=asking.home,
-        what=asking.what,
-        offline=asking.offline,
-        scratch=asking.scratch,
-        declared=asking.declared,
+        request.inputs,
+        request.index,
+        home=request.home,
+        what=request.what,
+        offline=request.offline,
+        scratch=request.scratch,
+        declared=request.declared,
     )
-    return _compile(asking, builds)
+    return _compile(request, builds)
 
 
 _unreachable: set[str] = set()
 """Accelerators whose own index did not answer this process: asking for each of a hundred locks would take an hour."""
 
 
-def _builtin_or_ordinary(asking: _Asking) -> Lock:
+def _builtin_or_ordinary(request: _Request) -> Lock:
     """Ask torch's own index; where that cannot be reached, look for the same builds on the ordinary one."""
-    accelerator = asking.inputs.target.accelerator
+    accelerator = request.inputs.target.accelerator
     if accelerator in _unreachable:
-        ordinary = _ordinary_build(asking)
-        return ordinary if ordinary is not None else _compile(asking, ())
+        ordinary = _ordinary_build(request)
+        return ordinary if ordinary is not None else _compile(request, ())
     try:
-        return _compile(asking, ())
+        return _compile(request, ())
     except BuildError as error:
         if error.code not in {"index_unreachable", "offline"}:
             raise
-        ordinary = _ordinary_build(asking)
+        ordinary = _ordinary_build(request)
         if ordinary is None:
             raise
         _unreachable.add(accelerator)
         return ordinary
 
 
-def _ordinary_build(asking: _Asking) -> Lock | None:
+def _ordinary_build(request: _Request) -> Lock | None:
     """Return the newest answer of the ordinary index whose torch is the build of the target, if any."""
-    family, wanted = asking.inputs.target.family, asking.inputs.target.accelerator
+    family, wanted = request.inputs.target.family, request.inputs.target.accelerator
     older: tuple[str, ...] = ()
     for _ in range(_OLDER_RELEASES):
         try:
-            lock = _compile(replace(asking, place=torch_index.Place("ordinary")), older)
+            lock = _compile(replace(request, index=torch_index.TorchIndex("ordinary")), older)
         except BuildError:
             return None
         found = build_of(lock.pins, family)
@@ -197,19 +198,19 @@ def build_of(pins: Sequence[Pin], family: Family) -> str | None:
     return next((build for build in builds if build is not None), None)
 
 
-def _compile(asking: _Asking, builds: tuple[str, ...]) -> Lock:
+def _compile(request: _Request, builds: tuple[str, ...]) -> Lock:
     """Resolve with these builds of the torch family, and with none that is labelled for another accelerator.
 
-    A folder of wheels that the tools were told of is seen whatever the place is.
+    A folder of wheels that the tools were told of is seen whatever the index is.
     """
     excluded: list[str] = []
     while True:
-        lock = _compile_once(asking, (*builds, *excluded))
-        others = [f"{pin.name}!={pin.version}" for pin in lock.pins if _is_for_another(pin, asking.inputs.target)]
+        lock = _compile_once(request, (*builds, *excluded))
+        others = [f"{pin.name}!={pin.version}" for pin in lock.pins if _is_for_another(pin, request.inputs.target)]
         if not others:
             return lock
         if set(others) <= set(excluded):
-            raise BuildError(f"{asking.what} is given builds of torch for another accelerator: {', '.join(others)}")
+            raise BuildError(f"{request.what} is given builds of torch for another accelerator: {', '.join(others)}")
         excluded += others
 
 
@@ -220,31 +221,31 @@ def _is_for_another(pin: Pin, target: Target) -> bool:
     return pin.name in torch_index.FAMILY and find_family(label) is not None and label != wanted
 
 
-def _with_hashes(text: str, asking: _Asking) -> str:
-    """Return the resolver's answer with a hash for each source distribution of a place that gives none.
+def _with_hashes(text: str, request: _Request) -> str:
+    """Return the resolver's answer with a hash for each source distribution of an index that gives none.
 
     Of wheels it finds those out by itself; a source it has no reason to fetch.
     """
 
     def pinned(line: str) -> str:
         name, _, version = line.partition("==")
-        if name not in asking.inputs.builds or version.endswith("\\"):
+        if name not in request.inputs.builds or version.endswith("\\"):
             return line
-        sdist = find_sdist(name, version, asking.inputs, home=asking.home, offline=asking.offline)
-        _, sha256 = fetch_sdist(sdist, hashes=None, home=asking.home, offline=asking.offline)
+        sdist = find_sdist(name, version, request.inputs, home=request.home, offline=request.offline)
+        _, sha256 = fetch_sdist(sdist, hashes=None, home=request.home, offline=request.offline)
         return f"{line} \\\n    --hash=sha256:{sha256}"
 
     return "\n".join(map(pinned, text.split("\n")))
 
 
-def _compile_once(asking: _Asking, builds: tuple[str, ...]) -> Lock:
+def _compile_once(request: _Request, builds: tuple[str, ...]) -> Lock:
     """Resolve with these constraints on the torch family."""
-    inputs, before = asking.inputs, asking.before
-    bound, answer, left_out = (asking.scratch / name for name in ("builds.txt", "answer.txt", "excluded.txt"))
+    inputs, before = request.inputs, request.before
+    bound, answer, left_out = (request.scratch / name for name in ("builds.txt", "answer.txt", "excluded.txt"))
     for path, lines in ((bound, builds), (answer, before), (left_out, inputs.excluded)):
         if lines:
             write_atomic(path, "".join(f"{line}\n" for line in lines).encode())
-    project = declaring_project(asking.scratch, inputs, asking.declared)
+    project = declaring_project(request.scratch, inputs, request.declared)
     arguments = (
         *("pip", "compile", "-", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"),
         *("--no-emit-index-url", "--no-emit-find-links"),
@@ -252,26 +253,26 @@ def _compile_once(asking: _Asking, builds: tuple[str, ...]) -> Lock:
         *target_arguments(inputs),
         *("--resolution", "highest", "--prerelease", "if-necessary-or-explicit"),
         *wheels_only(inputs),
-        *torch_index.uv_arguments(asking.place, inputs.target),
+        *torch_index.uv_arguments(request.index, inputs.target),
         *(("--constraints", str(bound)) if builds else ()),
         *(("--excludes", str(left_out)) if inputs.excluded else ()),
         *(("--output-file", str(answer)) if before else ()),
     )
     done = uv.call_uv(
         arguments,
-        home=asking.home,
-        what=f"resolving {asking.what}",
-        offline=asking.offline,
+        home=request.home,
+        what=f"resolving {request.what}",
+        offline=request.offline,
         timeout_seconds=_SECONDS,
         stdin="".join(f"{line}\n" for line in inputs.requires),
         extra_env=RESOLVE_ENV,
         own_project=bool(project),
     )
-    text = _with_hashes(answer.read_text("utf-8") if before else done.stdout, asking)
+    text = _with_hashes(answer.read_text("utf-8") if before else done.stdout, request)
     problems: list[str] = []
     pins = parse_body(text, problems)
     if problems:
-        words = f"the resolver's answer for {asking.what} is not a list of pins with hashes: {problems[0]}"
+        words = f"the resolver's answer for {request.what} is not a list of pins with hashes: {problems[0]}"
         raise BuildError(words, output=text[:4000], command=done.command.shown())
     ordered = tuple(Pin(pin.name, pin.version, tuple(sorted(pin.hashes))) for pin in pins)
     return Lock(inputs, f"uv {uv.version()}", time.strftime("%Y-%m-%d", time.gmtime()), ordered)

@@ -17,7 +17,7 @@ from pathlib import Path
 from stemsep_envs.documents.lock import LockInputs
 from stemsep_envs.documents.platforms import platform_row
 from stemsep_envs.environments import uv
-from stemsep_envs.environments.torch_index import FAMILY, Place
+from stemsep_envs.environments.torch_index import FAMILY, TorchIndex
 from stemsep_envs.environments.uv_options import Declared, declaring_lines
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host.atomic_write import write_atomic
@@ -33,7 +33,7 @@ _SECONDS = 900.0
 
 def find_builds(
     inputs: LockInputs,
-    place: Place,
+    index: TorchIndex,
     *,
     home: Home,
     what: str,
@@ -41,11 +41,11 @@ def find_builds(
     scratch: Path,
     declared: Sequence[Declared] = (),
 ) -> tuple[str, ...]:
-    """Return the exact builds (``torch==2.7.1+cu118``) that meet a question from a place of their own.
+    """Return the exact builds (``torch==2.7.1+cu118``) that meet a question from an index of their own.
 
     Args:
         inputs: The question.
-        place: Where the family comes from; `Place.separate` holds.
+        index: Where the family comes from; `TorchIndex.separate` holds.
         home: Whose package cache is used.
         what: What is locked, in words.
         offline: Use only what the cache holds.
@@ -55,7 +55,7 @@ def find_builds(
     Raises:
         BuildError: No builds there meet the question; the resolver's reasoning is in `BuildError.output`.
     """
-    text = project_text(inputs, place, declared)
+    text = project_text(inputs, index, declared)
     write_atomic(scratch / "pyproject.toml", text.encode())
     wheels = ["--no-build", *(option for name in inputs.builds for option in ("--no-binary-package", name))]
     common = ("--project", str(scratch), "--python", sys.executable, "--no-python-downloads")
@@ -77,12 +77,12 @@ def find_builds(
         f"{package['name']}=={package['version']}" for package in locked["package"] if package["name"] in FAMILY
     )
     if not pins:
-        raise BuildError(f"{place.address} has no torch for {what}", hint=f"it is named by {place.named_by}")
+        raise BuildError(f"{index.address} has no torch for {what}", hint=f"it is named by {index.named_by}")
     return pins
 
 
-def project_text(inputs: LockInputs, place: Place, declared: Sequence[Declared] = ()) -> str:
-    """Return the project that asks the question with the torch family bound to one place."""
+def project_text(inputs: LockInputs, index: TorchIndex, declared: Sequence[Declared] = ()) -> str:
+    """Return the project that asks the question with the torch family bound to one index."""
     major, minor = map(int, inputs.python.split("."))
     marker = (
         f"{platform_row(inputs.target.platform).marker} and python_full_version >= '{inputs.python}' "
@@ -102,8 +102,8 @@ def project_text(inputs: LockInputs, place: Place, declared: Sequence[Declared] 
         "[tool.uv.workspace]",  # so that no project above is looked for
         "[[tool.uv.index]]",
         'name = "torch"',
-        f"url = {json.dumps(place.address)}",
-        f"format = {json.dumps('flat' if place.kind == 'folder' else 'simple')}",
+        f"url = {json.dumps(index.address)}",
+        f"format = {json.dumps('flat' if index.kind == 'folder' else 'simple')}",
         "[tool.uv.sources]",
         *(f'{name} = {{ index = "torch" }}' for name in FAMILY),
         *declaring_lines(inputs.builds, declared),

@@ -1,9 +1,9 @@
 """Where the builds of torch for an accelerator come from, and the options by which tools look there.
 
-A place is an address (an index with one folder a project), a folder of wheels, or ``none`` (the ordinary package index
+It is an address (an index with one folder a project), a folder of wheels, or ``none`` (the ordinary package index
 alone). It is named, first found first taken, by
 
-1. ``$STEMSEP_ENV_TORCH_INDEX_CU128`` (the accelerator in capitals, dots as underscores): this accelerator's place,
+1. ``$STEMSEP_ENV_TORCH_INDEX_CU128`` (the accelerator in capitals, dots as underscores): this accelerator's index,
 2. ``$STEMSEP_ENV_TORCH_INDEX``: a base, with the accelerator's index or folder below it (``BASE/cu128``),
 3. ``cu128`` and then ``base`` in the table ``torch_index`` of the home's ``config.toml``,
 4. a folder of wheels that uv or pip was told of (``UV_FIND_LINKS``, ``PIP_FIND_LINKS``) and that has builds of torch
@@ -41,7 +41,7 @@ _FOLDERS = ("UV_FIND_LINKS", "PIP_FIND_LINKS")
 
 
 @dataclass(frozen=True)
-class Place:
+class TorchIndex:
     """Where torch comes from.
 
     Attributes:
@@ -56,13 +56,13 @@ class Place:
 
     @property
     def separate(self) -> bool:
-        """Whether it is a place of its own that we have to tell the tools about."""
+        """Whether the tools have to be told of it."""
         return self.kind in {"index", "folder"}
 
 
-def find_place(  # noqa: PLR0911 - one place each
+def find_torch_index(  # noqa: PLR0911 - one answer each
     target: Target, torch_packages: tuple[str, ...], *, home: Home, environ: Mapping[str, str] | None = None
-) -> Place:
+) -> TorchIndex:
     """Return where the torch packages of a target come from; ``ordinary`` when there are none.
 
     Raises:
@@ -70,88 +70,88 @@ def find_place(  # noqa: PLR0911 - one place each
         UsageError: It cannot be read.
     """
     if not torch_packages:
-        return Place("ordinary")
+        return TorchIndex("ordinary")
     environ = os.environ if environ is None else environ
     label = target.family.label_of(target.accelerator)
     own_variable = f"{VARIABLE}_{target.accelerator.upper().replace('.', '_')}"
     if environ.get(own_variable):
-        return _place(environ[own_variable], f"${own_variable}")
+        return _parse_index(environ[own_variable], f"${own_variable}")
     if environ.get(VARIABLE):
         return _below(environ[VARIABLE], label, f"${VARIABLE}")
     table = read_configuration(home).torch_index
     if target.accelerator in table:
-        return _place(table[target.accelerator], f"{NAME}: torch_index.{target.accelerator}")
+        return _parse_index(table[target.accelerator], f"{NAME}: torch_index.{target.accelerator}")
     if BASE in table:
         return _below(table[BASE], label, f"{NAME}: torch_index.{BASE}")
-    folder = _told_folder(target, label, environ)
+    folder = _find_links_folder(target, label, environ)
     if folder is not None:
         return folder
-    return Place("ordinary" if target.platform in target.family.ordinary_on else "builtin")
+    return TorchIndex("ordinary" if target.platform in target.family.ordinary_on else "builtin")
 
 
-def place_of(lock: Lock, *, home: Home) -> Place:
-    """Return where the torch packages of a lock are installed from; raises as `find_place` does.
+def torch_index_of(lock: Lock, *, home: Home) -> TorchIndex:
+    """Return where the torch packages of a lock are installed from; raises as `find_torch_index` does.
 
     Builds of the ordinary index have no label (``2.13.0``, not ``2.13.0+cu130``): torch's own index does not have them.
     """
-    place = find_place(lock.inputs.target, lock.inputs.torch_packages, home=home)
-    if place.kind == "builtin" and not any("+" in pin.version for pin in lock.pins if pin.name in FAMILY):
-        return Place("ordinary")
-    return place
+    index = find_torch_index(lock.inputs.target, lock.inputs.torch_packages, home=home)
+    if index.kind == "builtin" and not any("+" in pin.version for pin in lock.pins if pin.name in FAMILY):
+        return TorchIndex("ordinary")
+    return index
 
 
-def unlabelled_pins(lock: Lock, place: Place) -> str:
+def unlabelled_pins(lock: Lock, index: TorchIndex) -> str:
     """Return constraints that keep a labelled build from being taken for one without a label: ``torch===2.13.0``.
 
     To an installer ``torch==2.13.0`` also means ``2.13.0+cu130``, which it prefers where it sees both.
     """
-    if not place.separate:
+    if not index.separate:
         return ""
     pins = (pin for pin in lock.pins if pin.name in FAMILY and "+" not in pin.version)
     return "".join(f"{pin.name}==={pin.version}\n" for pin in pins)
 
 
-def uv_arguments(place: Place, target: Target) -> tuple[str, ...]:
+def uv_arguments(index: TorchIndex, target: Target) -> tuple[str, ...]:
     """Return the options by which uv looks there."""
-    if place.kind == "builtin":
+    if index.kind == "builtin":
         return ("--torch-backend", target.accelerator)
-    if place.kind == "folder":
-        return ("--find-links", place.address)
+    if index.kind == "folder":
+        return ("--find-links", index.address)
     # Whatever else the index carries must neither hide newer releases elsewhere nor be hidden by them.
-    return ("--index", place.address, "--index-strategy", "unsafe-best-match") if place.kind == "index" else ()
+    return ("--index", index.address, "--index-strategy", "unsafe-best-match") if index.kind == "index" else ()
 
 
-def pip_arguments(place: Place) -> tuple[str, ...]:
-    """Return the options by which pip looks there; it knows nothing of the builtin place."""
-    if place.kind == "folder":
-        return ("--find-links", place.address)
-    return ("--extra-index-url", place.address) if place.kind == "index" else ()
+def pip_arguments(index: TorchIndex) -> tuple[str, ...]:
+    """Return the options by which pip looks there; it knows nothing of the builtin index."""
+    if index.kind == "folder":
+        return ("--find-links", index.address)
+    return ("--extra-index-url", index.address) if index.kind == "index" else ()
 
 
-def _place(text: str, named_by: str) -> Place:
+def _parse_index(text: str, named_by: str) -> TorchIndex:
     if text == "none":
-        return Place("ordinary", "", named_by)
+        return TorchIndex("ordinary", "", named_by)
     if "://" in text:
-        return Place("index", text.rstrip("/"), named_by)
-    return Place("folder", str(Path(text).expanduser().absolute()), named_by)
+        return TorchIndex("index", text.rstrip("/"), named_by)
+    return TorchIndex("folder", str(Path(text).expanduser().absolute()), named_by)
 
 
-def _below(text: str, label: str, named_by: str) -> Place:
-    base = _place(text, named_by)
+def _below(text: str, label: str, named_by: str) -> TorchIndex:
+    base = _parse_index(text, named_by)
     if base.kind == "index":
-        return Place("index", f"{base.address}/{label}", named_by)
+        return TorchIndex("index", f"{base.address}/{label}", named_by)
     if base.kind == "folder" and (Path(base.address) / label).is_dir():
-        return Place("folder", str(Path(base.address) / label), named_by)
+        return TorchIndex("folder", str(Path(base.address) / label), named_by)
     return base
 
 
-def _told_folder(target: Target, label: str, environ: Mapping[str, str]) -> Place | None:
+def _find_links_folder(target: Target, label: str, environ: Mapping[str, str]) -> TorchIndex | None:
     """Return the first folder of wheels that the tools were told of and that has torch for a target."""
     for variable in _FOLDERS:
         for text in environ.get(variable, "").replace(",", " ").split():
             folder = Path(text).expanduser().absolute()
             if "://" not in text and any(_is_build(path.name, target, label) for path in _torches(folder)):
-                return Place("folder", str(folder), f"${variable}")
+                return TorchIndex("folder", str(folder), f"${variable}")
     return None
 
 

@@ -93,13 +93,13 @@ def _path(inputs: LockInputs, home: Home) -> Path:
 
 def _way(inputs: LockInputs, home: Home) -> str:
     """Return the digest of all that decides where packages are looked for; addresses may hold passwords."""
-    place = torch_index.find_place(inputs.target, inputs.torch_packages, home=home)
-    folders = {place.address} if place.kind == "folder" else set()
+    index = torch_index.find_torch_index(inputs.target, inputs.torch_packages, home=home)
+    folders = {index.address} if index.kind == "folder" else set()
     for variable in ("UV_FIND_LINKS", "PIP_FIND_LINKS"):
         folders.update(os.environ.get(variable, "").replace(",", " ").split())
     changed = {folder: _changed_at(folder) for folder in sorted(folders)}
     told = {name: os.environ.get(name) for name in _WAYS}
-    return digest_of({"place": [place.kind, place.address], "told": told, "changed": changed})
+    return digest_of({"place": [index.kind, index.address], "told": told, "changed": changed})
 
 
 def _changed_at(folder: str) -> int | None:

@@ -51,7 +51,7 @@ _SBIN = Path("/sbin")
 
 
 @dataclass(frozen=True)
-class Engine:
+class ContainerEngine:
     """A container engine's command-line program."""
 
     name: str
@@ -125,12 +125,12 @@ def _environ() -> dict[str, str]:
     return {name: value for name, value in passed_variables("container-engine", os.environ).items() if value}
 
 
-def find_engine() -> Engine | None:
+def find_engine() -> ContainerEngine | None:
     """Return the engine to use: the first that is installed; None on other systems than Linux."""
     if sys.platform != "linux":
         return None
     found = ((name, shutil.which(name)) for name in _ENGINES)
-    return next((Engine(name, program) for name, program in found if program), None)
+    return next((ContainerEngine(name, program) for name, program in found if program), None)
 
 
 def arguments(
@@ -220,7 +220,7 @@ def _identity(policy: Policy) -> tuple[int, int]:
     return uid, uid
 
 
-def _remove_abandoned(engine: Engine) -> None:
+def _remove_abandoned(engine: ContainerEngine) -> None:
     """Remove the containers of hosts that were killed: the engine keeps them running."""
     listed = engine.run("ps", "--all", "--filter", f"name={_PREFIX}", "--format", "{{.Names}}")
     for container in listed.stdout.split():
@@ -229,7 +229,7 @@ def _remove_abandoned(engine: Engine) -> None:
             engine.run("rm", "--force", container)
 
 
-def _import_image(engine: Engine, system: System) -> None:
+def _import_image(engine: ContainerEngine, system: System) -> None:
     """Give the engine the empty image, if it does not have it yet.
 
     Raises:

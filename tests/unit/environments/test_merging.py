@@ -11,7 +11,7 @@ from stemsep_envs.documents.target import Target, parse_target
 from stemsep_envs.environments.locking import lock_inputs
 from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
 from stemsep_envs.environments.torch_builds import project_text
-from stemsep_envs.environments.torch_index import Place
+from stemsep_envs.environments.torch_index import TorchIndex
 
 TARGETS = ("cpu", "cu128", "rocm6.4")
 MakeRecipe = Callable[..., RuntimeRecipe]
@@ -185,7 +185,7 @@ def test_what_a_runtime_leaves_out_is_part_of_the_question(recipe: MakeRecipe) -
     assert merged.excluded == ("torch-vision",)
     question = lock_inputs(merged, Target("linux-x86_64", "cpu"), "3.11")
     assert question.excluded == ("torch-vision",)
-    assert '"torch-vision"' in project_text(question, Place("folder", "/srv/wheels"))
+    assert '"torch-vision"' in project_text(question, TorchIndex("folder", "/srv/wheels"))
 
 
 def test_packages_of_one_accelerator_are_asked_for_on_it_alone(recipe: MakeRecipe) -> None:

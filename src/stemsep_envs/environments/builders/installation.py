@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stemsep_envs.documents.environment import LinkMode
 from stemsep_envs.documents.lock import Lock
-from stemsep_envs.environments.torch_index import Place
+from stemsep_envs.environments.torch_index import TorchIndex
 from stemsep_envs.records import dataclass
 
 
@@ -19,7 +19,7 @@ class Installation:
         interpreter: The Python it is made from.
         lock: What is locked.
         lock_path: A file with its text.
-        place: Where the torch packages come from.
+        index: Where the torch packages come from.
         link_mode: How files are to be joined to the package cache, by builders that have one.
         what: What is built, in words.
         offline: Forbid the network.
@@ -30,7 +30,7 @@ class Installation:
     interpreter: Path
     lock: Lock
     lock_path: Path
-    place: Place
+    index: TorchIndex
     link_mode: LinkMode
     what: str
     offline: bool

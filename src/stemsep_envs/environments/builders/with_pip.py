@@ -71,7 +71,7 @@ def make_venv(interpreter: Path, venv: Path, *, home: Home, what: str) -> None:
 
 def install(job: Installation, *, home: Home) -> None:
     """Install what is locked; see `builders.Tool.install`."""
-    if job.place.kind == "builtin" and any("+" in pin.version for pin in job.lock.pins):
+    if job.index.kind == "builtin" and any("+" in pin.version for pin in job.lock.pins):
         raise BuildError(
             f"{job.what} cannot be installed by pip: it does not know where builds of torch for "
             f"{job.lock.inputs.target.accelerator} come from",
@@ -163,7 +163,7 @@ def _install_options(job: Installation, pip: tuple[str, ...], python: Path) -> t
         *(*pip, "--python", str(python), "install", "--require-hashes", "--no-deps"),
         *("--no-input", "--disable-pip-version-check", "--only-binary", ":all:"),
         *(word for folder in job.built for word in ("--find-links", str(folder))),
-        *torch_index.pip_arguments(job.place),
+        *torch_index.pip_arguments(job.index),
         *(("--no-index",) if job.offline else ()),
     )
 

@@ -93,7 +93,7 @@ def _is_missing(pin: Pin, job: Installation, home: Home, nothing_installed: Path
         *("pip", "install", "--dry-run", "--no-deps", "--target", str(nothing_installed)),
         *("--require-hashes", "--only-binary", ":all:", "--python", str(job.interpreter)),
         *_folders(job),
-        *torch_index.uv_arguments(job.place, job.lock.inputs.target),
+        *torch_index.uv_arguments(job.index, job.lock.inputs.target),
         *("--requirements", "-"),
     )
     try:
@@ -103,7 +103,7 @@ def _is_missing(pin: Pin, job: Installation, home: Home, nothing_installed: Path
             what=f"looking for {pin.name}",
             offline=True,
             timeout_seconds=_ASK_SECONDS,
-            stdin=alone.body if not torch_index.unlabelled_pins(alone, job.place) else _exactly(alone),
+            stdin=alone.body if not torch_index.unlabelled_pins(alone, job.index) else _exactly(alone),
         )
     except BuildError:
         return True
@@ -125,15 +125,15 @@ def _install_arguments(job: Installation, home: Home) -> tuple[str, ...]:
     # Every version and file is pinned, so which index has it does not matter: a torch index that also carries other
     # packages must not hide them.
     any_index = ("--index-strategy", "unsafe-best-match") if inputs.torch_packages else ()
-    place = torch_index.uv_arguments(job.place, inputs.target)
-    unlabelled = torch_index.unlabelled_pins(job.lock, job.place)
+    options = torch_index.uv_arguments(job.index, inputs.target)
+    unlabelled = torch_index.unlabelled_pins(job.lock, job.index)
     constraints = ("--constraints", str(_kept_constraints(unlabelled, home))) if unlabelled else ()
     return (
         *("pip", "sync", "--quiet", "--require-hashes", "--link-mode", job.link_mode),
         *("--python", str(environment_store.python_path(job.folder))),
         *("--only-binary", ":all:"),
         *_folders(job),
-        *(place if "--index-strategy" in place else (*place, *any_index)),
+        *(options if "--index-strategy" in options else (*options, *any_index)),
         *constraints,
         str(job.lock_path),
     )

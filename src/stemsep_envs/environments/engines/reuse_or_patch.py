@@ -15,7 +15,7 @@ from stemsep_envs.environments.engines.archives import read_archive
 from stemsep_envs.environments.engines.git_objects import DamagedError, TooLargeError
 from stemsep_envs.environments.engines.members import Caps
 from stemsep_envs.environments.engines.patches import apply_patches
-from stemsep_envs.environments.engines.supplied import Place, missing_files, open_failure, read_patch_files
+from stemsep_envs.environments.engines.supplied import SuppliedFiles, missing_files, open_failure, read_patch_files
 from stemsep_envs.environments.engines.writing import Tree, seal, write_changes, write_members
 from stemsep_envs.environments.reporting import Report, silent
 from stemsep_envs.errors import BlockedError, BuildError, InvalidDocumentError, MismatchError, Problem, Reason
@@ -77,7 +77,7 @@ def engine_reasons(
     """
     if is_pinned(patches) and engine_store.problem_with(home, engine_digest(source, patches)) is None:
         return ()
-    reasons = [*missing_files(source, patches, Place(runtime_dir, artifacts), awaited=awaited)]
+    reasons = [*missing_files(source, patches, SuppliedFiles(runtime_dir, artifacts), awaited=awaited)]
     if isinstance(source, GitSource):
         git_missing = git.git_reason()
         if git_missing is not None:
@@ -124,13 +124,13 @@ def ensure_engine(  # noqa: PLR0913 - the whole order, once
         LimitError: No space, or a deadline passed.
         UsageError: The home cannot be written.
     """
-    place = Place(runtime_dir, artifacts or {})
-    order = _Order(source, tuple(patches), home, place, offline, report, title, caps or Caps())
+    supplied = SuppliedFiles(runtime_dir, artifacts or {})
+    order = _Order(source, tuple(patches), home, supplied, offline, report, title, caps or Caps())
     digest = order.inputs.digest
     if engine_store.problem_with(home, digest) is None:
         return _engine(order, reused=True)
     reasons = engine_reasons(
-        source, patches, home=home, runtime_dir=runtime_dir, artifacts=place.artifacts, offline=offline
+        source, patches, home=home, runtime_dir=runtime_dir, artifacts=supplied.artifacts, offline=offline
     )
     if reasons:
         raise BlockedError(f"{title} cannot be made: {reasons[0].message}", reasons, hint=reasons[0].hint)
@@ -150,7 +150,7 @@ class _Order:
     source: GitSource | ArchiveSource
     patches: tuple[PatchStep, ...]
     home: Home
-    place: Place
+    supplied: SuppliedFiles
     offline: bool
     report: Report
     title: str
@@ -175,7 +175,7 @@ def _engine(order: _Order, *, reused: bool) -> Engine:
 def _make(order: _Order) -> None:
     """Make an engine beside its place and publish it. The caller holds the lock of its digest and found none there."""
     store, digest = engine_store.store_of(order.home), order.inputs.digest
-    supplied = read_patch_files(order.patches, order.place)
+    supplied = read_patch_files(order.patches, order.supplied)
     try:
         with digest_store.staging_dir(store, digest) as staging:
             tree = _unpack(order, staging)
@@ -245,7 +245,7 @@ def _unpack_commit(order: _Order, source: GitSource, root: Path) -> Tree:
 def _unpack_archive(order: _Order, source: ArchiveSource, root: Path) -> Tree:
     """Copy the archive, so that what was hashed is what is read, and unpack the copy."""
     order.report("unpack", source.archive)
-    path = order.place.path_of(source.archive)
+    path = order.supplied.path_of(source.archive)
     if path is None:
         raise open_failure(source.archive, None)
     try:

@@ -14,7 +14,7 @@ _MAX_PATCH_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
-class Place:
+class SuppliedFiles:
     """Where files from outside are.
 
     Attributes:
@@ -35,7 +35,11 @@ class Place:
 
 
 def missing_files(
-    source: GitSource | ArchiveSource, patches: Sequence[PatchStep], place: Place, *, awaited: Collection[str] = ()
+    source: GitSource | ArchiveSource,
+    patches: Sequence[PatchStep],
+    supplied: SuppliedFiles,
+    *,
+    awaited: Collection[str] = (),
 ) -> Iterator[Reason]:
     """Yield a reason for each file from outside that is not here, but for the artifacts that are awaited."""
     wanted: list[tuple[str, str | None, str]] = []
@@ -47,11 +51,11 @@ def missing_files(
         if step.source is not None
     ]
     for name, sha256, where in wanted:
-        if not {name, artifact_name(name)} & set(awaited) and place.path_of(name) is None:
+        if not {name, artifact_name(name)} & set(awaited) and supplied.path_of(name) is None:
             yield _missing(name, sha256, where)
 
 
-def read_patch_files(patches: Sequence[PatchStep], place: Place) -> dict[int, bytes]:
+def read_patch_files(patches: Sequence[PatchStep], supplied: SuppliedFiles) -> dict[int, bytes]:
     """Return the files that steps bring, by the index of the step, each checked against its hash.
 
     Raises:
@@ -64,7 +68,7 @@ def read_patch_files(patches: Sequence[PatchStep], place: Place) -> dict[int, by
     for index, step in enumerate(patches):
         if step.source is None:
             continue
-        contents[index] = _read(step.source, place)
+        contents[index] = _read(step.source, supplied)
         found = digest_of_bytes(contents[index])
         if found != step.source_sha256:
             wrong.append(f"  patches[{index}]: {step.source}: expected sha256 {step.source_sha256}, found {found}")
@@ -83,8 +87,8 @@ def open_failure(name: str, error: OSError | None) -> UsageError:
     return UsageError(f"cannot read {name}: {why}", hint="it is needed to make the engine", code="engine_file_missing")
 
 
-def _read(name: str, place: Place) -> bytes:
-    path = place.path_of(name)
+def _read(name: str, supplied: SuppliedFiles) -> bytes:
+    path = supplied.path_of(name)
     if path is None:
         raise open_failure(name, None)
     try:

@@ -9,8 +9,8 @@ from pathlib import Path
 from stemsep_envs.documents.base import Document, parse_json
 from stemsep_envs.documents.fields import Field
 from stemsep_envs.environments.sources.build_environment import (
+    BuildContext,
     BuildEnvironment,
-    Workshop,
     build_environ,
     make_environment,
 )
@@ -55,66 +55,68 @@ class Unpacked:
     pkg_info: str | None
 
 
-def unpack(archive: Path, work: Path, shop: Workshop, *, what: str) -> Unpacked:
+def unpack(archive: Path, work: Path, context: BuildContext, *, what: str) -> Unpacked:
     """Unpack a source distribution where its build will run, and as confined.
 
     Raises:
         BuildError: It is no archive, or not of one folder.
     """
     order = {"do": "unpack", "archive": str(archive), "folder": str(work / _SOURCE)}
-    python = shop.interpreter.path
-    answer = _ask(order, python, (archive,), work, shop, what=what, seconds=_UNPACK_SECONDS)
+    python = context.interpreter.path
+    answer = _ask(order, python, (archive,), work, context, what=what, seconds=_UNPACK_SECONDS)
     if not answer.root or Path(answer.root).name != answer.root or answer.root in {".", ".."}:
         raise BuildError(f"{what} cannot be built from its source: it holds no folder", code=CODE)
     return Unpacked(work, answer.root, answer.pyproject, answer.pkg_info)
 
 
-def make_ready(source: Unpacked, scratch: Path, shop: Workshop, *, what: str) -> tuple[BuildSystem, BuildEnvironment]:
+def make_ready(
+    source: Unpacked, scratch: Path, context: BuildContext, *, what: str
+) -> tuple[BuildSystem, BuildEnvironment]:
     """Return how a source distribution is built, and an environment with all that its build needs.
 
     Args:
         source: The distribution.
         scratch: A folder for the environment.
-        shop: Where.
+        context: What builds, for which Python, and where.
         what: The distribution, in words.
 
     Raises:
         BuildError: It does not say, the backend fails, or what it needs is not available.
     """
     system = build_system(source.pyproject, what)
-    environment = make_environment(system.requires, scratch / "environment", shop, what=what)
-    answer = _hook("get_requires_for_build_wheel", source, system, environment, shop, what=what)
+    environment = make_environment(system.requires, scratch / "environment", context, what=what)
+    answer = _hook("get_requires_for_build_wheel", source, system, environment, context, what=what)
     everything = tuple(dict.fromkeys((*system.requires, *read_requirements(answer.requires, what))))
     if everything != system.requires:
-        environment = make_environment(everything, scratch / "environment-2", shop, what=what)
+        environment = make_environment(everything, scratch / "environment-2", context, what=what)
     return system, environment
 
 
 def prepare_metadata(
-    source: Unpacked, system: BuildSystem, environment: BuildEnvironment, shop: Workshop, *, what: str
+    source: Unpacked, system: BuildSystem, environment: BuildEnvironment, context: BuildContext, *, what: str
 ) -> str:
     """Return the text of the metadata that a wheel would have; builds one where the backend can't tell it otherwise.
 
     Raises:
         BuildError: The backend fails.
     """
-    answer = _hook("prepare_metadata_for_build_wheel", source, system, environment, shop, what=what)
+    answer = _hook("prepare_metadata_for_build_wheel", source, system, environment, context, what=what)
     if answer.missing:
-        answer = _hook("build_wheel", source, system, environment, shop, what=what, metadata=True)
+        answer = _hook("build_wheel", source, system, environment, context, what=what, metadata=True)
     if answer.metadata is None:
         raise BuildError(f"{what} does not say what it needs", code=CODE)
     return answer.metadata
 
 
 def build_wheel(
-    source: Unpacked, system: BuildSystem, environment: BuildEnvironment, shop: Workshop, *, what: str
+    source: Unpacked, system: BuildSystem, environment: BuildEnvironment, context: BuildContext, *, what: str
 ) -> str:
     """Build a wheel into the folder `OUT` of the build's folder; return what it is called, which nobody vouches for.
 
     Raises:
         BuildError: The backend fails.
     """
-    answer = _hook("build_wheel", source, system, environment, shop, what=what)
+    answer = _hook("build_wheel", source, system, environment, context, what=what)
     if answer.missing or not answer.name:
         raise BuildError(f"{what} cannot be built from its source: its backend builds no wheels", code=CODE)
     return answer.name
@@ -125,7 +127,7 @@ def _hook(
     source: Unpacked,
     system: BuildSystem,
     environment: BuildEnvironment,
-    shop: Workshop,
+    context: BuildContext,
     *,
     what: str,
     metadata: bool = False,
@@ -140,7 +142,7 @@ def _hook(
         "metadata": metadata,
     }
     readable = (environment.folder,)
-    return _ask(order, environment.python, readable, source.work, shop, what=what, seconds=_BUILD_SECONDS)
+    return _ask(order, environment.python, readable, source.work, context, what=what, seconds=_BUILD_SECONDS)
 
 
 def _ask(
@@ -148,7 +150,7 @@ def _ask(
     python: Path,
     readable: tuple[Path, ...],
     work: Path,
-    shop: Workshop,
+    context: BuildContext,
     *,
     what: str,
     seconds: float,
@@ -156,7 +158,7 @@ def _ask(
     argv = (str(python), "-I", str(_PROGRAM), json.dumps(order))
     _clear_tmp(work)
     env = build_environ(work, python)
-    with shop.confine(argv, env=env, readable=(*readable, _PROGRAM, *shop.bases), writable=work) as command:
+    with context.confine(argv, env=env, readable=(*readable, _PROGRAM, *context.bases), writable=work) as command:
         done = run(command, timeout_seconds=seconds)
     words = done.stderr.strip()[-_OUTPUT_CHARACTERS:]
     try:

@@ -35,7 +35,7 @@ _EPOCH = "315619200"
 
 
 @dataclass(frozen=True)
-class Workshop:
+class BuildContext:
     """What building from source takes, whatever is built.
 
     Attributes:
@@ -69,39 +69,39 @@ class BuildEnvironment:
     packages: tuple[Package, ...]
 
 
-def make_environment(requires: tuple[str, ...], folder: Path, shop: Workshop, *, what: str) -> BuildEnvironment:
+def make_environment(requires: tuple[str, ...], folder: Path, context: BuildContext, *, what: str) -> BuildEnvironment:
     """Make an environment of build requirements: locked by hashes, wheels alone, so that making it runs nothing.
 
     Args:
         requires: The requirements, checked.
         folder: A folder of its own.
-        shop: Where.
+        context: What builds, for which Python, and where.
         what: What is to be built, in words.
 
     Raises:
         BuildError: Nothing meets the requirements, or it cannot be installed.
         MismatchError: A file is not the one that is locked.
     """
-    lock = _locked(requires, shop, what=what) if requires else None
+    lock = _locked(requires, context, what=what) if requires else None
     ensure_dir(folder)
     path = folder / environment_store.LOCK
-    empty = Lock(_question((), shop), "", "", ())
+    empty = Lock(_question((), context), "", "", ())
     write_atomic(path, (lock or empty).text().encode())
-    tool = TOOLS[shop.builder]
-    cache = ensure_dir(uv.cache_dir(shop.home))
+    tool = TOOLS[context.builder]
+    cache = ensure_dir(uv.cache_dir(context.home))
     installation = Installation(
         folder=folder,
-        interpreter=shop.interpreter.path,
+        interpreter=context.interpreter.path,
         lock=lock or empty,
         lock_path=path,
-        place=torch_index.place_of(lock or empty, home=shop.home),
-        link_mode=linking.choose_for(shop.builder, cache, folder).mode,
+        index=torch_index.torch_index_of(lock or empty, home=context.home),
+        link_mode=linking.choose_for(context.builder, cache, folder).mode,
         what=f"what the build of {what} needs",
-        offline=shop.offline,
+        offline=context.offline,
     )
-    tool.create(installation, home=shop.home)
+    tool.create(installation, home=context.home)
     if lock is not None:
-        tool.install(installation, home=shop.home)
+        tool.install(installation, home=context.home)
     packages = tuple(Package(name=pin.name, version=pin.version) for pin in (lock or empty).pins)
     return BuildEnvironment(folder, environment_store.python_path(folder), packages)
 
@@ -114,14 +114,14 @@ def build_environ(private_dir: Path, python: Path) -> Mapping[str, str]:
     return {**private, "SOURCE_DATE_EPOCH": _EPOCH}
 
 
-def _question(requires: tuple[str, ...], shop: Workshop) -> LockInputs:
+def _question(requires: tuple[str, ...], context: BuildContext) -> LockInputs:
     names = {canonicalize_name(Requirement(text).name) for text in requires}
     torch = tuple(sorted(names & set(torch_index.FAMILY)))
     target = Target(this_machine().platform, PROCESSOR.example)
-    return LockInputs(target, shop.interpreter.minor, normalize(requires), torch_packages=torch)
+    return LockInputs(target, context.interpreter.minor, normalize(requires), torch_packages=torch)
 
 
-def _locked(requires: tuple[str, ...], shop: Workshop, *, what: str) -> Lock:
+def _locked(requires: tuple[str, ...], context: BuildContext, *, what: str) -> Lock:
     party = Party("build", what)
     asked = Requirements(
         python=Range(),
@@ -134,11 +134,11 @@ def _locked(requires: tuple[str, ...], shop: Workshop, *, what: str) -> Lock:
         conflicts=(),
     )
     found = resolve_once(
-        _question(requires, shop),
+        _question(requires, context),
         asked,
-        home=shop.home,
+        home=context.home,
         what=f"what {party} needs",
-        offline=shop.offline,
-        report=shop.report,
+        offline=context.offline,
+        report=context.report,
     )
     return found.lock

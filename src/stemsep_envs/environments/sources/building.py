@@ -18,7 +18,7 @@ from stemsep_envs.documents.canonical import digest_of
 from stemsep_envs.documents.environment import SourceBuild
 from stemsep_envs.documents.lock import Lock, Pin
 from stemsep_envs.environments.sources import backend
-from stemsep_envs.environments.sources.build_environment import Workshop
+from stemsep_envs.environments.sources.build_environment import BuildContext
 from stemsep_envs.environments.sources.fetching import fetch_sdist
 from stemsep_envs.environments.sources.finding import find_sdist, has_wheel
 from stemsep_envs.environments.sources.sdist_declarations import CODE
@@ -46,13 +46,13 @@ class BuiltWheel:
     build: SourceBuild
 
 
-def build_sources(lock: Lock, reasons: Mapping[str, str], shop: Workshop) -> dict[str, BuiltWheel]:
+def build_sources(lock: Lock, reasons: Mapping[str, str], context: BuildContext) -> dict[str, BuiltWheel]:
     """Return a wheel for every pin of a lock that has none that fits, by name; built now, or before.
 
     Args:
         lock: What is to be installed.
         reasons: Why a distribution may be built from source.
-        shop: Where it is built.
+        context: Where it is built.
 
     Raises:
         BuildError: One is not available, or its build fails.
@@ -63,9 +63,9 @@ def build_sources(lock: Lock, reasons: Mapping[str, str], shop: Workshop) -> dic
     for pin in lock.pins:
         if pin.name not in lock.inputs.builds:
             continue
-        known = _known(pin, shop)
-        if known is None and not has_wheel(pin, lock.inputs, home=shop.home, offline=shop.offline):
-            known = _build_once(pin, lock, reasons.get(pin.name, ""), shop)
+        known = _known(pin, context)
+        if known is None and not has_wheel(pin, lock.inputs, home=context.home, offline=context.offline):
+            known = _build_once(pin, lock, reasons.get(pin.name, ""), context)
         if known is not None:
             built[pin.name] = known
     return built
@@ -93,23 +93,23 @@ def _check(folder: Path, data: bytes) -> str | None:
     return None if sha256 == build.wheel_sha256 else "its wheel was changed"
 
 
-def _name(sdist_sha256: str, shop: Workshop) -> str:
-    python = shop.interpreter
+def _name(sdist_sha256: str, context: BuildContext) -> str:
+    python = context.interpreter
     made_for = [python.implementation, python.version, python.soabi, this_machine().platform]
     return digest_of([sdist_sha256, *made_for])
 
 
-def _known(pin: Pin, shop: Workshop) -> BuiltWheel | None:
+def _known(pin: Pin, context: BuildContext) -> BuiltWheel | None:
     """Return the wheel that was built from one of a pin's files before, if it is as it was."""
     for sha256 in pin.hashes:
-        found = _read(_name(sha256, shop), shop)
+        found = _read(_name(sha256, context), context)
         if found is not None:
             return found
     return None
 
 
-def _read(name: str, shop: Workshop) -> BuiltWheel | None:
-    store = store_of(shop.home)
+def _read(name: str, context: BuildContext) -> BuiltWheel | None:
+    store = store_of(context.home)
     if digest_store.problem_with(store, name) is not None:
         return None
     folder = digest_store.entry_dir(store, name)
@@ -117,32 +117,34 @@ def _read(name: str, shop: Workshop) -> BuiltWheel | None:
     return BuiltWheel(folder / build.wheel, build)
 
 
-def _build_once(pin: Pin, lock: Lock, reason: str, shop: Workshop) -> BuiltWheel:
-    sdist = find_sdist(pin.name, pin.version, lock.inputs, home=shop.home, offline=shop.offline)
-    archive, sha256 = fetch_sdist(sdist, hashes=pin.hashes, home=shop.home, offline=shop.offline)
-    store, name = store_of(shop.home), _name(sha256, shop)
+def _build_once(pin: Pin, lock: Lock, reason: str, context: BuildContext) -> BuiltWheel:
+    sdist = find_sdist(pin.name, pin.version, lock.inputs, home=context.home, offline=context.offline)
+    archive, sha256 = fetch_sdist(sdist, hashes=pin.hashes, home=context.home, offline=context.offline)
+    store, name = store_of(context.home), _name(sha256, context)
     what = f"{pin.name} {pin.version}"
 
     def make() -> None:
-        shop.report("build", f"{what} from its source, confined by {shop.confine.level}: {reason}")
+        context.report("build", f"{what} from its source, confined by {context.confine.level}: {reason}")
         with scratch_of(digest_store.entry_dir(store, name)) as scratch:
             staged = ensure_dir(scratch / "built")
-            build = _build(archive, sha256, pin, staged, scratch, shop)
+            build = _build(archive, sha256, pin, staged, scratch, context)
             write_atomic(staged / _NOTE, build.model_dump_json(indent=1).encode() + b"\n")
             digest_store.publish(store, name, staged)
 
-    digest_store.ensure(store, name, make, on_wait=lambda: shop.report("wait", f"another process is building {what}"))
-    found = _read(name, shop)
+    digest_store.ensure(
+        store, name, make, on_wait=lambda: context.report("wait", f"another process is building {what}")
+    )
+    found = _read(name, context)
     if found is None:
         raise BuildError(f"the wheel of {what} was changed as soon as it was built", code=CODE)
     return found
 
 
-def _build(archive: Path, sha256: str, pin: Pin, staged: Path, scratch: Path, shop: Workshop) -> SourceBuild:
+def _build(archive: Path, sha256: str, pin: Pin, staged: Path, scratch: Path, context: BuildContext) -> SourceBuild:
     began, what = time.monotonic(), f"{pin.name} {pin.version}"
-    source = backend.unpack(archive, scratch / "work", shop, what=what)
-    system, environment = backend.make_ready(source, scratch, shop, what=what)
-    name = backend.build_wheel(source, system, environment, shop, what=what)
+    source = backend.unpack(archive, scratch / "work", context, what=what)
+    system, environment = backend.make_ready(source, scratch, context, what=what)
+    name = backend.build_wheel(source, system, environment, context, what=what)
     _refuse_other(name, pin, what)
     try:
         wheel_sha256, size = take(
@@ -157,7 +159,7 @@ def _build(archive: Path, sha256: str, pin: Pin, staged: Path, scratch: Path, sh
         wheel_sha256=wheel_sha256,
         wheel_bytes=size,
         built_with=environment.packages,
-        confined_by=shop.confine.level,
+        confined_by=context.confine.level,
         seconds=round(time.monotonic() - began, 3),
     )
 

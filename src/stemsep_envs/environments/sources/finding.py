@@ -78,11 +78,11 @@ def find_sdist(name: str, version: str, inputs: LockInputs, *, home: Home, offli
 def _find(
     name: str, version: str, inputs: LockInputs, *, home: Home, offline: bool, allowed: tuple[str, ...]
 ) -> Package:
-    place = torch_index.find_place(inputs.target, inputs.torch_packages, home=home)
+    index = torch_index.find_torch_index(inputs.target, inputs.torch_packages, home=home)
     found = find_files(
         f"{name}=={version}\n",
         inputs,
-        place,
+        index,
         home=home,
         what=f"{name} {version}",
         offline=offline,

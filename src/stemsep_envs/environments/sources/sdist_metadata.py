@@ -16,7 +16,7 @@ from stemsep_envs.environments.confining import Confine
 from stemsep_envs.environments.reporting import Report, silent
 from stemsep_envs.environments.resolving import SdistMetadata
 from stemsep_envs.environments.sources import backend
-from stemsep_envs.environments.sources.build_environment import Workshop
+from stemsep_envs.environments.sources.build_environment import BuildContext
 from stemsep_envs.environments.sources.fetching import fetch_sdist
 from stemsep_envs.environments.sources.finding import find_sdist
 from stemsep_envs.environments.sources.sdist_declarations import CODE, read_metadata, static_metadata
@@ -47,7 +47,7 @@ def sdist_metadata(
 
     def read(name: str, version: str, inputs: LockInputs) -> Declared:
         return declared_by(
-            name, version, inputs, Workshop(_interpreter(inputs.python, home), confine, home, offline, report)
+            name, version, inputs, BuildContext(_interpreter(inputs.python, home), confine, home, offline, report)
         )
 
     return read
@@ -59,43 +59,43 @@ def _interpreter(minor: str, home: Home) -> Interpreter:
     return next(same, None) or interpreter_at(Path(sys.executable))
 
 
-def declared_by(name: str, version: str, inputs: LockInputs, shop: Workshop) -> Declared:
+def declared_by(name: str, version: str, inputs: LockInputs, context: BuildContext) -> Declared:
     """Return what the source distribution of a version declares.
 
     Args:
         name: The distribution.
         version: The version.
         inputs: The question in whose answer it may stand.
-        shop: Where its build runs, if it has to be asked.
+        context: Where its build runs, if it has to be asked.
 
     Raises:
         BuildError: There is no source, or its build fails.
         MismatchError: It is not the file that its index announces.
     """
     what = f"{name} {version}"
-    sdist = find_sdist(name, version, inputs, home=shop.home, offline=shop.offline)
-    archive, sha256 = fetch_sdist(sdist, hashes=None, home=shop.home, offline=shop.offline)
-    note = sources_dir(shop.home) / sha256 / _NOTE
-    with locks.hold(shop.home.holds_dir / f"declared-{sha256[:16]}"):
+    sdist = find_sdist(name, version, inputs, home=context.home, offline=context.offline)
+    archive, sha256 = fetch_sdist(sdist, hashes=None, home=context.home, offline=context.offline)
+    note = sources_dir(context.home) / sha256 / _NOTE
+    with locks.hold(context.home.holds_dir / f"declared-{sha256[:16]}"):
         known = _read(note)
         if known is not None:
             return known
-        shop.report("lock", f"asking {what} what it needs, confined by {shop.confine.level}")
+        context.report("lock", f"asking {what} what it needs, confined by {context.confine.level}")
         with scratch_of(note.parent) as scratch:
-            found = _ask(archive, scratch, shop, what=what)
+            found = _ask(archive, scratch, context, what=what)
         if (found.name, found.version) != (name, version):
             raise BuildError(f"the source of {what} says that it is {found.name} {found.version}", code=CODE)
         write_atomic(note, json.dumps(asdict(found), indent=1).encode())
         return found
 
 
-def _ask(archive: Path, scratch: Path, shop: Workshop, *, what: str) -> Declared:
-    source = backend.unpack(archive, scratch / "work", shop, what=what)
+def _ask(archive: Path, scratch: Path, context: BuildContext, *, what: str) -> Declared:
+    source = backend.unpack(archive, scratch / "work", context, what=what)
     static = static_metadata(source.pkg_info, what)
     if static is not None:
         return static
-    system, environment = backend.make_ready(source, scratch, shop, what=what)
-    return read_metadata(backend.prepare_metadata(source, system, environment, shop, what=what), what)
+    system, environment = backend.make_ready(source, scratch, context, what=what)
+    return read_metadata(backend.prepare_metadata(source, system, environment, context, what=what), what)
 
 
 def _read(note: Path) -> Declared | None:

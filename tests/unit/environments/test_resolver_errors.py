@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.documents.target import parse_target
-from stemsep_envs.environments.explaining import unsatisfiable
 from stemsep_envs.environments.locking import lock_inputs
 from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
+from stemsep_envs.environments.resolver_errors import unsatisfiable
 from stemsep_envs.errors import BuildError
 
 REASONING = "No solution found: because Neural_Operator==1.0 needs torch<2 and you require torch>=2.3, nothing works."
