@@ -29,7 +29,7 @@ from stemsep_envs.host.scratch_dirs import scratch_dir
 from stemsep_envs.provisioning.conversion import convert_checkpoint
 from stemsep_envs.sandbox.levels import level_named, measured
 from stemsep_envs.sandbox.policy import LevelName, Policy
-from stemsep_envs.sandbox.system import interpreter_dirs
+from stemsep_envs.sandbox.system_files import interpreter_dirs
 from stemsep_envs.sandbox.worker_environ import worker_environ
 
 

@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from stemsep_envs.errors import StemsepEnvError
     from stemsep_envs.planning.plan import PlanOptions
     from stemsep_envs.separation.output_options import output_options
-    from stemsep_envs.worker.connection import Deadlines
+    from stemsep_envs.worker.deadlines import Deadlines
 
 _PLACES = {
-    "Deadlines": "stemsep_envs.worker.connection",
+    "Deadlines": "stemsep_envs.worker.deadlines",
     "PlanOptions": "stemsep_envs.planning.plan",
     "Session": "stemsep_envs.commands.api",
     "StemsepEnvError": "stemsep_envs.errors",

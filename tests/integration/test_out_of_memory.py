@@ -12,7 +12,7 @@ from stemsep_envs.documents.run import RunRecord
 from stemsep_envs.host.paths import data_dir
 from stemsep_envs.planning import preflight as preflight_command
 from stemsep_envs.provisioning import witnesses
-from stemsep_envs.sandbox import worker_limits
+from stemsep_envs.sandbox import default_limits
 
 pytestmark = pytest.mark.integration
 
@@ -153,7 +153,7 @@ def test_a_model_that_takes_no_smaller_chunk_fails_for_want_of_memory(
 
 
 def test_a_worker_may_not_take_the_whole_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, song: Path) -> None:
-    monkeypatch.setattr(worker_limits, "memory_bytes", lambda: 600_000_000)
+    monkeypatch.setattr(default_limits, "memory_bytes", lambda: 600_000_000)
     bomb = "hoard = [bytearray(b'x' * 50_000_000) for _ in range(20)]"
     record = separate_greedily(tmp_path, monkeypatch, song, room=0, end=bomb)
     error = record.tracks[0].error

@@ -24,7 +24,7 @@ from stemsep_envs.host.command import Command
 from stemsep_envs.host.scratch_dirs import scratch_dir
 from stemsep_envs.sandbox.levels import level_named
 from stemsep_envs.sandbox.policy import LevelName, Limits, Policy
-from stemsep_envs.sandbox.system import interpreter_dirs
+from stemsep_envs.sandbox.system_files import interpreter_dirs
 from stemsep_envs.sandbox.worker_environ import worker_environ
 
 INSIDE = Path(__file__).with_name("inside.py")

@@ -15,7 +15,7 @@ from tests.sandbox.arena import Said
 from stemsep_envs.host.child_process import Child, start
 from stemsep_envs.sandbox.levels import level_named
 from stemsep_envs.sandbox.policy import Limits, Policy
-from stemsep_envs.sandbox.system import interpreter_dirs
+from stemsep_envs.sandbox.system_files import interpreter_dirs
 from stemsep_envs.sandbox.worker_environ import worker_environ
 
 

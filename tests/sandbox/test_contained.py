@@ -16,7 +16,7 @@ from tests.sandbox.conftest import HERE, require
 
 from stemsep_envs.sandbox.container import _image
 from stemsep_envs.sandbox.landlock import Landlock
-from stemsep_envs.sandbox.system import find_system
+from stemsep_envs.sandbox.system_files import find_system
 
 KEPT = [
     "chown",
@@ -85,7 +85,7 @@ from pathlib import Path
 from stemsep_envs.host.processes import run
 from stemsep_envs.sandbox.landlock import Landlock
 from stemsep_envs.sandbox.policy import Policy
-from stemsep_envs.sandbox.system import interpreter_dirs
+from stemsep_envs.sandbox.system_files import interpreter_dirs
 private = Path(sys.argv[1])
 policy = Policy((*interpreter_dirs(), private / "weights"), private / "work", {})
 inside = "import sys; print(open(sys.argv[1]).read(), end=''); open(sys.argv[2]).read()"

@@ -23,10 +23,10 @@ from stemsep_envs.host.child_process import start
 from stemsep_envs.host.processes import Completed, run
 from stemsep_envs.host.scratch_dirs import scratch_dir
 from stemsep_envs.sandbox import launcher
-from stemsep_envs.sandbox.launch import worker_exit_cause
+from stemsep_envs.sandbox.launcher_command import worker_exit_cause
 from stemsep_envs.sandbox.levels import level_named
 from stemsep_envs.sandbox.policy import LevelName, Limits, Policy
-from stemsep_envs.sandbox.system import interpreter_dirs
+from stemsep_envs.sandbox.system_files import interpreter_dirs
 from stemsep_envs.sandbox.worker_environ import worker_environ
 
 DEAF_DAEMON = """

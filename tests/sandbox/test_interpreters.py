@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stemsep_envs.host.installation import readable_for
+from stemsep_envs.host.interpreter_files import readable_for
 from stemsep_envs.host.processes import run
 from stemsep_envs.host.scratch_dirs import scratch_dir
 from stemsep_envs.sandbox.levels import level_named

@@ -16,7 +16,7 @@ from stemsep_envs.host.folders import make_owned_dir
 from stemsep_envs.host.scratch_dirs import scratch_dir
 from stemsep_envs.sandbox.levels import level_named
 from stemsep_envs.sandbox.policy import LevelName, Policy
-from stemsep_envs.sandbox.system import interpreter_dirs
+from stemsep_envs.sandbox.system_files import interpreter_dirs
 from stemsep_envs.sandbox.worker_environ import worker_environ
 
 pytestmark = pytest.mark.skipif(

@@ -46,8 +46,8 @@ ALLOWED: Mapping[str, Mapping[str, str]] = {
         "inside/probe.py": "device nodes to try, inside: held equal below",
         "cli/ensure_cache.py": "may not load the table: held equal below",
         "sandbox/hygiene.py": "processor time, a resource limit",
-        "sandbox/launch.py": "likewise",
-        "sandbox/launcher/limits.py": "likewise",
+        "sandbox/launcher_command.py": "likewise",
+        "sandbox/launcher/resource_limits.py": "likewise",
     },
     "platform": {
         "documents/platforms.py": "the table",

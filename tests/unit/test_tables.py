@@ -163,7 +163,7 @@ DEVICES = """
 import json
 from stemsep_envs.host.accelerators import detect, memory_gb, usable_accelerators, why_not
 from stemsep_envs.host.machine import this_machine
-from stemsep_envs.sandbox.system import DEVICE_NODES, DRIVER_FILES
+from stemsep_envs.sandbox.system_files import DEVICE_NODES, DRIVER_FILES
 
 platform, found = this_machine().platform, detect()
 print(json.dumps({

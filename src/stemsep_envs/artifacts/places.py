@@ -8,12 +8,12 @@ from pathlib import Path
 from stemsep_envs.documents.addresses import HUB, Address, canonical_address
 from stemsep_envs.errors import UsageError
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.redaction import hide_secrets
+from stemsep_envs.host.redaction import redact
 
 
 def shown_address(address: Address) -> str:
     """Return an address as people, records and other programs may see it: passwords, tokens and signatures hidden."""
-    return hide_secrets(canonical_address(address))
+    return redact(canonical_address(address))
 
 
 def hub_endpoint() -> str:

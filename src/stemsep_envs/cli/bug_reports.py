@@ -12,7 +12,7 @@ from stemsep_envs._version import __version__
 from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import find_home
-from stemsep_envs.host.redaction import hide_secrets
+from stemsep_envs.host.redaction import redact
 
 
 def write_bug_report(error: BaseException) -> str | None:
@@ -24,7 +24,7 @@ def write_bug_report(error: BaseException) -> str | None:
         if folder is None:
             continue
         try:
-            write_atomic(folder / name, hide_secrets(head + text).encode(errors="replace"))
+            write_atomic(folder / name, redact(head + text).encode(errors="replace"))
         except (StemsepEnvError, OSError):
             continue
         return str(folder / name)

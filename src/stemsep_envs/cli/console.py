@@ -110,10 +110,10 @@ class Console:
     def bug(self, error: BaseException) -> int:
         """Report a defect of this program: one line, and a file with the traceback."""
         from stemsep_envs.cli.bug_reports import write_bug_report
-        from stemsep_envs.host.redaction import hide_secrets
+        from stemsep_envs.host.redaction import redact
 
         path = write_bug_report(error)
-        message = hide_secrets(str(error) or repr(error))
+        message = redact(str(error) or repr(error))
         where = f"; the details are in {path}" if path else ""
         words = visible(f"{type(error).__name__}: {message}")
         click.echo(f"error: this is a bug in stemsep-env ({words}){where}", err=True)

@@ -30,8 +30,7 @@ from stemsep_envs.separation.run import RunRequest
 from stemsep_envs.separation.session import ModelSession
 from stemsep_envs.separation.track_plan import plan_tracks, refuse_unwritable
 from stemsep_envs.separation.tracks import frame_of, separate_and_publish
-from stemsep_envs.worker.connection import Deadlines
-from stemsep_envs.worker.requests import OnProgress
+from stemsep_envs.worker.deadlines import Deadlines, OnProgress
 
 AnyPath = str | os.PathLike[str]
 

@@ -38,7 +38,7 @@ from stemsep_envs.environments.satisfying import differences, unsatisfied
 from stemsep_envs.errors import BlockedError
 from stemsep_envs.host import digest_store
 from stemsep_envs.host.atomic_write import write_atomic
-from stemsep_envs.host.installation import parts_of
+from stemsep_envs.host.interpreter_files import parts_of
 from stemsep_envs.host.interpreters import Interpreter
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.scratch_dirs import scratch_dir

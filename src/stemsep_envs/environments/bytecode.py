@@ -11,7 +11,7 @@ import os
 import stat
 from pathlib import Path
 
-from stemsep_envs.host.untrusted import leads_out
+from stemsep_envs.host.untrusted_files import leads_out
 
 _MAX_FILES = 200_000
 _MAX_BYTES = 64 << 20

@@ -22,7 +22,7 @@ from stemsep_envs.errors import BuildError, InvalidDocumentError
 from stemsep_envs.host.child_environ import private_variables
 from stemsep_envs.host.command import Command
 from stemsep_envs.host.exit_cause import describe_exit
-from stemsep_envs.host.installation import readable_for
+from stemsep_envs.host.interpreter_files import readable_for
 from stemsep_envs.host.interpreters import Interpreter
 from stemsep_envs.host.processes import Completed, run
 from stemsep_envs.host.scratch_dirs import scratch_dir

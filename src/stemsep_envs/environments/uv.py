@@ -21,7 +21,7 @@ from stemsep_envs.host.exit_cause import describe_exit
 from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.processes import Completed, run
-from stemsep_envs.host.redaction import hide_secrets
+from stemsep_envs.host.redaction import redact
 
 _OUTPUT_CHARACTERS = 6000
 
@@ -106,7 +106,7 @@ def call_uv(  # noqa: PLR0913 - what a call is made of
 
 
 def _failure(done: Completed, what: str, *, offline: bool, stdin: str, extra_env: Mapping[str, str]) -> StemsepEnvError:
-    words = hide_secrets((done.stderr.strip() or done.stdout.strip())[-_OUTPUT_CHARACTERS:])
+    words = redact((done.stderr.strip() or done.stdout.strip())[-_OUTPUT_CHARACTERS:])
     shown = " ".join([*(f"{key}={value}" for key, value in extra_env.items()), done.command.shown()])
     if stdin:
         shown = f"printf %s {shlex.quote(stdin)} | {shown}"

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from stemsep_envs.host.redaction import hide_secrets
+from stemsep_envs.host.redaction import redact
 from stemsep_envs.records import dataclass
 
 
@@ -29,4 +29,4 @@ class Command:
 
     def shown(self) -> str:
         """Return a line that repeats the command in a shell, secrets hidden."""
-        return hide_secrets(shlex.join(self.argv))
+        return redact(shlex.join(self.argv))

@@ -1,4 +1,4 @@
-"""Downloading one file, to be continued wherever it breaks off.
+"""Resumable downloads: one file, continued wherever it broke off.
 
     <name>.part         what is here so far
     <name>.part.json    where it came from, and what tells that version of the file from another

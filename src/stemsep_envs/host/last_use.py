@@ -1,4 +1,4 @@
-"""When something was last used, kept as the time of last change of a file: what gc goes by."""
+"""The time of last use, which gc goes by: kept as the time of last change of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is here so far of a file that is being downloaded, in a form that survives any death of its writer.
+"""The part of a resumable download that is here so far, in a form that survives any death of its writer.
 
 <name>.part         the bytes
 <name>.part.json    where they came from, which version of the file they are of, how many surely reached the disk

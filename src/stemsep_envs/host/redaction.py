@@ -1,4 +1,4 @@
-"""Hiding passwords and tokens in text that people will see, or that is kept.
+"""Redaction: hiding passwords and tokens in text that people will see, or that is kept.
 
 The text may be a stranger's (a server's reply, a tool's output), so all of this takes time that grows with its length
 and no faster: names are bounded, and nothing is looked for twice from the same place.
@@ -19,7 +19,7 @@ _END = re.compile(r"[\s'\"]|$")
 _PORT = re.compile(r"\d+(?=[/\s]|$)")
 
 
-def hide_secrets(text: str) -> str:
+def redact(text: str) -> str:
     """Replace passwords and tokens by ``***``: in addresses, in arguments that are called so, and known kinds."""
     text = _in_addresses(text)
     text = _with_names(text)

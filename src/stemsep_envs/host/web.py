@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from stemsep_envs._version import __version__
-from stemsep_envs.host.redaction import hide_secrets
+from stemsep_envs.host.redaction import redact
 from stemsep_envs.records import dataclass, field
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _redirected(url: str, location: str) -> str:
         host, _ = urlsplit(target).hostname, urlsplit(target).port  # which is looked at only when it is asked for
     except ValueError:
         target, scheme, host = location, "", None
-    shown = hide_secrets(target[:200])
+    shown = redact(target[:200])
     shown = shown if shown.isprintable() else ascii(shown)[1:-1]
     if scheme not in {"http", "https"} or not host:
         raise WebError("download_refused", f"redirects to {shown}, which is no web address")
@@ -331,7 +331,7 @@ def _explained() -> Iterator[None]:
     except (raised.SSLError, ssl.SSLError) as error:
         raise _certificate_error(error) from None
     except raised.ProxyError as error:
-        words = hide_secrets(f"could not be reached through the proxy: {_innermost(error)}")
+        words = redact(f"could not be reached through the proxy: {_innermost(error)}")
         raise WebError("download_failed", words, again=True) from None
     except (raised.LocationParseError, UnicodeError):
         raise WebError("download_failed", "has an address that cannot be used") from None
@@ -364,4 +364,4 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 def _described(error: BaseException) -> str:
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return hide_secrets(str(words)).splitlines()[0][:200]
+    return redact(str(words)).splitlines()[0][:200]

@@ -16,7 +16,7 @@ from stemsep_envs.planning.engine import PlannedEngine, planned_engine
 from stemsep_envs.planning.plan import Plan, PlannedArtifact, Preflight, ResolvedModel
 from stemsep_envs.records import dataclass
 from stemsep_envs.registry.catalogue import files_dir
-from stemsep_envs.sandbox.worker_limits import default_limits
+from stemsep_envs.sandbox.default_limits import default_limits
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 from stemsep_envs.host.command import Command
 from stemsep_envs.host.paths import Home
 from stemsep_envs.records import replace
+from stemsep_envs.sandbox.default_limits import default_limits
 from stemsep_envs.sandbox.level_table import LevelName
 from stemsep_envs.sandbox.levels import quick_level
 from stemsep_envs.sandbox.policy import Level, Policy
-from stemsep_envs.sandbox.worker_limits import default_limits
 
 _BUILD_OUTPUT_BYTES = 4 << 30
 """For the bytecode of an environment, and what its modules keep at import."""

@@ -19,10 +19,10 @@ from stemsep_envs.host.processes import run
 from stemsep_envs.planning.plan import Plan, PlannedArtifact
 from stemsep_envs.records import dataclass, replace
 from stemsep_envs.registry.weights import weights_reasons
-from stemsep_envs.sandbox.launch import worker_exit_cause
+from stemsep_envs.sandbox.launcher_command import worker_exit_cause
 from stemsep_envs.sandbox.levels import quick_level
 from stemsep_envs.sandbox.policy import Level, Limits, Policy
-from stemsep_envs.sandbox.system import interpreter_dirs
+from stemsep_envs.sandbox.system_files import interpreter_dirs
 from stemsep_envs.sandbox.worker_environ import worker_environ
 
 _CONVERTER = INSIDE_DIR / "convert.py"

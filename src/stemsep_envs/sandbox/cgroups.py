@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stemsep_envs.records import dataclass
-from stemsep_envs.sandbox.launcher.groups import end_groups
+from stemsep_envs.sandbox.launcher.control_groups import kill_groups
 from stemsep_envs.sandbox.policy import Limits
 
 _log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def groups_for(limits: Limits) -> Iterator[Groups]:
     try:
         yield groups
     finally:
-        end_groups([str(folder) for folder in groups.folders])
+        kill_groups([str(folder) for folder in groups.folders])
 
 
 def _create(limits: Limits) -> Groups:
@@ -169,7 +169,7 @@ def _sweep(parent: Path) -> None:
             host, numbers, _ = folder.name.removeprefix(_PREFIX).split("-", 2)
             if numbers == _process_numbers() and host.isdigit() and not Path(f"/proc/{host}").exists():
                 abandoned.append(str(folder))
-    end_groups(abandoned)
+    kill_groups(abandoned)
 
 
 def _process_numbers() -> str:

@@ -27,13 +27,13 @@ from stemsep_envs.host.processes import Completed, run
 from stemsep_envs.host.scratch_dirs import scratch_dir, sweep_scratch
 from stemsep_envs.records import dataclass
 from stemsep_envs.sandbox.cgroups import Groups
-from stemsep_envs.sandbox.launch import SHARED_LIMITS, launch, output_options, unprivileged_uid
-from stemsep_envs.sandbox.launcher.root import own
+from stemsep_envs.sandbox.launcher.privilege_drop import own
 from stemsep_envs.sandbox.launcher.seccomp import rules
+from stemsep_envs.sandbox.launcher_command import SHARED_LIMITS, launch, output_options, unprivileged_uid
 from stemsep_envs.sandbox.namespaces import policy_mounts
 from stemsep_envs.sandbox.policy import LevelName, Measurement, Policy
 from stemsep_envs.sandbox.probing import measure
-from stemsep_envs.sandbox.system import System, find_system
+from stemsep_envs.sandbox.system_files import System, find_system
 
 NAME: LevelName = "container"
 

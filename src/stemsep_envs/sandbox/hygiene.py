@@ -16,8 +16,8 @@ from stemsep_envs.host.command import Command
 from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.sandbox import launcher
 from stemsep_envs.sandbox.cgroups import Groups, groups_for
-from stemsep_envs.sandbox.launch import common_options, launch, process_limit, resource_limits
-from stemsep_envs.sandbox.launcher.strays import end_strays
+from stemsep_envs.sandbox.launcher.escaped_processes import kill_escaped
+from stemsep_envs.sandbox.launcher_command import common_options, launch, process_limit, resource_limits
 from stemsep_envs.sandbox.policy import AXES, LevelName, Measurement, Policy
 
 NAME: LevelName = "hygiene"
@@ -67,7 +67,7 @@ class Hygiene:
             try:
                 yield launch([*options, ("chdir", str(policy.writable_dir))], argv, policy, groups)
             finally:
-                end_strays(session)
+                kill_escaped(session)
 
 
 def _prefix(policy: Policy) -> tuple[str, ...]:

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.sandbox.cgroups import groups_for
-from stemsep_envs.sandbox.launch import (
+from stemsep_envs.sandbox.launcher import kernel
+from stemsep_envs.sandbox.launcher.landlock import LEAST_ABI
+from stemsep_envs.sandbox.launcher_command import (
     ConfinedCommand,
     Option,
     common_options,
@@ -22,11 +24,9 @@ from stemsep_envs.sandbox.launch import (
     process_limit,
     unprivileged_uid,
 )
-from stemsep_envs.sandbox.launcher import kernel
-from stemsep_envs.sandbox.launcher.landlock import LEAST_ABI
 from stemsep_envs.sandbox.policy import LevelName, Measurement, Policy
 from stemsep_envs.sandbox.probing import measure
-from stemsep_envs.sandbox.system import System, find_system
+from stemsep_envs.sandbox.system_files import System, find_system
 
 NAME: LevelName = "landlock"
 

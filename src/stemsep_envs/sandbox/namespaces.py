@@ -17,7 +17,8 @@ from types import MappingProxyType
 from stemsep_envs.errors import UsageError
 from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.sandbox.cgroups import groups_for
-from stemsep_envs.sandbox.launch import (
+from stemsep_envs.sandbox.launcher.privilege_drop import staged
+from stemsep_envs.sandbox.launcher_command import (
     ConfinedCommand,
     Option,
     common_options,
@@ -25,10 +26,9 @@ from stemsep_envs.sandbox.launch import (
     process_limit,
     unprivileged_uid,
 )
-from stemsep_envs.sandbox.launcher.root import staged
 from stemsep_envs.sandbox.policy import OWN_FOLDERS, LevelName, Measurement, Policy
 from stemsep_envs.sandbox.probing import measure
-from stemsep_envs.sandbox.system import System, find_system
+from stemsep_envs.sandbox.system_files import System, find_system
 
 NAME: LevelName = "namespaces"
 

@@ -24,7 +24,7 @@ from stemsep_envs.host.processes import Completed, run
 from stemsep_envs.host.scratch_dirs import scratch_dir, sweep_scratch
 from stemsep_envs.records import dataclass
 from stemsep_envs.sandbox.policy import Axis, AxisState, Level, Limits, Measurement, Policy
-from stemsep_envs.sandbox.system import interpreter_dirs
+from stemsep_envs.sandbox.system_files import interpreter_dirs
 from stemsep_envs.sandbox.worker_environ import worker_environ
 
 _PROBE_PATH = INSIDE_DIR / "probe.py"

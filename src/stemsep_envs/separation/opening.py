@@ -19,7 +19,7 @@ from stemsep_envs.provisioning.environment import ensure_planned
 from stemsep_envs.sandbox.level_table import level_row
 from stemsep_envs.separation.scratch import session_scratch
 from stemsep_envs.separation.session import ModelSession
-from stemsep_envs.worker.connection import Deadlines
+from stemsep_envs.worker.deadlines import Deadlines
 
 _TRIES = 3
 """How often an environment may be removed by others between being found and being used."""

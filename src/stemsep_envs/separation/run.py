@@ -21,7 +21,7 @@ from stemsep_envs.separation.run_records import RunFrame, build_record, keep_rec
 from stemsep_envs.separation.scratch import parent_of_scratch
 from stemsep_envs.separation.track_plan import PlannedTrack, chosen_stems, plan_tracks, refuse_unwritable
 from stemsep_envs.separation.tracks import do_tracks, settled
-from stemsep_envs.worker.connection import Deadlines
+from stemsep_envs.worker.deadlines import Deadlines
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,8 @@ from stemsep_envs.separation.session_lock import SessionLock
 from stemsep_envs.separation.stem_collection import TrackWork, take_stems
 from stemsep_envs.separation.worker_launch import launch_worker
 from stemsep_envs.separation.worker_params import load_params, separate_params
-from stemsep_envs.worker.connection import Deadlines, WorkerConnection
-from stemsep_envs.worker.requests import OnProgress
+from stemsep_envs.worker.connection import WorkerConnection
+from stemsep_envs.worker.deadlines import Deadlines, OnProgress
 
 MAX_CRASHES_IN_A_ROW = 3
 

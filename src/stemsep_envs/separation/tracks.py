@@ -16,7 +16,7 @@ from stemsep_envs.separation.separated_track import TrackRequest
 from stemsep_envs.separation.session import ModelSession
 from stemsep_envs.separation.track_facts import track_record
 from stemsep_envs.separation.track_plan import PlannedTrack, failed_track
-from stemsep_envs.worker.requests import OnProgress
+from stemsep_envs.worker.deadlines import OnProgress
 
 
 def do_tracks(

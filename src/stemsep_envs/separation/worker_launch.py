@@ -8,17 +8,18 @@ from pathlib import Path
 
 from stemsep_envs.documents.events import Event, OnEvent
 from stemsep_envs.environments.reuse_or_build import Environment
-from stemsep_envs.host.installation import parts_of, readable_for
+from stemsep_envs.host.interpreter_files import parts_of, readable_for
 from stemsep_envs.host.paths import INSIDE_DIR
 from stemsep_envs.planning.plan import Plan
 from stemsep_envs.records import replace
-from stemsep_envs.sandbox.launch import worker_exit_cause
+from stemsep_envs.sandbox.launcher_command import worker_exit_cause
 from stemsep_envs.sandbox.levels import level_named
 from stemsep_envs.sandbox.policy import Policy
 from stemsep_envs.sandbox.worker_environ import worker_environ
 from stemsep_envs.separation.output_limits import FLOOR_BYTES
 from stemsep_envs.separation.scratch import Scratch
-from stemsep_envs.worker.connection import Deadlines, WorkerConnection
+from stemsep_envs.worker.connection import WorkerConnection
+from stemsep_envs.worker.deadlines import Deadlines
 
 ENTRY_PATH = INSIDE_DIR / "entry.py"
 

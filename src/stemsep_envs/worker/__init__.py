@@ -1,9 +1,6 @@
-"""The process inside an environment, and our side of the conversation with it.
+"""The host's side of the conversation with a worker, the process inside an environment.
 
-Host side: `session` (one worker from start to stop), `messages` (its lines, parsed as the hostile input they are),
-`streams` and `log` (what it says and prints, bounded), `failures` (what its failures become), `naming` (where stems
-will go, planned before anything runs) and `ingest` (taking finished stems from its scratch folder).
-
-Inside the environment: `entry.py` and the folder ``inside``, which know nothing of this package and are never imported
-by it.
+`connection` has a worker from start to stop, `deadlines` says how long it may take, `messages` parses its lines as the
+hostile input they are, `reply_queue` and `log` bound what it sends and prints, `failures` makes one error of however it
+fails, and `ingest` takes finished stems from its scratch folder. The worker's own side is the package ``inside``.
 """

@@ -26,9 +26,9 @@ from stemsep_envs.errors import InterruptedRunError, ModelError, StemsepEnvError
 from stemsep_envs.host.child_process import start
 from stemsep_envs.host.command import Command
 from stemsep_envs.host.exit_cause import ExitCause, exit_cause_of
-from stemsep_envs.records import dataclass
+from stemsep_envs.worker.deadlines import Deadlines, OnProgress, Request
 from stemsep_envs.worker.failures import ended_error, late_error, replied_error, violation_error
-from stemsep_envs.worker.log import WorkerLog
+from stemsep_envs.worker.log import LogLines, WorkerLog
 from stemsep_envs.worker.messages import (
     ProtocolViolation,
     notification_line,
@@ -36,8 +36,7 @@ from stemsep_envs.worker.messages import (
     parse_reply,
     request_line,
 )
-from stemsep_envs.worker.requests import OnProgress, Request
-from stemsep_envs.worker.streams import EndOfReplies, LogLines, Overlong, Replies
+from stemsep_envs.worker.reply_queue import EndOfReplies, Overlong, ReplyQueue
 
 ResultT = TypeVar("ResultT", bound=BaseDocument)
 
@@ -46,27 +45,6 @@ _POLL_SECONDS = 0.1
 
 _END_SECONDS = 1.0
 """How long a worker that closed its side may take to end by itself, so that the cause can be told."""
-
-
-@dataclass(frozen=True)
-class Deadlines:
-    """How long a worker may take, in seconds, whatever it says meanwhile.
-
-    Attributes:
-        start_seconds: From the first request to its answer.
-        load_seconds: For loading the model.
-        silence_seconds: Between two signs of progress of a track: progress that goes beyond what was reported before.
-        total_seconds: For one track. None: an hour, and 300 times the track's length.
-        cancel_seconds: For giving up a cancelled request, before the worker is ended.
-        shutdown_seconds: For ending by itself when asked to.
-    """
-
-    start_seconds: float = 120.0
-    load_seconds: float = 900.0
-    silence_seconds: float = 3600.0
-    total_seconds: float | None = None
-    cancel_seconds: float = 5.0
-    shutdown_seconds: float = 5.0
 
 
 class WorkerConnection:
@@ -96,7 +74,7 @@ class WorkerConnection:
         self._deadlines = deadlines or Deadlines()
         self._on_log = on_log
         self._explain_end = explain_end
-        self._replies = Replies()
+        self._replies = ReplyQueue()
         self._closed = self._crashed = False
         self._child = start(command, on_stdout=self._replies.feed, on_stderr=LogLines(self.log).feed)
 
@@ -255,7 +233,7 @@ class WorkerConnection:
         if message.method == "progress":
             progress = parse_reply(message.params, ProgressParams)
             if progress.id == request.id:
-                request.got_on(progress)
+                request.note_progress(progress)
                 if request.on_progress is not None:
                     request.on_progress(progress)
         elif message.method == "log":

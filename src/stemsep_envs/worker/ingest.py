@@ -1,4 +1,4 @@
-"""Taking finished stems from a worker's scratch folder, under names the host chose (`host.untrusted` says how)."""
+"""Ingesting stems: from a worker's scratch folder, under names the host chose (`host.untrusted_files` says how)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stemsep_envs.documents.canonical import Sha256
 from stemsep_envs.errors import ModelError
-from stemsep_envs.host.untrusted import RefusedFileError, take
+from stemsep_envs.host.untrusted_files import RefusedFileError, take
 from stemsep_envs.records import dataclass
 
 

@@ -7,6 +7,9 @@ from collections import deque
 
 from stemsep_envs.documents.terminal import clean
 
+_LINE_BYTES = 1 << 16
+"""A line that is longer is cut in parts as it comes."""
+
 MAX_LINES = 2_000
 MAX_LINE_CHARS = 2_000
 TAIL_LINES = 12
@@ -41,3 +44,19 @@ class WorkerLog:
         with self._guard:
             lines = list(self._lines)
         return [clean(line).rstrip() for line in lines]
+
+
+class LogLines:
+    """Cuts what a worker prints into lines for its log."""
+
+    def __init__(self, log: WorkerLog) -> None:
+        self._log = log
+        self._partial = b""
+
+    def feed(self, block: bytes) -> None:
+        """Take what was read (an empty block: the end)."""
+        *lines, self._partial = (self._partial + block).split(b"\n")
+        if self._partial and (not block or len(self._partial) > _LINE_BYTES):
+            lines, self._partial = [*lines, self._partial], b""
+        for line in lines:
+            self._log.add(line.decode(errors="replace"))

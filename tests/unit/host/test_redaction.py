@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemsep_envs.host.redaction import hide_secrets
+from stemsep_envs.host.redaction import redact
 
 
 @pytest.mark.parametrize(
@@ -35,21 +35,21 @@ from stemsep_envs.host.redaction import hide_secrets
     ],
 )
 def test_secrets_are_not_shown(text: str, hidden: str) -> None:
-    assert hide_secrets(text) == hidden
-    assert hide_secrets(hidden) == hidden
+    assert redact(text) == hidden
+    assert redact(hidden) == hidden
 
 
 @given(
     st.text(), st.text(alphabet=st.characters(exclude_characters="@/\\'\"&", exclude_categories=("Z", "C")), min_size=1)
 )
 def test_a_password_of_an_address_never_stays(before: str, password: str) -> None:
-    hidden = hide_secrets(f"{before} https://user:{password}x@host/path")
+    hidden = redact(f"{before} https://user:{password}x@host/path")
     assert hidden.endswith("https://user:***@host/path")
 
 
 @given(st.text(alphabet="token=://@: -sig?&'hf_a0"))
 def test_hiding_again_changes_nothing(text: str) -> None:
-    assert hide_secrets(hide_secrets(text)) == hide_secrets(text)
+    assert redact(redact(text)) == redact(text)
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,4 @@ def test_hiding_again_changes_nothing(text: str) -> None:
 )
 def test_long_text_of_strangers_is_done_at_once(part: str) -> None:
     """A pattern that goes back over its text would take hours for these."""
-    assert hide_secrets(part * (1_000_000 // len(part))) is not None
+    assert redact(part * (1_000_000 // len(part))) is not None

@@ -27,6 +27,6 @@ def test_what_is_left_in_the_groups_of_dead_hosts_is_ended(tmp_path: Path, monke
     ):
         folder.mkdir()
     ended: list[str] = []
-    monkeypatch.setattr(cgroups, "end_groups", ended.extend)
+    monkeypatch.setattr(cgroups, "kill_groups", ended.extend)
     cgroups._sweep(tmp_path)
     assert ended == [str(abandoned)]

@@ -10,7 +10,7 @@ from typing import Any
 
 from stemsep_envs.sandbox.container import _image, _mount, arguments, seccomp_profile
 from stemsep_envs.sandbox.policy import Limits, Policy
-from stemsep_envs.sandbox.system import System
+from stemsep_envs.sandbox.system_files import System
 
 SYSTEM = System((Path("/usr"),), ((Path("/lib"), "usr/lib"),), (Path("/dev/nvidia0"),), ())
 POLICY = Policy(

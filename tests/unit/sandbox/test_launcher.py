@@ -18,10 +18,10 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is
 
 BROKEN = """
 import sys
-from stemsep_envs.sandbox.launcher import __main__ as launcher, watch
+from stemsep_envs.sandbox.launcher import __main__ as launcher, supervisor
 def wait(*_):
     raise {problem}
-watch.wait = wait
+supervisor.wait = wait
 launcher.main(sys.argv[1:])
 """
 

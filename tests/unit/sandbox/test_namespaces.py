@@ -22,7 +22,7 @@ from stemsep_envs.sandbox.namespaces import (
     staged_source,
 )
 from stemsep_envs.sandbox.policy import Limits, Policy
-from stemsep_envs.sandbox.system import System
+from stemsep_envs.sandbox.system_files import System
 
 SYSTEM = System(
     readable=(Path("/usr"),),

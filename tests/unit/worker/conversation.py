@@ -12,7 +12,8 @@ from pathlib import Path
 
 from stemsep_envs.documents.protocol import LoadedModel, LoadParams, OutputRequest, SeparateParams
 from stemsep_envs.host.command import Command
-from stemsep_envs.worker.connection import Deadlines, WorkerConnection
+from stemsep_envs.worker.connection import WorkerConnection
+from stemsep_envs.worker.deadlines import Deadlines
 
 WORKER = Path(__file__).resolve().parents[2] / "programs" / "worker.py"
 

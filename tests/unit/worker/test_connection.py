@@ -36,7 +36,8 @@ from stemsep_envs.errors import (
 )
 from stemsep_envs.host.command import Command
 from stemsep_envs.host.exit_cause import ExitCause
-from stemsep_envs.worker.connection import Deadlines, WorkerConnection
+from stemsep_envs.worker.connection import WorkerConnection
+from stemsep_envs.worker.deadlines import Deadlines
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the programs and checks are Linux's")
 

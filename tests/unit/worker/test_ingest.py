@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from stemsep_envs.errors import InterruptedRunError, LimitError, ModelError, StemsepEnvError
-from stemsep_envs.host import untrusted as module
+from stemsep_envs.host import untrusted_files as module
 from stemsep_envs.host.atomic_write import copy_hashed
 from stemsep_envs.worker.ingest import Ingested, ingest
 

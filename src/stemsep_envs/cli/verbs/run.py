@@ -18,7 +18,7 @@ from stemsep_envs.errors import UsageError
 from stemsep_envs.separation.existing import EXISTING
 
 if TYPE_CHECKING:
-    from stemsep_envs.worker.connection import Deadlines
+    from stemsep_envs.worker.deadlines import Deadlines
 
 
 @click.command("run")
@@ -145,7 +145,7 @@ def _output_dir(named: str) -> Path:
 
 
 def _deadlines(seconds: float | None) -> Deadlines:
-    from stemsep_envs.worker.connection import Deadlines
+    from stemsep_envs.worker.deadlines import Deadlines
 
     if seconds is None:
         return Deadlines()

@@ -26,7 +26,7 @@ from stemsep_envs.host.exit_cause import describe_exit
 from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.processes import Completed, run
-from stemsep_envs.host.redaction import hide_secrets
+from stemsep_envs.host.redaction import redact
 from stemsep_envs.host.scratch_dirs import scratch_dir
 
 _CREATE_SECONDS = 120.0
@@ -127,7 +127,7 @@ def _pip(interpreter: Path, home: Home) -> Iterator[tuple[tuple[str, ...], str]]
                 f"{interpreter} has no pip {_OLDEST} or newer, and cannot make one",
                 hint="install pip (or ensurepip, which some systems package apart) for it, or build with uv",
                 code="pip_missing",
-                output=hide_secrets((made.stderr or made.stdout).strip()[-_OUTPUT_CHARACTERS:]),
+                output=redact((made.stderr or made.stdout).strip()[-_OUTPUT_CHARACTERS:]),
                 command=made.command.shown(),
             )
         yield tool, found
@@ -190,7 +190,7 @@ def _command(argv: tuple[str, ...], home: Home) -> Command:
 
 
 def _failure(done: Completed, what: str, *, missing: tuple[Pin, ...] = ()) -> StemsepEnvError:
-    words = hide_secrets((done.stderr.strip() or done.stdout.strip())[-_OUTPUT_CHARACTERS:])
+    words = redact((done.stderr.strip() or done.stdout.strip())[-_OUTPUT_CHARACTERS:])
     shown = done.command.shown()
     if _HASH_MISMATCH in words:
         return MismatchError(

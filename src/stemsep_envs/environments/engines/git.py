@@ -20,7 +20,7 @@ from stemsep_envs.host.child_environ import passed_variables
 from stemsep_envs.host.command import Command
 from stemsep_envs.host.exit_cause import describe_exit
 from stemsep_envs.host.processes import Completed, run
-from stemsep_envs.host.redaction import hide_secrets
+from stemsep_envs.host.redaction import redact
 
 _FETCH_SECONDS = 3600.0
 _LOCAL_SECONDS = 600.0
@@ -119,7 +119,7 @@ _HINTS = {
 
 
 def _failure(done: Completed, what: str, command: str) -> StemsepEnvError:
-    words = hide_secrets(done.stderr.strip()[-_OUTPUT_CHARACTERS:])
+    words = redact(done.stderr.strip()[-_OUTPUT_CHARACTERS:])
     if "no space left on device" in words.lower():
         return LimitError(f"no space left while {what}", hint="free some space", code="no_space")
     hint = next((hint for sign, hint in _HINTS.items() if sign in words.lower()), "git's own words are below")

@@ -24,7 +24,7 @@ from stemsep_envs.environments.resolve_once import resolve_once
 from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.child_environ import private_variables
 from stemsep_envs.host.folders import ensure_dir
-from stemsep_envs.host.installation import readable_for
+from stemsep_envs.host.interpreter_files import readable_for
 from stemsep_envs.host.interpreters import Interpreter
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home

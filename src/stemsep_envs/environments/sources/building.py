@@ -31,7 +31,7 @@ from stemsep_envs.host.file_reading import sha256_of
 from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.untrusted import RefusedFileError, take
+from stemsep_envs.host.untrusted_files import RefusedFileError, take
 from stemsep_envs.records import dataclass, replace
 
 _LARGEST_BYTES = 4 << 30

@@ -18,7 +18,7 @@ from stemsep_envs.host.file_reading import Readable, UnreadableError, open_plain
 from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.partial_download import discard
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.redaction import hide_secrets
+from stemsep_envs.host.redaction import redact
 from stemsep_envs.host.transfers import Patience, Transfer, transfer_all
 from stemsep_envs.host.web import WebError, WebRequest
 
@@ -81,7 +81,7 @@ def _bring(part: Path, sdist: Sdist, expected: str | None, *, offline: bool) -> 
             code="offline",
         )
     patience = Patience()
-    source = Source(hide_secrets(sdist.address), lambda: _request(sdist.address))
+    source = Source(redact(sdist.address), lambda: _request(sdist.address))
 
     def fetch(transfer: Transfer) -> str:
         return fetch_into(part, source, Expected(expected, sdist.size_bytes), transfer, patience).sha256
@@ -143,7 +143,7 @@ def _indexes(variable: Callable[[str], str | None]) -> Iterator[str]:
 
 def _mismatch(sdist: Sdist, found: str) -> MismatchError:
     return MismatchError(
-        f"{hide_secrets(sdist.address)} is not the file that its index announces: {found}",
+        f"{redact(sdist.address)} is not the file that its index announces: {found}",
         hint="the index serves another file, or something between changed it",
         code="hash_mismatch",
     )

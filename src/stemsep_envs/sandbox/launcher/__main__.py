@@ -12,16 +12,16 @@ from stemsep_envs.sandbox.launcher import (
     HOST_GONE,
     LAUNCHER_FAILED,
     SETUP_FAILED,
-    groups,
+    control_groups,
     kernel,
     landlock,
-    limits,
-    root,
+    privilege_drop,
+    resource_limits,
     seccomp,
-    watch,
+    supervisor,
 )
+from stemsep_envs.sandbox.launcher.escaped_processes import SESSION_VARIABLE, kill_escaped
 from stemsep_envs.sandbox.launcher.options import Options, each, one, parse
-from stemsep_envs.sandbox.launcher.strays import SESSION_VARIABLE, end_strays
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,39 +35,39 @@ def main(arguments: list[str]) -> NoReturn:
     host_fd = kernel.pidfd_open(host)
     if os.getppid() != host:  # it ended before it could be watched
         os._exit(HOST_GONE)
-    limits.open_what_may_be()
+    resource_limits.open_what_may_be()
     output = [(folder, int(most), one(options, "output-now")) for folder, most in options["output"]]
-    worker = watch.start(lambda: _become_worker(options, command))
+    worker = supervisor.start(lambda: _become_worker(options, command))
     status = LAUNCHER_FAILED << 8
     try:
-        status = watch.wait(worker, host_fd, output[0] if output else None)
+        status = supervisor.wait(worker, host_fd, output[0] if output else None)
     finally:  # whatever happens here, nothing of the worker stays
         _end(options, worker, status)
 
 
-def _end(options: Options, worker: watch.Worker, status: int) -> NoReturn:
+def _end(options: Options, worker: supervisor.Worker, status: int) -> NoReturn:
     """End all that is left of a worker, then this process as the worker ended."""
     try:
-        watch.end(worker.guardian)
+        supervisor.end(worker.guardian)
         session = one(options, "session")
         if session:
-            end_strays(session)
+            kill_escaped(session)
         if status == HOST_GONE << 8:  # else the host reads what the groups counted, and removes them
-            groups.end_groups(each(options, "cgroup"))
-        watch.run_afterwards(each(options, "afterwards"), dict(options["env"]))
+            control_groups.kill_groups(each(options, "cgroup"))
+        supervisor.run_afterwards(each(options, "afterwards"), dict(options["env"]))
     finally:
         told_as_shells_do = bool(options["bwrap-program"] or options["shell-statuses"])
-        watch.leave(status, statuses_are_signals=told_as_shells_do)
+        supervisor.leave(status, statuses_are_signals=told_as_shells_do)
 
 
 def _become_worker(options: Options, command: list[str]) -> NoReturn:
     """Turn this process into the confined worker. The order matters: each step needs what the next one takes away."""
     kernel.close_from(3)
-    groups.join_groups(each(options, "cgroup"))
+    control_groups.join_groups(each(options, "cgroup"))
     uid = one(options, "uid")
     if uid is not None:
         _stop_being_root(options, int(uid))
-    limits.set_limits([(word, int(value)) for word, value in options["limit"]], os.getuid())
+    resource_limits.set_limits([(word, int(value)) for word, value in options["limit"]], os.getuid())
     if options["bwrap-program"]:
         _become_bubblewrap(options, command)
     os.chdir(one(options, "chdir") or "/")
@@ -85,16 +85,16 @@ def _become_worker(options: Options, command: list[str]) -> NoReturn:
 
 def _stop_being_root(options: Options, uid: int) -> None:
     for folder in each(options, "own"):
-        root.own(folder, uid)
+        privilege_drop.own(folder, uid)
     writable = one(options, "stage-write")
     if writable is not None:
-        root.stage(each(options, "stage-read"), writable, uid)
-    if not root.may_end_others():
+        privilege_drop.stage(each(options, "stage-read"), writable, uid)
+    if not privilege_drop.may_end_others():
         raise OSError("root may not end what runs as another user: CAP_KILL is missing")
     if writable is not None:
-        root.drop(uid)
+        privilege_drop.drop(uid)
     else:
-        root.drop(uid, [path for word, path in options["allow"] if word != "gpu" and os.path.exists(path)])
+        privilege_drop.drop(uid, [path for word, path in options["allow"] if word != "gpu" and os.path.exists(path)])
 
 
 def _become_bubblewrap(options: Options, command: list[str]) -> NoReturn:

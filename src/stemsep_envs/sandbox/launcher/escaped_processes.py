@@ -1,4 +1,7 @@
-"""Processes that left the worker's group, found by a word in their environment: honest daemons. Not a boundary."""
+"""Killing processes that escaped the worker's group (honest daemons), found by a word in their environment.
+
+Not a boundary: whoever wants to changes that word.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import os
 SESSION_VARIABLE = "STEMSEP_ENV_SESSION"
 
 
-def end_strays(session: str) -> None:
+def kill_escaped(session: str) -> None:
     """Kill every process whose environment at start carried this session's word, and those they started meanwhile."""
     mark = f"{SESSION_VARIABLE}={session}".encode()
     for _ in range(20):

@@ -1,4 +1,4 @@
-"""What of an installed Python must be readable to run it, and no more: some are installed right into a user's home."""
+"""The files of an interpreter: what must be readable to run it, and no more; some lie right in a user's home."""
 
 from __future__ import annotations
 

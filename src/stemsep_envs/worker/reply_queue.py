@@ -1,4 +1,4 @@
-"""A worker's two streams, cut into lines as they come and never held beyond a bound, however much it says."""
+"""What a worker sent and nobody has looked at yet: a queue of lines that never holds more than a bound."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections import deque
 
 from stemsep_envs.documents.protocol import MAX_LINE_BYTES
 from stemsep_envs.records import dataclass
-from stemsep_envs.worker.log import WorkerLog
 
 _MOST_BYTES = 4 * MAX_LINE_BYTES
 _MOST_LINES = 4096
-_LOG_LINE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class EndOfReplies:
 Received = bytes | Overlong | EndOfReplies
 
 
-class Replies:
+class ReplyQueue:
     """The lines that a worker sent and nobody has looked at yet.
 
     Where nobody looks for long, the worker waits: it is not read on before what it sent is taken.
@@ -94,19 +92,3 @@ class Replies:
             self._ended = True
             self._lines.append(how)
             self._changed.notify_all()
-
-
-class LogLines:
-    """Cuts what a worker prints into lines for its log."""
-
-    def __init__(self, log: WorkerLog) -> None:
-        self._log = log
-        self._partial = b""
-
-    def feed(self, block: bytes) -> None:
-        """Take what was read (an empty block: the end)."""
-        *lines, self._partial = (self._partial + block).split(b"\n")
-        if self._partial and (not block or len(self._partial) > _LOG_LINE_BYTES):
-            lines, self._partial = [*lines, self._partial], b""
-        for line in lines:
-            self._log.add(line.decode(errors="replace"))

@@ -20,7 +20,7 @@ from stemsep_envs.sandbox.launcher import (
     SETUP_FAILED,
     TOO_MUCH_OUTPUT,
     kernel,
-    outputs,
+    output_size,
 )
 
 TYPE_CHECKING = False
@@ -137,7 +137,7 @@ def wait(worker: Worker, host_fd: int, output: tuple[str, int, str | None] | Non
     worker_fd = kernel.pidfd_open(worker.pid)
     asked_fd = _on_being_asked()
     watched = (worker_fd, host_fd, asked_fd)
-    disk = outputs.Disk(output[0]) if output else None
+    disk = output_size.Disk(output[0]) if output else None
     while True:
         ready, _, _ = select.select(watched, (), (), _LOOK_SECONDS)
         if worker_fd in ready:
@@ -149,7 +149,7 @@ def wait(worker: Worker, host_fd: int, output: tuple[str, int, str | None] | Non
         _collect_orphans(worker.pid)
         if disk and disk.is_full():
             return DISK_FULL << 8
-        if output and outputs.holds_more(output[0], _most_now(output[1], output[2]), lambda: _is_ready(watched)):
+        if output and output_size.holds_more(output[0], _most_now(output[1], output[2]), lambda: _is_ready(watched)):
             return TOO_MUCH_OUTPUT << 8
 
 

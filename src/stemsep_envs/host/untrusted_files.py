@@ -1,4 +1,4 @@
-"""Taking files out of folders that an untrusted process wrote.
+"""Taking untrusted files: out of folders that an untrusted process wrote.
 
 A name in such a folder, and the folder itself, may be a link, a pipe or a device by the time it is looked at. So it is
 first moved, unseen, to where that process cannot reach it, and looked at there: only a regular file with a single name

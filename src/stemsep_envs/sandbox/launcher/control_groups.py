@@ -16,7 +16,7 @@ def join_groups(groups: Sequence[str]) -> None:
         _write(f"{group}/cgroup.procs", "0")
 
 
-def end_groups(groups: Sequence[str]) -> None:
+def kill_groups(groups: Sequence[str]) -> None:
     """Kill whatever is left in the control groups and remove them; what another has removed is fine."""
     for group in groups:
         for attempt in range(300):  # the dead leave their group a moment after they died

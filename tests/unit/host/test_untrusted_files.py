@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stemsep_envs.host.untrusted import leads_out
+from stemsep_envs.host.untrusted_files import leads_out
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stemsep_envs.host.installation import parts_of, readable_for
+from stemsep_envs.host.interpreter_files import parts_of, readable_for
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="homes and links of POSIX")
 

@@ -11,7 +11,8 @@ from stemsep_envs.host.command import Command
 from stemsep_envs.sandbox import launcher
 from stemsep_envs.sandbox.cgroups import Groups
 from stemsep_envs.sandbox.landlock import ruleset_options
-from stemsep_envs.sandbox.launch import (
+from stemsep_envs.sandbox.launcher.options import each, one, parse
+from stemsep_envs.sandbox.launcher_command import (
     SHARED_LIMITS,
     ConfinedCommand,
     common_options,
@@ -20,9 +21,8 @@ from stemsep_envs.sandbox.launch import (
     resource_limits,
     worker_exit_cause,
 )
-from stemsep_envs.sandbox.launcher.options import each, one, parse
 from stemsep_envs.sandbox.policy import Limits, Policy
-from stemsep_envs.sandbox.system import System
+from stemsep_envs.sandbox.system_files import System
 
 POLICY = Policy(
     readable=(Path("/srv/env"),),

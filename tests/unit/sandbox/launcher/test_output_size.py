@@ -17,13 +17,13 @@ from stemsep_envs.host.tree_removal import remove_tree
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is Linux's")
 if sys.platform == "linux":
-    from stemsep_envs.sandbox.launcher import outputs, root
+    from stemsep_envs.sandbox.launcher import output_size, privilege_drop
 
 MEGABYTE = 1_000_000
 
 
 def holds_more(folder: Path, most_bytes: int, is_called: Callable[[], bool] = lambda: False) -> bool:
-    return outputs.holds_more(str(folder), most_bytes, is_called)
+    return output_size.holds_more(str(folder), most_bytes, is_called)
 
 
 @contextmanager
@@ -70,14 +70,14 @@ def test_a_folder_that_its_owner_closed_is_counted(mode: int) -> None:
 
 def test_a_folder_that_cannot_be_opened_is_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "closed").mkdir()
-    real = outputs._open
+    real = output_size._open
 
     def refused(name: str, parent: int | None) -> int:
         if name == "closed":
             raise PermissionError(13, "Permission denied")
         return real(name, parent)
 
-    monkeypatch.setattr(outputs, "_open", refused)
+    monkeypatch.setattr(output_size, "_open", refused)
     assert holds_more(tmp_path, 1 << 40)
 
 
@@ -85,14 +85,14 @@ def test_a_folder_that_is_renamed_whenever_it_is_looked_for_is_too_much(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "0").mkdir()
-    real = outputs._open
+    real = output_size._open
 
     def renamed_first(name: str, parent: int | None) -> int:
         if parent is not None:
             (tmp_path / name).rename(tmp_path / str(int(name) + 1))
         return real(name, parent)
 
-    monkeypatch.setattr(outputs, "_open", renamed_first)
+    monkeypatch.setattr(output_size, "_open", renamed_first)
     assert holds_more(tmp_path, 1 << 40)
 
 
@@ -121,14 +121,14 @@ def test_a_tree_without_bottom_is_too_much(tmp_path: Path) -> None:
 
 
 def test_more_files_than_anybody_needs_are_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outputs, "_MOST_FILES", 20)
+    monkeypatch.setattr(output_size, "_MOST_FILES", 20)
     for number in range(25):
         (tmp_path / str(number)).touch()
     assert holds_more(tmp_path, 1 << 40)
 
 
 def test_a_look_that_takes_too_long_is_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outputs, "_MOST_SECONDS", -1.0)
+    monkeypatch.setattr(output_size, "_MOST_SECONDS", -1.0)
     for number in range(100):
         (tmp_path / str(number)).touch()
     assert holds_more(tmp_path, 1 << 40)
@@ -155,7 +155,7 @@ def test_a_removed_file_that_a_child_keeps_open_is_counted(tmp_path: Path) -> No
 
 
 def test_a_disk_is_full_before_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    disk = outputs.Disk(str(tmp_path))
+    disk = output_size.Disk(str(tmp_path))
     assert not disk.is_full()
     monkeypatch.setattr(disk, "_free_bytes", lambda: 1)
     assert disk.is_full()
@@ -170,7 +170,7 @@ def test_a_tree_without_bottom_changes_its_owner(tmp_path: Path) -> None:
         (tmp_path / "outside").touch()
         for number in range(3):
             (tree / "deeper" / f"beside-{number}" / "inner").mkdir(parents=True)
-        root.own(str(tree), owner)
+        privilege_drop.own(str(tree), owner)
         assert {path.lstat().st_uid for path in (tree, tree / "link", tree / "deeper" / "beside-2" / "inner")} == {
             owner
         }
