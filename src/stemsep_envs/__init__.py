@@ -20,7 +20,6 @@ The layers, imports only downward and without a circle (`tests/unit/test_layers.
 ``host``          the only code that touches the machine
 ``documents``     every document as a model; parsing, validation, digests; no I/O
 ``errors``        what can go wrong, and its exit code
-``records``       data classes that cost nothing to declare
 ================  ======================================================================
 
 ``inside`` is apart: it runs inside environments and sandboxes, knows nothing of the rest, and nothing imports it.

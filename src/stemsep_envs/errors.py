@@ -7,9 +7,8 @@ package stays a ``TypeError`` or ``ValueError``, so that it looks like the bug i
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
-
-from stemsep_envs.records import dataclass
 
 EXIT_DONE = 0
 EXIT_BUG = 3

@@ -15,7 +15,6 @@ RANKS: tuple[frozenset[str], ...] = tuple(
     map(
         frozenset,
         (
-            {"records"},
             {"errors", "_version"},
             {"documents"},
             {"host"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.artifacts import blobs, index
@@ -17,7 +18,6 @@ from stemsep_envs.host.downloads import placeholder_kind
 from stemsep_envs.host.file_reading import Readable, UnreadableError, open_plain
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.tree_removal import remove_file
-from stemsep_envs.records import dataclass
 
 
 @dataclass(frozen=True)

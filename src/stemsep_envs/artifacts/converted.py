@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.tree_removal import remove_tree
 from stemsep_envs.host.write_errors import explained
-from stemsep_envs.records import dataclass
 
 CONVERTER_VERSION = "2"
 """Changed with every change of the converted form or of its report; what an older version made is then made anew."""

@@ -10,6 +10,7 @@ import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stemsep_envs.artifacts import blobs, index
@@ -29,7 +30,6 @@ from stemsep_envs.host.partial_download import discard
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.transfers import Patience, Transfer, transfer_all
 from stemsep_envs.host.web import WebError
-from stemsep_envs.records import dataclass, replace
 
 _LOCK_LOOK_SECONDS = 0.2
 _KEY_CHARACTERS = 32

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,6 @@ from stemsep_envs.host.file_reading import sha256_of
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.tree_removal import remove_file
 from stemsep_envs.host.write_errors import explained
-from stemsep_envs.records import dataclass
 
 _KEY_CHARACTERS = 32
 _COPY_SECONDS = 3600.0

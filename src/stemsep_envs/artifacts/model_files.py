@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from stemsep_envs.artifacts import index
 from stemsep_envs.artifacts.places import shown_address
@@ -11,7 +12,6 @@ from stemsep_envs.documents.artifacts import IndexEntry, Trust
 from stemsep_envs.documents.canonical import digest_of_bytes
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.host.paths import Home
-from stemsep_envs.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
-
-from stemsep_envs.records import dataclass
 
 if TYPE_CHECKING:  # the command line imports the choices, and reading addresses takes long to load
     from stemsep_envs.documents.addresses import Address

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from stemsep_envs.documents.strict_json import load_json
 from stemsep_envs.errors import InvalidDocumentError
-from stemsep_envs.records import dataclass
 
 MAX_HEADER_BYTES = 16 << 20
 """Of a safetensors file that this process parses. That of a checkpoint with ten thousand tensors has 3 MiB."""

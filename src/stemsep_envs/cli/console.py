@@ -6,6 +6,7 @@ import io
 import logging
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -20,7 +21,6 @@ from stemsep_envs.errors import (
     LimitError,
     StemsepEnvError,
 )
-from stemsep_envs.records import dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from stemsep_envs.documents.ensure_report import EnsuredModel, EnsureReport
 from stemsep_envs.documents.events import OnEvent, ignore_event, step_reporter
@@ -14,7 +15,6 @@ from stemsep_envs.planning.preflight import plan_model
 from stemsep_envs.provisioning.conversion import convert_artifacts
 from stemsep_envs.provisioning.provision import provision_all
 from stemsep_envs.provisioning.witnesses import Witnesses, witnesses_of
-from stemsep_envs.records import dataclass, replace
 
 
 @dataclass(frozen=True)

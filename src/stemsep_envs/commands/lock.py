@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stemsep_envs.documents.lock_formats import LockFormat
@@ -20,7 +21,6 @@ from stemsep_envs.provisioning.locks import (
     first_resolved,
     unneeded_locks,
 )
-from stemsep_envs.records import dataclass, replace
 from stemsep_envs.registry.recipes import RECIPE_NAME
 
 _AT_ONCE = 4

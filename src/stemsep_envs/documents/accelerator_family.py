@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
-
-from stemsep_envs.records import dataclass
 
 
 class MachineView(Protocol):

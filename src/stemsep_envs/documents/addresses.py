@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
 
 from stemsep_envs.documents.canonical import digest_of_bytes
-from stemsep_envs.records import dataclass
 
 Scheme = Literal["https", "http", "hf", "s3", "file", "local"]
 

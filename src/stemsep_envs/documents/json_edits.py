@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from stemsep_envs.documents.json_scanner import read_value, scan_array, scan_document, scan_object
-from stemsep_envs.records import dataclass, replace
 
 Location: TypeAlias = tuple[str | int, ...]
 

@@ -21,6 +21,7 @@ One Python minor a lock: dependencies, and the newest versions that still suppor
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cached_property
 
 from packaging.utils import canonicalize_name
@@ -29,7 +30,6 @@ from packaging.version import InvalidVersion, Version
 from stemsep_envs.documents.canonical import digest_of, digest_of_bytes
 from stemsep_envs.documents.target import Target, parse_target
 from stemsep_envs.errors import MismatchError
-from stemsep_envs.records import dataclass
 
 FORMAT = 1
 _TITLE = f"# stemsep-env lock {FORMAT}"

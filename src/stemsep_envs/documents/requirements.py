@@ -6,6 +6,7 @@ A `Demand` is what one party asks for; `Requirements` are the demands of all, me
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from packaging.requirements import Requirement
@@ -15,7 +16,6 @@ from packaging.version import Version
 
 from stemsep_envs.documents.runtime import Accelerator
 from stemsep_envs.errors import Reason
-from stemsep_envs.records import dataclass, field
 
 _NEWEST_MINOR = 30
 """No Python 3.x newer than this is thought of."""

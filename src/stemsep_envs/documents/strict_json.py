@@ -11,11 +11,11 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from stemsep_envs.documents.problems import Location, dotted_path, shown, worded
 from stemsep_envs.errors import InvalidDocumentError, Problem
-from stemsep_envs.records import dataclass
 
 MAX_DEPTH = 100
 """Deeper nesting than this is refused; it is well under what the parsers' and serialisers' own recursion can take."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from stemsep_envs.documents.accelerator_family import Family
 from stemsep_envs.documents.accelerators import BUILD_PATTERN, EXAMPLES, FAMILIES, TARGET_EXAMPLES, family_of
 from stemsep_envs.documents.platforms import PLATFORM_NAMES
 from stemsep_envs.documents.wording import either
-from stemsep_envs.records import dataclass
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler

@@ -7,13 +7,13 @@ is plain text to the parser, annotated with the words known now (`Vocabulary`). 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args, get_origin
 
 from stemsep_envs.documents.document_type import BaseDocument
 from stemsep_envs.documents.problems import dotted_path, shown
 from stemsep_envs.errors import Problem
-from stemsep_envs.records import dataclass
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -42,7 +43,6 @@ from stemsep_envs.host.interpreter_files import parts_of
 from stemsep_envs.host.interpreters import Interpreter
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.scratch_dirs import scratch_dir
-from stemsep_envs.records import dataclass
 
 _PTH = "adopted.pth"
 

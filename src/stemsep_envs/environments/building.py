@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -38,7 +39,6 @@ from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.fsync import keeping_on_disk
 from stemsep_envs.host.interpreters import Interpreter
 from stemsep_envs.host.paths import Home
-from stemsep_envs.records import dataclass, field
 
 if TYPE_CHECKING:
     from stemsep_envs.environments.sources.building import BuiltWheel

@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-
-from stemsep_envs.records import dataclass
 
 _BLOCK_BYTES = 512
 """What ``st_blocks`` counts in, on every file system."""

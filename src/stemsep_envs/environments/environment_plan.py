@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +24,6 @@ from stemsep_envs.errors import Reason
 from stemsep_envs.host.interpreters import Interpreter, find_interpreters, interpreter_at
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home
-from stemsep_envs.records import dataclass, replace
 
 State = Literal["ready", "to_fetch", "to_build", "to_lock", "impossible"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -11,7 +12,6 @@ from stemsep_envs.documents.environment import BuilderName
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.documents.target import Target
-from stemsep_envs.records import dataclass, field
 
 
 @dataclass(frozen=True)

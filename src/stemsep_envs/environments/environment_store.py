@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.base import parse_json
@@ -20,7 +21,6 @@ from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host import digest_store, use_marks
 from stemsep_envs.host.digest_store import DigestStore
 from stemsep_envs.host.paths import Home
-from stemsep_envs.records import dataclass
 
 RECEIPT = "receipt.json"
 MANIFEST = "manifest.json"

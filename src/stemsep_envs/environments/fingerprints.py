@@ -7,9 +7,8 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-
-from stemsep_envs.records import dataclass
 
 _BLOCK_BYTES = 1 << 20
 _BATCH_BYTES = 8 << 20

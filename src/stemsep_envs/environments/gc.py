@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from stemsep_envs.environments.environment_store import Stored
 from stemsep_envs.host import digest_store
 from stemsep_envs.host.last_use import record_use
 from stemsep_envs.host.paths import Home
-from stemsep_envs.records import dataclass
 
 CACHE = "cache:"
 _LEFTOVERS = "leftovers"

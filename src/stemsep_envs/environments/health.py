@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,6 @@ from stemsep_envs.host.interpreters import Interpreter
 from stemsep_envs.host.processes import Completed, run
 from stemsep_envs.host.scratch_dirs import scratch_dir
 from stemsep_envs.host.write_errors import explained
-from stemsep_envs.records import dataclass
 
 _IMPORT_SECONDS = 900.0
 _OUTPUT_CHARACTERS = 6000

@@ -14,6 +14,7 @@ import secrets
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.builders import builder_row
@@ -34,7 +35,6 @@ from stemsep_envs.host.atomic_write import copy_hashed, publish, write_atomic
 from stemsep_envs.host.links_and_copies import can_clone
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.tree_removal import remove_tree
-from stemsep_envs.records import dataclass
 
 VARIABLE = "STEMSEP_ENV_LINK_MODE"
 

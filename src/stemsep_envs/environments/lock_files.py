@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,6 @@ from stemsep_envs.documents.lock import Lock, LockInputs, parse_lock
 from stemsep_envs.documents.lock_reports import PackageChange
 from stemsep_envs.environments.locking import shipped_digests
 from stemsep_envs.errors import MismatchError, Reason
-from stemsep_envs.records import dataclass
 
 _AGAIN = "lock it again: `stemsep-env lock`, in a checkout `make locks`"
 

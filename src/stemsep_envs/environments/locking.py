@@ -6,6 +6,7 @@ resolved on this machine. One whose text was changed is refused, not passed over
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,6 @@ from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Target
 from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import Home
-from stemsep_envs.records import dataclass
 
 _HEAD_BYTES = 16384
 """A header fits in this: it names what was asked for, not what was found."""

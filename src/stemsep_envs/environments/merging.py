@@ -15,6 +15,7 @@ A contradiction that can be seen without a resolver becomes a `Reason` that name
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 
 from packaging.requirements import Requirement
@@ -34,7 +35,6 @@ from stemsep_envs.documents.requirements import (
 )
 from stemsep_envs.documents.runtime import RuntimeRecipe, TorchRange
 from stemsep_envs.errors import Reason
-from stemsep_envs.records import dataclass, replace
 
 
 def runtime_demands(

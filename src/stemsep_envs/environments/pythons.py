@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from packaging.version import Version
 
@@ -11,7 +12,6 @@ from stemsep_envs.documents.requirements import Range
 from stemsep_envs.documents.target import Platform
 from stemsep_envs.errors import Reason
 from stemsep_envs.host.interpreters import Interpreter
-from stemsep_envs.records import dataclass
 
 NEWEST_INSTALLABLE = 14
 """No Python 3.x newer than this is installed unasked."""

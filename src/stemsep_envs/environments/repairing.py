@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stemsep_envs.documents.environment import Receipt
@@ -18,7 +19,6 @@ from stemsep_envs.errors import BuildError, StemsepEnvError
 from stemsep_envs.host import digest_store
 from stemsep_envs.host.interpreters import Interpreter, find_interpreters
 from stemsep_envs.host.paths import Home
-from stemsep_envs.records import dataclass, replace
 
 _CLEAN_SECONDS = 600.0
 _MOST_SHOWN = 20

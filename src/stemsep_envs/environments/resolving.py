@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -31,7 +32,6 @@ from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.scratch_dirs import scratch_dir
-from stemsep_envs.records import dataclass, replace
 
 _SECONDS = 900.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.environment import Receipt
@@ -24,7 +25,6 @@ from stemsep_envs.errors import BlockedError, BuildError
 from stemsep_envs.host import digest_store, locks
 from stemsep_envs.host.interpreters import Interpreter, find_interpreters, managed_dir
 from stemsep_envs.host.paths import Home
-from stemsep_envs.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stemsep_envs.documents.canonical import digest_of_bytes
@@ -23,7 +24,6 @@ from stemsep_envs.environments.fingerprints import Hashed, Listed, hash_file, ha
 from stemsep_envs.environments.wheel_records import Claim, claims_of, find_records, is_signature
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host.atomic_write import write_atomic
-from stemsep_envs.records import dataclass, field
 
 HAS_MODES = os.name == "posix"
 _SITE = "/site-packages/"

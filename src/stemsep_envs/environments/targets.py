@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from stemsep_envs.documents.accelerators import family_of
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.target import Platform, Target
 from stemsep_envs.errors import Reason
 from stemsep_envs.host.accelerators import Usable
-from stemsep_envs.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -29,7 +30,6 @@ from stemsep_envs.documents.platforms import platform_row
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments.configuration import NAME, read_configuration
 from stemsep_envs.host.paths import Home
-from stemsep_envs.records import dataclass
 
 VARIABLE = "STEMSEP_ENV_TORCH_INDEX"
 

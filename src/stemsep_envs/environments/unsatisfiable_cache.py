@@ -10,6 +10,7 @@ import json
 import os
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.canonical import digest_of
@@ -19,7 +20,6 @@ from stemsep_envs.errors import BuildError, Reason, UsageError
 from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.tree_removal import remove_file
-from stemsep_envs.records import dataclass
 
 CODE = "unsatisfiable"
 _FORMAT = 2

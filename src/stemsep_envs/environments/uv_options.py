@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.lock import LockInputs
 from stemsep_envs.documents.platforms import platform_row
 from stemsep_envs.host.atomic_write import write_atomic
-from stemsep_envs.records import dataclass
 
 RESOLVE_ENV = {"MACOSX_DEPLOYMENT_TARGET": "14.0"}  # torch's wheels for macOS start there
 

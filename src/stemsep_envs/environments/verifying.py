@@ -11,6 +11,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.base import parse_json
@@ -27,7 +28,6 @@ from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host import digest_store
 from stemsep_envs.host.atomic_write import publish
 from stemsep_envs.host.paths import Home
-from stemsep_envs.records import dataclass
 
 _OURS = frozenset({environment_store.RECEIPT, environment_store.MANIFEST, environment_store.DAMAGED})
 _HARMFUL_GAINS = stat.S_ISUID | stat.S_ISGID | stat.S_IWGRP | stat.S_IWOTH

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.base import parse_json
@@ -19,7 +20,6 @@ from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host import locks
 from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import Home
-from stemsep_envs.records import dataclass
 
 _log = logging.getLogger(__name__)
 _MOST_DEVIATIONS = 10_000

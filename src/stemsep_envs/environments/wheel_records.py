@@ -7,10 +7,9 @@ import csv
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
-
-from stemsep_envs.records import dataclass
 
 STRONG_ALGORITHMS = ("sha256", "sha384", "sha512")
 """What a RECORD may vouch with; a weaker hash vouches for nothing."""

@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
 from typing import TypeAlias
@@ -21,7 +22,6 @@ from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host.command import Command
 from stemsep_envs.host.machine import platform_named
 from stemsep_envs.host.processes import run
-from stemsep_envs.records import dataclass
 
 _log = logging.getLogger(__name__)
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import io
 import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
-
-from stemsep_envs.records import dataclass
 
 _log = logging.getLogger(__name__)
 

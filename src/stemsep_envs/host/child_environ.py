@@ -7,10 +7,9 @@ change its answer (another repository, another index, constraints, a preloaded l
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
-
-from stemsep_envs.records import dataclass
 
 ChildProgram: TypeAlias = Literal["uv", "pip", "git", "container-engine", "interpreter", "confined"]
 """Programs of others that get some of this process's variables: ``interpreter`` is a Python that is asked what it is,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.host.redaction import redact
-from stemsep_envs.records import dataclass
 
 
 @dataclass(frozen=True)

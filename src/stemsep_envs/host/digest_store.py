@@ -19,13 +19,13 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.errors import BlockedError, LimitError, Reason, StemsepEnvError
 from stemsep_envs.host import atomic_write, locks, use_marks
 from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.tree_removal import remove_tree
-from stemsep_envs.records import dataclass
 
 _log = logging.getLogger(__name__)
 

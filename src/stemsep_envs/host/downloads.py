@@ -15,6 +15,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -26,7 +27,6 @@ from stemsep_envs.host.partial_download import PartState, begun, discard, make_s
 from stemsep_envs.host.transfers import Patience, Transfer
 from stemsep_envs.host.web import Reply, WebError, WebRequest, opened
 from stemsep_envs.host.write_errors import explained
-from stemsep_envs.records import dataclass
 
 LARGEST_BYTES = 64 << 30
 """A file of unknown size that is larger than this is not taken."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import signal
-
-from stemsep_envs.records import dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)

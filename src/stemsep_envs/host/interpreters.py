@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stemsep_envs.errors import StemsepEnvError, UsageError
@@ -23,7 +23,6 @@ from stemsep_envs.host.child_environ import passed_variables
 from stemsep_envs.host.command import Command
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.processes import run
-from stemsep_envs.records import dataclass
 
 _log = logging.getLogger(__name__)
 

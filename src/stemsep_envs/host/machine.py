@@ -7,12 +7,12 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.platforms import PLATFORM_NAMES, PLATFORMS, platform_row
 from stemsep_envs.documents.target import Platform
 from stemsep_envs.errors import BlockedError, Reason
-from stemsep_envs.records import dataclass
 
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")

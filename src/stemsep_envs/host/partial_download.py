@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -17,7 +18,6 @@ from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.file_reading import blocks_of
 from stemsep_envs.host.tree_removal import remove_file
 from stemsep_envs.host.write_errors import explained
-from stemsep_envs.records import dataclass, field
 
 if TYPE_CHECKING:
     from hashlib import _Hash

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.errors import UsageError
-from stemsep_envs.records import dataclass
 
 HOME_VARIABLE = "STEMSEP_ENV_HOME"
 REGISTRY_VARIABLE = "STEMSEP_ENV_REGISTRY"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.errors import LimitError
 from stemsep_envs.host.child_process import LAST_WORDS_SECONDS, start
 from stemsep_envs.host.command import Command
-from stemsep_envs.records import dataclass
 
 _KEEP_BYTES = 1 << 20
 """Of each stream no more than this is kept: the end, which holds what matters."""

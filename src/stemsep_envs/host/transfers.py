@@ -7,10 +7,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from stemsep_envs.host.web import Watch
-from stemsep_envs.records import dataclass
 
 _LOOK_SECONDS = 0.05
 _LAST_WORDS_SECONDS = 3.0

@@ -16,13 +16,13 @@ import threading
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from stemsep_envs._version import __version__
 from stemsep_envs.host.redaction import redact
-from stemsep_envs.records import dataclass, field
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stemsep_envs.artifacts.blobs import BlobState, blob_path, blob_state
@@ -30,7 +31,6 @@ from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.run import RunArtifact
 from stemsep_envs.errors import Reason, UsageError
 from stemsep_envs.host.paths import Home
-from stemsep_envs.records import dataclass, field
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from stemsep_envs.host.audio_headers import read_header
 from stemsep_envs.host.paths import Home
 from stemsep_envs.planning.artifact_status import ArtifactAnswers
 from stemsep_envs.planning.engine import ModelFile, PlannedEngine
-from stemsep_envs.records import dataclass
 
 OVERRIDABLE = frozenset(
     {

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from stemsep_envs.documents.preflight import SandboxAnswer
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.errors import Reason
 from stemsep_envs.host.paths import Home
-from stemsep_envs.records import dataclass, replace
 from stemsep_envs.sandbox.level_table import LEVEL_ORDER, LOWEST, LevelName, least_level
 from stemsep_envs.sandbox.levels import candidates, choose, measured, with_gpu
 

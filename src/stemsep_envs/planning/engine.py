@@ -7,6 +7,7 @@ entry; where nobody knows it before the file is fetched, the engine has no name 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.artifacts.blobs import blob_path
@@ -23,7 +24,6 @@ from stemsep_envs.documents.engine_source import (
 )
 from stemsep_envs.errors import Reason
 from stemsep_envs.host.paths import Home
-from stemsep_envs.records import dataclass
 from stemsep_envs.registry.recipes import Runtime
 
 # Most runtimes have no engine of their own: what makes one is loaded by the functions that need it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from stemsep_envs.artifacts.model_files import ToFetch
 from stemsep_envs.documents.preflight import EnvironmentAnswer, PreflightReport, RequirementsStatus, Resolved
@@ -14,7 +15,6 @@ from stemsep_envs.planning.artifact_status import ArtifactAnswers, answer_artifa
 from stemsep_envs.planning.enforcement import Enforcement
 from stemsep_envs.planning.engine import PlannedEngine, planned_engine
 from stemsep_envs.planning.plan import Plan, PlannedArtifact, Preflight, ResolvedModel
-from stemsep_envs.records import dataclass
 from stemsep_envs.registry.catalogue import files_dir
 from stemsep_envs.sandbox.default_limits import default_limits
 

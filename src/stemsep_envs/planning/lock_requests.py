@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stemsep_envs.documents.lock import LockInputs
@@ -21,7 +22,6 @@ from stemsep_envs.host.interpreters import find_interpreters
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home, data_dir
 from stemsep_envs.planning.requirements import device_reasons, requirements_of
-from stemsep_envs.records import dataclass, replace
 from stemsep_envs.registry.catalogue import catalogue_at
 from stemsep_envs.registry.recipes import Runtime, known_runtimes, load_runtime
 from stemsep_envs.registry.routing import check_recipe, choose_runtime

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +26,6 @@ from stemsep_envs.planning.checks import Answers, InputAnswer
 from stemsep_envs.planning.confinement import Confinement
 from stemsep_envs.planning.enforcement import Enforcement
 from stemsep_envs.planning.engine import PlannedEngine
-from stemsep_envs.records import dataclass, field
 from stemsep_envs.registry.recipes import Runtime
 from stemsep_envs.registry.settings import Settings
 from stemsep_envs.sandbox.level_table import LevelName

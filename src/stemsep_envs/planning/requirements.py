@@ -5,12 +5,13 @@ Preflight and `lock` both ask here, so that they agree on what a model can use.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.requirements import Requirements
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
 from stemsep_envs.errors import Reason
-from stemsep_envs.records import replace
 
 
 def requirements_of(entry: ModelEntry, recipe: RuntimeRecipe) -> Requirements:

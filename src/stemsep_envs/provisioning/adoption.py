@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.target import Target, parse_target
@@ -17,7 +18,6 @@ from stemsep_envs.planning.artifact_status import answer_artifacts
 from stemsep_envs.planning.engine import PlannedEngine, planned_engine
 from stemsep_envs.planning.lock_requests import LockRequest, LockSelection, find_requests
 from stemsep_envs.provisioning.build_confinement import BuildConfinement
-from stemsep_envs.records import dataclass
 from stemsep_envs.registry.catalogue import catalogue_at, files_dir
 
 

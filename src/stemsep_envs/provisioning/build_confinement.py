@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from stemsep_envs.host.command import Command
 from stemsep_envs.host.paths import Home
-from stemsep_envs.records import replace
 from stemsep_envs.sandbox.default_limits import default_limits
 from stemsep_envs.sandbox.level_table import LevelName
 from stemsep_envs.sandbox.levels import quick_level

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from stemsep_envs.artifacts.converted import Converted, ensure_converted
@@ -17,7 +18,6 @@ from stemsep_envs.errors import BlockedError, LimitError, ModelError
 from stemsep_envs.host.paths import INSIDE_DIR, Home
 from stemsep_envs.host.processes import run
 from stemsep_envs.planning.plan import Plan, PlannedArtifact
-from stemsep_envs.records import dataclass, replace
 from stemsep_envs.registry.weights import weights_reasons
 from stemsep_envs.sandbox.launcher_command import worker_exit_cause
 from stemsep_envs.sandbox.levels import quick_level

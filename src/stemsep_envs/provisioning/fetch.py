@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stemsep_envs.artifacts.blobs import mark_used
@@ -15,7 +16,6 @@ from stemsep_envs.errors import MismatchError, UsageError
 from stemsep_envs.planning.plan import Plan, refuse_if_blocked
 from stemsep_envs.planning.preflight import plan_again
 from stemsep_envs.provisioning.build_confinement import BuildConfinement
-from stemsep_envs.records import replace
 
 if TYPE_CHECKING:
     from stemsep_envs.host.transfers import Patience, Transfer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.lock import Lock
@@ -20,7 +21,6 @@ from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import Home
 from stemsep_envs.planning.lock_requests import LockRequest, next_request
 from stemsep_envs.provisioning.build_confinement import BuildConfinement
-from stemsep_envs.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stemsep_envs.environments.environment_plan import EnvironmentPlan
 from stemsep_envs.environments.reuse_or_build import resolve_plan
 from stemsep_envs.environments.unsatisfiable_cache import CODE
 from stemsep_envs.errors import BuildError, Reason
 from stemsep_envs.host.paths import Home
 from stemsep_envs.provisioning.build_confinement import BuildConfinement
-from stemsep_envs.records import replace
 
 
 def resolved(plan: EnvironmentPlan, home: Home, offline: bool) -> tuple[EnvironmentPlan, tuple[Reason, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.artifacts import blobs, index
@@ -14,7 +15,6 @@ from stemsep_envs.host.interpreters import folders_to_watch
 from stemsep_envs.host.paths import data_dir, find_home
 from stemsep_envs.planning.plan import Plan
 from stemsep_envs.provisioning.provision import Provisioned
-from stemsep_envs.records import dataclass
 from stemsep_envs.registry.recipes import RECIPE_NAME
 
 

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.listed_model import ListedModel
@@ -15,7 +16,6 @@ from stemsep_envs.documents.registry import ModelEntry, parse_entry
 from stemsep_envs.errors import InvalidDocumentError, Problem, StemsepEnvError, UsageError
 from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.paths import default_registry_path, find_home, is_shipped
-from stemsep_envs.records import dataclass
 from stemsep_envs.registry.outline import (
     Outline,
     Span,

@@ -11,7 +11,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
 
@@ -21,7 +21,6 @@ from stemsep_envs.documents.json_scanner import read_value, scan_array, scan_doc
 from stemsep_envs.documents.listed_model import ListedModel
 from stemsep_envs.documents.registry import RegistryHead, parse_registry
 from stemsep_envs.documents.registry_values import MODEL_ID_PATTERN
-from stemsep_envs.records import dataclass
 
 _FORMAT = 1
 """Changes whenever the meaning of a stored outline does; others are ignored."""

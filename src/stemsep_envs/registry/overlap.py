@@ -6,10 +6,10 @@ one every L/N, so N = 1/(1 - r) and r = (N - 1)/N. Engines that take *seconds* w
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 from stemsep_envs.documents.runtime import OverlapUnit
-from stemsep_envs.records import dataclass
 
 MIN_DIVISOR = 2
 MAX_DIVISOR = 50

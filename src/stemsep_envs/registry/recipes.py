@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.base import validate
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.errors import InvalidDocumentError, Problem, UsageError
-from stemsep_envs.records import dataclass
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -8,11 +8,11 @@ engines give different results for the same weights.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.errors import Reason
-from stemsep_envs.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from stemsep_envs.documents.runtime import (
@@ -13,7 +14,6 @@ from stemsep_envs.documents.runtime import (
     SettingDeclaration,
     SettingValue,
 )
-from stemsep_envs.records import dataclass
 from stemsep_envs.registry.overlap import convert, samples_of, seconds_of, unit_of
 
 WishUnit = Literal["as stated", "ratio", "samples", "seconds", "own"]

@@ -8,13 +8,13 @@ speak of overlap and segments in their own units; what comes out is in the runti
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.registry_settings import HardwareTier
 from stemsep_envs.documents.run import ResolvedSetting
 from stemsep_envs.documents.runtime import RuntimeRecipe, SettingDeclaration, SettingValue
 from stemsep_envs.errors import Reason, UsageError
-from stemsep_envs.records import dataclass
 from stemsep_envs.registry.overlap import is_known_meaning
 from stemsep_envs.registry.setting_units import Offer, Remark, Terms, Wish, WishUnit, offers_for
 

@@ -11,9 +11,9 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from stemsep_envs.records import dataclass
 from stemsep_envs.sandbox.launcher.control_groups import kill_groups
 from stemsep_envs.sandbox.policy import Limits
 

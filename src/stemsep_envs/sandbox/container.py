@@ -16,6 +16,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.errors import StemsepEnvError
@@ -25,7 +26,6 @@ from stemsep_envs.host.command import Command
 from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.processes import Completed, run
 from stemsep_envs.host.scratch_dirs import scratch_dir, sweep_scratch
-from stemsep_envs.records import dataclass
 from stemsep_envs.sandbox.cgroups import Groups
 from stemsep_envs.sandbox.launcher.privilege_drop import own
 from stemsep_envs.sandbox.launcher.seccomp import rules

@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stemsep_envs.host.command import Command
 from stemsep_envs.host.exit_cause import ExitCause, describe_exit, exit_cause_of
-from stemsep_envs.records import dataclass, field
 from stemsep_envs.sandbox import launcher
 from stemsep_envs.sandbox.cgroups import Groups
 from stemsep_envs.sandbox.policy import Limits, Policy

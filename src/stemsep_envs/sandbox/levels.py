@@ -9,14 +9,13 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 
 from stemsep_envs._version import __version__
 from stemsep_envs.errors import Reason, StemsepEnvError
 from stemsep_envs.host.atomic_write import write_atomic
-from stemsep_envs.records import dataclass
 from stemsep_envs.sandbox.level_table import (
     AXES,
     LEVEL_ORDER,

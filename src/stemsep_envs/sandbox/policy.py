@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
 from stemsep_envs.host.command import Command
-from stemsep_envs.records import dataclass
 from stemsep_envs.sandbox.level_table import AXES, LEVEL_ORDER, Axis, AxisState, LevelName
 
 __all__ = [

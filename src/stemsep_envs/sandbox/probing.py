@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,7 +23,6 @@ from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.paths import INSIDE_DIR
 from stemsep_envs.host.processes import Completed, run
 from stemsep_envs.host.scratch_dirs import scratch_dir, sweep_scratch
-from stemsep_envs.records import dataclass
 from stemsep_envs.sandbox.policy import Axis, AxisState, Level, Limits, Measurement, Policy
 from stemsep_envs.sandbox.system_files import interpreter_dirs
 from stemsep_envs.sandbox.worker_environ import worker_environ

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.accelerators import DEVICE_NODES, DRIVER_FILES
 from stemsep_envs.host.interpreter_files import readable_for
-from stemsep_envs.records import dataclass
 
 _FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store")
 _FILES = (

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.canonical import digest_of
 from stemsep_envs.host.file_reading import sha256_of
 from stemsep_envs.host.paths import INSIDE_DIR
-from stemsep_envs.records import dataclass
 from stemsep_envs.registry.recipes import Runtime
 
 _OTHER_PROGRAMS = frozenset({"build_backend.py", "convert.py", "probe.py"})

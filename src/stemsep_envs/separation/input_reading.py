@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.errors import UsageError
 from stemsep_envs.host.file_reading import sha256_of
-from stemsep_envs.records import dataclass
 
 
 @dataclass(frozen=True)

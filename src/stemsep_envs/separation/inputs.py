@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.errors import StemsepEnvError, UsageError
-from stemsep_envs.records import dataclass
 from stemsep_envs.separation.output_names import TrackSource
 
 _VIDEO_SUFFIXES = {"mp4", "mkv", "mov", "webm", "avi"}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.host.atomic_write import write_private
 from stemsep_envs.host.audio_headers import AudioHeader, read_header
-from stemsep_envs.records import dataclass
 
 FLOOR_BYTES = 1 << 30
 """For what engines and their libraries keep in their folder beside stems."""

@@ -13,10 +13,10 @@ import string
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from stemsep_envs.errors import UsageError
-from stemsep_envs.records import dataclass
 
 DEFAULT_TEMPLATE = "{model}/{track}/{stem}.{ext}"
 FIELDS = ("model", "track", "stem", "ext", "index", "parent")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from stemsep_envs.documents.audio import DEFAULT_FORMAT, FORMAT_NAMES, OUTPUT_FORMATS
 from stemsep_envs.documents.run import OutputOptions
 from stemsep_envs.errors import UsageError
-from stemsep_envs.records import dataclass
 from stemsep_envs.separation.existing import Existing
 from stemsep_envs.separation.output_names import DEFAULT_TEMPLATE, check_template
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stemsep_envs.documents.events import Event, OnEvent, ignore_event
@@ -13,7 +14,6 @@ from stemsep_envs.planning.plan import Plan, PlanOptions, refuse_if_blocked
 from stemsep_envs.planning.preflight import plan_model
 from stemsep_envs.provisioning.environment import ensure_planned
 from stemsep_envs.provisioning.fetch import with_files
-from stemsep_envs.records import dataclass, field, replace
 from stemsep_envs.separation.code_digests import code_digests
 from stemsep_envs.separation.opening import open_planned
 from stemsep_envs.separation.output_options import OutputPlan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +31,6 @@ from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.file_reading import sha256_of
 from stemsep_envs.host.paths import Home
 from stemsep_envs.planning.plan import Plan, PlannedArtifact
-from stemsep_envs.records import dataclass
 from stemsep_envs.separation.code_digests import CodeDigests
 from stemsep_envs.separation.output_names import TrackNames
 from stemsep_envs.separation.output_options import OutputPlan

@@ -17,6 +17,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.errors import StemsepEnvError, UsageError
@@ -27,7 +28,6 @@ from stemsep_envs.host.paths import Home
 from stemsep_envs.host.scratch_dirs import scratch_dir
 from stemsep_envs.host.tree_removal import remove_file, remove_tree
 from stemsep_envs.host.write_errors import explained
-from stemsep_envs.records import dataclass
 from stemsep_envs.sandbox.policy import OWN_FOLDERS
 from stemsep_envs.separation.undo_journal import has_note, put_right
 

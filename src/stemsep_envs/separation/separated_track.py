@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.protocol import SeparateResult
 from stemsep_envs.documents.reports import Finding
 from stemsep_envs.documents.run import OutputOptions, ResolvedSetting
-from stemsep_envs.records import dataclass
 from stemsep_envs.separation.input_reading import Read
 from stemsep_envs.worker.ingest import Ingested
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +17,6 @@ from stemsep_envs.documents.run import RunInput, RunTrack
 from stemsep_envs.errors import StemsepEnvError, UsageError
 from stemsep_envs.host.file_reading import sha256_of
 from stemsep_envs.planning.plan import Plan
-from stemsep_envs.records import dataclass
 from stemsep_envs.separation.code_digests import code_digests
 from stemsep_envs.separation.inputs import InputTrack, collect_inputs
 from stemsep_envs.separation.output_names import TrackNames, comparison_key, plan_names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from stemsep_envs.environments.reuse_or_build import Environment
 from stemsep_envs.host.interpreter_files import parts_of, readable_for
 from stemsep_envs.host.paths import INSIDE_DIR
 from stemsep_envs.planning.plan import Plan
-from stemsep_envs.records import replace
 from stemsep_envs.sandbox.launcher_command import worker_exit_cause
 from stemsep_envs.sandbox.levels import level_named
 from stemsep_envs.sandbox.policy import Policy

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from stemsep_envs.documents.protocol import ProgressParams
-from stemsep_envs.records import dataclass
 
 OnProgress = Callable[[ProgressParams], None]
 

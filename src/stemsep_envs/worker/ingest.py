@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.canonical import Sha256
 from stemsep_envs.errors import ModelError
 from stemsep_envs.host.untrusted_files import RefusedFileError, take
-from stemsep_envs.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import dataclass
 
 from stemsep_envs.documents.protocol import MAX_LINE_BYTES
-from stemsep_envs.records import dataclass
 
 _MOST_BYTES = 4 * MAX_LINE_BYTES
 _MOST_LINES = 4096

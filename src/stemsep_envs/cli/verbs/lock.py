@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ from stemsep_envs.cli.console import Console
 from stemsep_envs.cli.options import complete_model, registry_option, verb
 from stemsep_envs.documents.accelerators import TARGET_EXAMPLES
 from stemsep_envs.documents.lock_formats import LOCK_FORMATS
-from stemsep_envs.records import replace
 
 if TYPE_CHECKING:
     from stemsep_envs.documents.lock_reports import LockReport

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.environment import LinkMode
 from stemsep_envs.documents.lock import Lock
 from stemsep_envs.environments.torch_index import TorchIndex
-from stemsep_envs.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import json
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.base import parse_json
@@ -21,7 +22,6 @@ from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.host import digest_store
 from stemsep_envs.host.digest_store import DigestStore
 from stemsep_envs.host.paths import Home
-from stemsep_envs.records import dataclass
 
 RECEIPT = "engine.json"
 FILES = "files.json"

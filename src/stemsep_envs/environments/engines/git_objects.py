@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
-
-from stemsep_envs.records import dataclass
 
 Kind = Literal["commit", "tree", "blob"]
 Read = Callable[[Kind, Sequence[str]], Mapping[str, bytes]]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-from stemsep_envs.records import dataclass
+from dataclasses import dataclass
 
 _POINTER_BEGINNINGS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
 _POINTER_MAX_BYTES = 1024

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from stemsep_envs.documents.engine import EngineFile
 from stemsep_envs.documents.safe_paths import collision_key
-from stemsep_envs.records import dataclass, field
 
 Kind = Literal["folder", "file", "link"]
 _WORDS: Mapping[Kind, str] = {"folder": "a folder", "file": "a file", "link": "a symbolic link"}

@@ -6,6 +6,7 @@ Pure but for `read`, which returns a file of the tree. Nothing is written here: 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from stemsep_envs.documents.canonical import digest_of_bytes
 from stemsep_envs.documents.engine import EngineFile
@@ -13,7 +14,6 @@ from stemsep_envs.documents.engine_source import PatchStep
 from stemsep_envs.environments.engines.names import Names
 from stemsep_envs.environments.engines.unified_diff import DiffError, apply_diff
 from stemsep_envs.errors import InvalidDocumentError, MismatchError, Problem
-from stemsep_envs.records import dataclass, field
 
 _REWRITE = "compare the file with the one the patch was written for, then write the patch anew or pin the other commit"
 

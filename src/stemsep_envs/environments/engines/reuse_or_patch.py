@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -23,7 +24,6 @@ from stemsep_envs.host import digest_store, locks
 from stemsep_envs.host.atomic_write import copy_hashed, write_atomic
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.tree_removal import remove_file, remove_tree
-from stemsep_envs.records import dataclass
 
 
 @dataclass(frozen=True)

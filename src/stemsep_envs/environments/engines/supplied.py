@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.canonical import digest_of_bytes
 from stemsep_envs.documents.engine_source import ARTIFACT_PREFIX, ArchiveSource, GitSource, PatchStep, artifact_name
 from stemsep_envs.errors import LimitError, MismatchError, Reason, UsageError
-from stemsep_envs.records import dataclass
 
 _MAX_PATCH_BYTES = 64 << 20
 

@@ -8,8 +8,7 @@ diff either fits to the letter or is refused with the line that does not. Pure; 
 from __future__ import annotations
 
 import re
-
-from stemsep_envs.records import dataclass
+from dataclasses import dataclass
 
 _HUNK = re.compile(rb"@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@(?: .*)?\n", re.DOTALL)
 _INDEX = re.compile(rb"index [0-9a-f]{4,64}\.\.[0-9a-f]{4,64}( [0-7]{6})?\n")

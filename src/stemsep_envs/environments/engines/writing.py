@@ -10,6 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stemsep_envs.documents.canonical import digest_of_bytes
@@ -22,7 +23,6 @@ from stemsep_envs.errors import BuildError
 from stemsep_envs.host.atomic_write import copy_hashed
 from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.write_errors import explained
-from stemsep_envs.records import dataclass, field
 
 _MOST_SHOWN = 20
 _READ_ONLY = 0o444

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsep_envs.documents.base import Document, parse_json
@@ -22,7 +23,6 @@ from stemsep_envs.host.paths import INSIDE_DIR
 from stemsep_envs.host.processes import run
 from stemsep_envs.host.tree_removal import remove_tree
 from stemsep_envs.host.write_errors import explained
-from stemsep_envs.records import dataclass
 
 _PROGRAM = INSIDE_DIR / "build_backend.py"
 _UNPACK_SECONDS = 600.0

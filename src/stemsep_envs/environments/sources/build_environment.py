@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -28,7 +29,6 @@ from stemsep_envs.host.interpreter_files import readable_for
 from stemsep_envs.host.interpreters import Interpreter
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home
-from stemsep_envs.records import dataclass
 
 _EPOCH = "315619200"
 """Archives that a build makes carry this time (2 January 1980, which zip can say), so that equal builds are equal."""

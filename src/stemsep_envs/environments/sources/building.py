@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
@@ -32,7 +33,6 @@ from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home
 from stemsep_envs.host.untrusted_files import RefusedFileError, take
-from stemsep_envs.records import dataclass, replace
 
 _LARGEST_BYTES = 4 << 30
 _NOTE = "build.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
@@ -14,7 +15,6 @@ from stemsep_envs.environments import torch_index
 from stemsep_envs.environments.pylock import find_files
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host.paths import Home
-from stemsep_envs.records import dataclass, replace
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from packaging.metadata import parse_email
 from packaging.requirements import InvalidRequirement, Requirement
@@ -13,7 +14,6 @@ from packaging.version import InvalidVersion, Version
 
 from stemsep_envs.environments.uv_options import Declared
 from stemsep_envs.errors import BuildError
-from stemsep_envs.records import dataclass
 
 if sys.version_info >= (3, 11):
     import tomllib

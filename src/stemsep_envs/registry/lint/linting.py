@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from stemsep_envs.documents.base import load_json, validate
@@ -13,7 +14,6 @@ from stemsep_envs.documents.registry import ModelEntry, RegistryHead, repeated_i
 from stemsep_envs.documents.registry_lint import LintFinding, LintSeverity
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.errors import InvalidDocumentError, Problem
-from stemsep_envs.records import dataclass
 from stemsep_envs.registry.lint.rules import RULES
 from stemsep_envs.registry.lint.subject import Defect, Entry, Subject
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from stemsep_envs.documents.registry_lint import LintSeverity
-from stemsep_envs.records import dataclass
 from stemsep_envs.registry.lint import catalogue, files, running
 from stemsep_envs.registry.lint.subject import Defect, Subject
 

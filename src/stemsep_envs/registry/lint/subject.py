@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import unquote, urlsplit
 
@@ -12,7 +13,6 @@ from stemsep_envs.documents.json_edits import Edit
 from stemsep_envs.documents.registry import ModelEntry
 from stemsep_envs.documents.registry_execution import Artifact
 from stemsep_envs.documents.runtime import RuntimeRecipe
-from stemsep_envs.records import dataclass
 
 _FILE_NAME = re.compile(r"[^/\\:\x00-\x1f\x7f]+\.[A-Za-z0-9]{1,12}")
 
