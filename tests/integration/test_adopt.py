@@ -89,9 +89,7 @@ def test_an_interpreter_is_adopted_used_and_left_as_it_is(module: Path, tmp_path
     assert content(module.parents[1]) == before
 
 
-def test_what_does_not_hold_what_is_asked_for_is_refused_with_every_reason(
-    tmp_path: Path, call: Call, isolated: Path
-) -> None:
+def test_unfit_interpreter_is_refused_with_every_reason(tmp_path: Path, call: Call, isolated: Path) -> None:
     python = installed(tmp_path / "other", "soundfile<1", "numpy<3")
     code, report = call("env", "adopt", str(python), "dsp-hpss")
     assert code == 6

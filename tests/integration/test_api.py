@@ -189,7 +189,7 @@ def test_what_is_there_is_refused_unless_it_is_to_be_replaced(song: Path, out: P
     assert soundfile.info(out / second.outputs[0].path).subtype == "PCM_24"
 
 
-def test_a_track_is_given_up_from_another_thread_and_the_session_goes_on(write: Write, out: Path) -> None:
+def test_track_cancelled_by_a_thread_keeps_the_session(write: Write, out: Path) -> None:
     long, short = write("long.wav", seconds=60), write("short.wav", seconds=0.1)
     cancelled = threading.Event()
     with open_session("dsp-hpss") as session:
@@ -321,9 +321,7 @@ def test_a_track_that_is_refused_has_no_part_in_the_next(
         assert soundfile.info(out / made.path).frames == made.frames
 
 
-def test_a_record_that_cannot_be_written_leaves_the_earlier_stems(
-    song: Path, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unwritable_record_leaves_the_earlier_stems(song: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise LimitError("no space left", code="no_space")
 
@@ -369,9 +367,7 @@ def test_nested_sessions_share_an_output_folder(song: Path, out: Path) -> None:
     assert leftovers(out) == []
 
 
-def test_it_can_be_used_with_a_relative_path_and_another_current_folder(
-    song: Path, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_relative_path_and_another_current_folder_work(song: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(song.parent)
     with open_session("dsp-hpss") as session:
         track = session.separate("song.wav", "out")

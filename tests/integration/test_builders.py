@@ -100,7 +100,7 @@ def test_a_swapped_file_is_refused(
     assert (caught.value.code, caught.value.exit_code) == ("hash_mismatch", 4)
 
 
-def test_the_builder_is_chosen_by_option_variable_and_configuration(
+def test_builder_by_option_variable_and_configuration(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = Home(tmp_path / "home")
@@ -118,9 +118,7 @@ def test_the_builder_is_chosen_by_option_variable_and_configuration(
 
 
 @pytest.mark.parametrize("builder", ["uv", "pip"])
-def test_a_source_distribution_is_built_only_where_the_runtime_says_why(
-    server: Server, tmp_path: Path, builder: BuilderName
-) -> None:
+def test_sdist_is_built_only_where_the_runtime_says_why(server: Server, tmp_path: Path, builder: BuilderName) -> None:
     home = Home(tmp_path / "home")
     wants = {**RECIPE, "packages": ["harmonics"], "health": {"imports": ["harmonics", "tempo"]}}
     with pytest.raises(BuildError) as caught:
@@ -143,7 +141,7 @@ def test_a_source_distribution_is_built_only_where_the_runtime_says_why(
     assert json.loads(done.stdout) is True
 
 
-def test_a_wheel_of_such_a_distribution_is_taken_where_there_is_one(server: Server, tmp_path: Path) -> None:
+def test_wheel_is_preferred_to_the_source_distribution(server: Server, tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     make_wheel(tmp_path / "index" / "harmonics", "harmonics", "0.7", ["tempo"])
     wants = {**RECIPE, "packages": ["harmonics"], "health": {"imports": ["harmonics"]}}

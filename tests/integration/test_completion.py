@@ -32,7 +32,7 @@ def test_commands_options_models_and_choices(cli: Cli) -> None:
     assert words(cli, "stemsep-env completion z") == ["zsh"]
 
 
-def test_it_asks_the_registry_in_use_and_is_silent_where_there_is_none(cli: Cli) -> None:
+def test_completion_asks_the_registry_in_use_or_is_silent(cli: Cli) -> None:
     assert words(cli, "stemsep-env run d", STEMSEP_ENV_REGISTRY="/nowhere.json") == []
     (cli.cwd / "broken.json").write_text("{")
     assert words(cli, "stemsep-env run d", STEMSEP_ENV_REGISTRY=str(cli.cwd / "broken.json")) == []

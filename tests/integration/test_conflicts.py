@@ -29,9 +29,7 @@ NUMPY: dict[str, object] = {
 }
 
 
-def test_neuraloperator_1_and_torch_2_3_are_refused_with_the_chain(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_neuraloperator_1_with_torch_2_3_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STEMSEP_ENV_TORCH_INDEX", "none")
     recipe = make_recipe(source_distributions={"torch-harmonics": "no wheels", "neuraloperator": "no wheels"})
     requirements = ask(recipe, torch=("2.3", "2.3"), builds={"cuda": ["cu118"]}, packages=("neuraloperator==1.0.2",))
@@ -69,9 +67,7 @@ PACKAGES = ["numpy>=1.26", "Einops", "tqdm[notebook]>=4", "soundfile~=0.13.0", "
 
 @settings(deadline=None)
 @given(st.permutations(PACKAGES), st.permutations([0, 1, 2]), st.integers(0, 7))
-def test_the_order_of_packages_and_parties_never_changes_a_question(
-    packages: list[str], parties: list[int], cut: int
-) -> None:
+def test_order_of_packages_does_not_change_the_question(packages: list[str], parties: list[int], cut: int) -> None:
     recipe = make_recipe()
     target = parse_target("linux-x86_64-cpu")
 

@@ -117,7 +117,7 @@ def test_a_checkpoint_that_has_no_form_is_refused_in_words(
     assert not (user.cwd / "out").exists() or not list((user.cwd / "out").rglob("*.wav"))
 
 
-def test_an_engine_that_insists_on_its_pickle_needs_a_strong_level(user: Cli, plant: Plant, checkpoint: Path) -> None:
+def test_engine_reading_pickles_needs_a_strong_level(user: Cli, plant: Plant, checkpoint: Path) -> None:
     planted = registry(plant, checkpoint, pickle="full")
     report = user("preflight", "planted", "--registry", planted, "--json").document("preflight")
     assert report["resolved"]["sandbox"]["required_level"] == "namespaces"

@@ -228,7 +228,7 @@ def put_in(text: str) -> None:
 
 
 @pytest.mark.usefixtures("toy_runtimes")
-def test_models_that_bring_their_own_code_each_have_their_engine(song: Path, tmp_path: Path) -> None:
+def test_models_with_own_code_have_engines_of_their_own(song: Path, tmp_path: Path) -> None:
     sources = {
         "toy-one": BROUGHT.format(package="toy.gain", factor="1.0"),
         "toy-two": BROUGHT.format(package=".gain", factor="2.0"),
@@ -265,7 +265,7 @@ def test_before_its_code_is_known_a_model_has_no_environment(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("toy_runtimes")
-def test_code_that_nobody_knew_names_the_engine_once_it_was_fetched(tmp_path: Path) -> None:
+def test_fetched_code_names_the_engine(tmp_path: Path) -> None:
     text = BROUGHT.format(package=".gain", factor="4.0")
     published = tmp_path / "published.py"
     published.write_text(text)
@@ -297,7 +297,7 @@ def weights(folder: Path, *names: str) -> Path:
 
 
 @pytest.mark.usefixtures("toy_runtimes")
-def test_weights_of_another_variant_are_refused_before_anything_is_built(tmp_path: Path) -> None:
+def test_weights_of_another_variant_are_refused_unbuilt(tmp_path: Path) -> None:
     text = BROUGHT.format(package=".gain", factor="3.0")
     put_in(text)
     path = brought_registry(tmp_path, {"toy-other": text})

@@ -469,9 +469,7 @@ def test_drift_makes_nothing(repository: Repository, ensure: Ensure, home: Home)
     assert names_in(home.engines_dir) == set()
 
 
-def test_files_that_a_recipe_does_not_mean_are_refused_before_anything_is_fetched(
-    ensure: Ensure, tmp_path: Path, home: Home
-) -> None:
+def test_other_files_than_the_recipes_are_refused_unfetched(ensure: Ensure, tmp_path: Path, home: Home) -> None:
     (tmp_path / "recipe" / "a").write_bytes(b"other")
     fields: dict[str, Any] = {"kind": "add", "source": "a"}
     steps = [PatchStep(**fields, path=path, source_sha256="1" * 64) for path in ("x", "y")]

@@ -47,9 +47,7 @@ def killed_session(parent: Path, environ: Mapping[str, str]) -> Path:
     return left
 
 
-def test_what_is_removed_between_planning_and_use_is_built_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_environment_removed_before_use_is_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wheels, home = offer_wheels(tmp_path, monkeypatch), Home(tmp_path / "home")
     ensured(home, wheels, "one")
     plan = planned(home, wheels, "one")
@@ -59,7 +57,7 @@ def test_what_is_removed_between_planning_and_use_is_built_again(
     assert (built.reused, environment_store.problem_with(home, built.digest)) == (False, None)
 
 
-def test_a_session_whose_environment_was_collected_builds_it_again(
+def test_session_rebuilds_an_environment_removed_by_gc(
     empty_home: Path, environ: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {**environ, "STEMSEP_ENV_HOME": str(empty_home)}.items():
@@ -90,7 +88,7 @@ def test_the_contents_are_on_the_disk_before_there_is_a_receipt(
     assert seen == [(True, False)]
 
 
-def test_what_a_killed_session_left_anywhere_goes_with_the_next_one(
+def test_leftovers_of_a_killed_session_go_with_the_next(
     cli: Cli, tmp_path: Path, song: Path, environ: Mapping[str, str]
 ) -> None:
     elsewhere = tmp_path.parent / f"{tmp_path.name}-elsewhere"

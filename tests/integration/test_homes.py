@@ -63,7 +63,7 @@ def test_a_moved_home_verifies_and_works(tmp_path: Path, wheels: Path) -> None:
     assert not tiny.ensured(home, wheels, "two", offline=True).reused
 
 
-def test_a_copied_home_verifies_and_shares_nothing_with_its_cache(tmp_path: Path, wheels: Path) -> None:
+def test_copied_home_verifies_and_shares_no_cache(tmp_path: Path, wheels: Path) -> None:
     built = tiny.ensured(Home(tmp_path / "before"), wheels, "one")
     subprocess.run(["cp", "-r", tmp_path / "before", tmp_path / "after"], check=True)
     home = Home(tmp_path / "after")

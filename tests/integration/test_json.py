@@ -124,7 +124,7 @@ def test_wrong_usage_is_a_document_too(cli: Cli, arguments: list[str]) -> None:
         assert "Usage: " in done.err
 
 
-def test_what_is_printed_for_people_is_on_stderr_beside_a_document(cli: Cli, song: Path) -> None:
+def test_words_for_people_go_to_stderr_beside_json(cli: Cli, song: Path) -> None:
     done = cli("run", "dsp-hpss", song, "-o", "out", "--json", "-v")
     done.document("run")
     assert "2 stems in" in done.err
@@ -143,9 +143,7 @@ PLANTED: dict[str, Callable[[dict[str, Any]], object]] = {
 }
 
 
-def test_all_mistakes_of_a_registry_at_once_and_the_good_model_works(
-    cli: Cli, plant: Callable[..., Path], song: Path
-) -> None:
+def test_all_mistakes_are_listed_and_the_good_model_works(cli: Cli, plant: Callable[..., Path], song: Path) -> None:
     other = json.loads(plant().read_text())["models"][0]
     for change in PLANTED.values():
         change(other)

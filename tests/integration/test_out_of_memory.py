@@ -141,7 +141,7 @@ def test_one_retry_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert "--segment" in str(error.hint)
 
 
-def test_a_model_that_takes_no_smaller_chunk_fails_for_want_of_memory(
+def test_model_without_smaller_chunk_fails_out_of_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, song: Path
 ) -> None:
     record = separate_greedily(tmp_path, monkeypatch, song, room=4000, assignments=("batch_size=1",), rigid=True)

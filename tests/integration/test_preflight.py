@@ -171,7 +171,7 @@ def test_nothing_is_made_in_an_empty_home(cli: Cli, empty_home: Path, song: Path
     assert [name for name in made if not name.startswith(("cache/", "holds/"))] == []
 
 
-def test_manual_steps_can_be_confirmed_and_the_record_keeps_that(cli: Cli, plant: Plant, song: Path, ask: Ask) -> None:
+def test_confirmed_manual_steps_are_recorded(cli: Cli, plant: Plant, song: Path, ask: Ask) -> None:
     registry = plant(requirements__manual_steps=["Write to the author."])
     confirmed = ask(registry, "--confirm-manual-steps")
     (step,) = confirmed["resolved"]["requirements_status"]["manual_steps"]
@@ -268,7 +268,7 @@ def test_an_input(cli: Cli, write: Callable[..., Path], song: Path) -> None:
         assert codes(asked("dsp-hpss", missing)["errors"]) == [("input_missing", None)]
 
 
-def test_settings_in_the_units_of_the_runtime_with_their_sources(ask: Ask, plant: Plant) -> None:
+def test_settings_have_the_runtimes_units_and_a_source(ask: Ask, plant: Plant) -> None:
     divisor = {
         "recommended_settings__overlap": 4,
         "settings_semantics__overlap": {"meaning_by_runtime": {"dsp": "divisor"}},
@@ -283,7 +283,7 @@ def test_settings_in_the_units_of_the_runtime_with_their_sources(ask: Ask, plant
     assert resolved["settings"].keys() == resolved["settings_source"].keys() == resolved["settings_unit"].keys()
 
 
-def test_a_setting_of_the_users_heals_a_recommendation_that_cannot_be(ask: Ask, plant: Plant) -> None:
+def test_users_setting_replaces_an_impossible_recommendation(ask: Ask, plant: Plant) -> None:
     registry = plant(recommended_settings__window_seconds=99)
     assert not ask(registry)["can_proceed"]
     assert ask(registry, "--set", "window_seconds=0.1")["can_proceed"]
@@ -314,7 +314,7 @@ def test_for_people_it_fits_80_columns(cli: Cli, song: Path) -> None:
 
 
 @pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="there is an accelerator")
-def test_a_target_that_does_not_run_here_is_refused_with_what_was_found(
+def test_target_not_running_here_is_refused_with_findings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, song: Path
 ) -> None:
     folder = tmp_path / "runtimes" / "torchy"

@@ -60,7 +60,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         yield running
 
 
-def test_the_next_python_is_taken_where_the_newest_has_no_wheels(server: Server, home: Home) -> None:
+def test_next_python_is_taken_where_the_newest_has_no_wheels(server: Server, home: Home) -> None:
     usable = [
         item.minor for item in find_interpreters(home) if item.release_level == "final" and not item.free_threaded
     ]
@@ -114,7 +114,7 @@ def test_preflight_can_ask_the_resolver(server: Server, home: Home) -> None:
     assert (answer.state, doubt.code) == ("to_lock", "requirements_unresolved")
 
 
-def test_a_refusal_is_forgotten_with_time_and_with_the_places_it_was_found_in(
+def test_refusal_is_forgotten_with_time_and_with_its_indexes(
     server: Server, home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     requirements = ask(make_recipe(torch={"max": "2.3"}, packages=["operator"]))
@@ -173,7 +173,7 @@ stems = ["one"]
 """
 
 
-def test_locks_too_are_made_for_the_newest_python_that_has_an_answer(
+def test_lock_takes_the_newest_python_with_an_answer(
     server: Server, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     minors = [item.minor for item in find_interpreters(home) if "3.10" <= item.minor <= "3.13"]
@@ -248,7 +248,7 @@ def test_who_asks_for_certainty_is_not_told_yesterday_s_answer(server: Server, h
     assert plan_here(asked, home).state == "to_build"
 
 
-def test_of_several_that_ask_the_impossible_at_once_one_asks_the_resolver(
+def test_one_of_several_processes_asks_the_resolver(
     server: Server, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = plan_here(make_recipe(torch={"max": "2.3"}, packages=["operator"]), home)

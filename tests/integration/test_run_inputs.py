@@ -166,7 +166,7 @@ def test_doubtful_input_is_separated_with_a_warning(answered: tuple[Any, str, Pa
         assert not audio.any() or name != "silent.wav"
 
 
-def test_nothing_but_the_stems_and_records_of_good_input_is_there(answered: tuple[Any, str, Path]) -> None:
+def test_only_stems_and_records_of_good_input_are_there(answered: tuple[Any, str, Path]) -> None:
     record, _, out = answered
     wanted = {"run.json"}
     for track in record["tracks"]:
@@ -190,7 +190,7 @@ def test_where_all_input_is_missing_nothing_is_built(cli: Cli, empty_home: Path)
     assert not (empty_home / "environments").exists()
 
 
-def test_fail_fast_stops_at_the_first_failure_and_keep_going_does_not(cli: Cli, write: Callable[..., Path]) -> None:
+def test_fail_fast_stops_and_keep_going_does_not(cli: Cli, write: Callable[..., Path]) -> None:
     for name in ("a.wav", "c.wav"):
         write(name, seconds=0.1)
     (cli.cwd / "b.wav").touch()
@@ -217,7 +217,7 @@ def test_a_mono_file_does_not_fit_a_stereo_model(cli: Cli, write: Callable[..., 
     assert "1 channel" in track["error"]["message"]
 
 
-def test_what_the_registry_says_of_mono_holds_where_the_engine_would_take_it(
+def test_registry_word_on_mono_overrides_the_engine(
     cli: Cli, write: Callable[..., Path], plant: Callable[..., Path]
 ) -> None:
     write("mono.wav", channels=1, seconds=0.1)

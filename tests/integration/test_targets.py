@@ -62,9 +62,7 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.mark.parametrize("accelerator", BUILDS)
-def test_each_accelerator_gets_its_own_build_though_a_newer_one_is_elsewhere(
-    server: Server, home: Home, accelerator: str
-) -> None:
+def test_accelerator_gets_its_build_though_another_is_newer(server: Server, home: Home, accelerator: str) -> None:
     locked = versions(lock_for(f"linux-x86_64-{accelerator}", ask(make_recipe(packages=["beats"])), home))
     assert locked["torch"] == BUILDS[accelerator]
     assert locked["torchvision"] == f"0.22.1+{accelerator}"  # nobody asks for it directly
@@ -99,7 +97,7 @@ def test_local_versions_can_be_pinned(server: Server, home: Home) -> None:
     assert caught.value.code == "unsatisfiable"
 
 
-def test_an_accelerator_whose_builds_are_too_old_is_refused_with_the_chain(server: Server, home: Home) -> None:
+def test_accelerator_with_old_builds_is_refused_with_chain(server: Server, home: Home) -> None:
     with pytest.raises(BuildError) as caught:
         lock_for("linux-x86_64-cu118", ask(make_recipe(), torch=("2.8", None)), home)
     error = caught.value
@@ -109,7 +107,7 @@ def test_an_accelerator_whose_builds_are_too_old_is_refused_with_the_chain(serve
     assert not [path for path in server.asked if path.endswith(".whl") and "nvidia" in path]
 
 
-def test_places_by_accelerator_in_variables_and_in_the_configuration(
+def test_torch_indexes_by_variable_and_configuration(
     server: Server, home: Home, indexes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("STEMSEP_ENV_TORCH_INDEX")
@@ -211,23 +209,21 @@ def cuda_server(server: Server, indexes: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(("accelerator", "version"), [("cu132", "2.15.0"), ("cu130", "2.14.1"), ("cu128", "2.10.0")])
-def test_the_ordinary_index_serves_where_its_build_is_for_the_cuda_that_is_asked_for(
+def test_ordinary_index_serves_the_cuda_its_build_is_for(
     cuda_server: Server, home: Home, accelerator: str, version: str
 ) -> None:
     assert versions(lock_for(f"linux-x86_64-{accelerator}", ask(make_recipe()), home))["torch"] == version
 
 
 @pytest.mark.parametrize("accelerator", ["cu126", "cu118", "cpu", "rocm6.4"])
-def test_the_ordinary_index_never_serves_with_another_accelerator(
-    cuda_server: Server, home: Home, accelerator: str
-) -> None:
+def test_ordinary_index_serves_no_other_accelerator(cuda_server: Server, home: Home, accelerator: str) -> None:
     with pytest.raises(BuildError) as caught:
         lock_for(f"linux-x86_64-{accelerator}", ask(make_recipe()), home)
     assert caught.value.code == "index_unreachable"
     assert "STEMSEP_ENV_TORCH_INDEX" in (caught.value.hint or "")
 
 
-def test_a_folder_of_builds_for_the_processor_hides_no_cuda_build(
+def test_folder_of_cpu_builds_hides_no_cuda_build(
     cuda_server: Server, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_wheel(tmp_path / "wheels", "torch", "2.14.1+cpu")
@@ -238,7 +234,7 @@ def test_a_folder_of_builds_for_the_processor_hides_no_cuda_build(
 
 
 @pytest.mark.parametrize("builder", ["uv", "pip"])
-def test_a_lock_of_the_ordinary_index_installs_where_an_index_of_torch_is_configured(
+def test_ordinary_lock_installs_with_a_torch_index_configured(
     server: Server, home: Home, indexes: Path, monkeypatch: pytest.MonkeyPatch, builder: BuilderName
 ) -> None:
     make_wheel(indexes / "plain" / "torch", "torch", "2.7.1")
@@ -253,9 +249,7 @@ def test_a_lock_of_the_ordinary_index_installs_where_an_index_of_torch_is_config
     assert [item.version for item in built.receipt.packages] == ["2.7.1"]
 
 
-def test_a_failure_to_find_builds_is_repeated_by_the_command_that_is_shown(
-    server: Server, home: Home, tmp_path: Path
-) -> None:
+def test_shown_command_repeats_a_failed_search_for_builds(server: Server, home: Home, tmp_path: Path) -> None:
     with pytest.raises(BuildError) as caught:
         lock_for("linux-x86_64-cu118", ask(make_recipe(), torch=("2.8", None)), home)
     again = subprocess.run(
@@ -268,7 +262,7 @@ def test_a_failure_to_find_builds_is_repeated_by_the_command_that_is_shown(
 @pytest.mark.parametrize("builder", ["uv", "pip"])
 @pytest.mark.parametrize("accelerator", ["cu128", "rocm6.4"])
 @pytest.mark.parametrize("kind", ["index", "folder"])
-def test_builds_for_an_accelerator_are_installed_from_where_they_were_locked(  # noqa: PLR0917 - fixtures
+def test_builds_are_installed_from_where_they_were_locked(  # noqa: PLR0917 - fixtures
     server: Server,
     home: Home,
     indexes: Path,

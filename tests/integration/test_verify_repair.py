@@ -171,7 +171,7 @@ def test_what_was_just_built_is_as_it_was_built(home: Home, built: Environment) 
 
 @pytest.mark.parametrize("quick", [False, True], ids=["whole", "quick"])
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_damage_is_found_and_the_environment_not_used_until_it_is_repaired(
+def test_damaged_environment_is_unused_until_repaired(
     home: Home, wheels: Path, built: Environment, damage: Callable[[Environment], None], quick: bool
 ) -> None:
     damage(built)
@@ -264,7 +264,7 @@ def test_offline_a_poisoned_cache_is_a_clear_error(home: Home, wheels: Path, bui
     assert [item.digest for item in environment_store.list_environments(home)] == [built.digest]
 
 
-def test_a_wheel_whose_own_record_lies_is_accepted_and_remembered(
+def test_wheel_with_a_wrong_record_is_accepted_and_noted(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wheels = tiny.offer_wheels(tmp_path, monkeypatch, wrong_record="alpha")

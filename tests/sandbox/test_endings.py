@@ -280,9 +280,7 @@ time.sleep(60)
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="its machine code is for x86-64")
-def test_a_first_process_that_the_worker_rewrote_ends_with_the_launcher(
-    user: str, stage: Path, work: Path, word: str
-) -> None:
+def test_rewritten_first_process_ends_with_the_launcher(user: str, stage: Path, work: Path, word: str) -> None:
     missing = _available("namespaces")
     require(missing is None, missing or "")
     host = subprocess.Popen(

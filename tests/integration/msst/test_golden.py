@@ -99,9 +99,7 @@ def test_a_normalized_track_comes_back_at_its_level(
     np.testing.assert_array_equal(stems_in(tmp_path / "out")["vocals"], own["vocals"])
 
 
-def test_mono_is_the_mean_of_what_the_engine_makes_of_two_equal_channels(
-    tiny: Tiny, separate: Separate, record: Record, tmp_path: Path
-) -> None:
+def test_mono_is_the_mean_of_two_equal_channels(tiny: Tiny, separate: Separate, record: Record, tmp_path: Path) -> None:
     model, track = tiny("bs_roformer", ROFORMER), record(FRAMES, channels=1)
     answer = separate(model.entry(), track)
     assert answer.code == 0, answer

@@ -91,9 +91,7 @@ def test_a_model_that_is_built_for_its_chunks_keeps_them(tiny: Tiny, separate: S
     assert "chunks of 44100 samples" in answer.error("unsupported_setting", 2)["message"]
 
 
-def test_a_chunk_that_the_model_cannot_compute_becomes_the_nearest_and_is_told(
-    tiny: Tiny, separate: Separate, record: Record
-) -> None:
+def test_impossible_chunk_becomes_the_nearest_with_warning(tiny: Tiny, separate: Separate, record: Record) -> None:
     model = tiny("mel_band_roformer", MODELS["mel_band_roformer"])
     answer = separate(model.entry("vocals"), record(54_321), "--events", "jsonl", chunk_size=10_000)
     assert answer.code == 0, answer

@@ -195,7 +195,7 @@ def reference(variants: Variants, variant: str) -> Path:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_stems_are_those_of_the_engines_own_program_in_the_patched_tree(
+def test_stems_equal_the_patched_engines_own_program(
     variant: str, variants: Variants, record: Record, tmp_path: Path
 ) -> None:
     track = record(FRAMES)
@@ -241,7 +241,7 @@ def test_the_module_file_of_another_variant_is_refused(variants: Variants, recor
     assert "the module file that came with this model makes a HyperACE v2 model" in error["message"]
 
 
-def test_a_commit_whose_file_is_another_is_refused_with_both_hashes(
+def test_commit_with_another_file_is_refused_with_hashes(
     variants: Variants, engine: msst.Engine, tmp_path: Path
 ) -> None:
     if REAL:

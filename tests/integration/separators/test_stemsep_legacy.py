@@ -68,7 +68,7 @@ def test_stems_are_those_of_the_packages_own_program(
         np.testing.assert_array_equal(ours[stem], own[stem], stem)
 
 
-def test_a_bag_with_settings_is_what_the_packages_own_program_makes(
+def test_bag_with_settings_equals_the_packages_program(
     shop: Workshop, separate: Separate, track: Path, tmp_path: Path
 ) -> None:
     # The program takes whole seconds only: the segment that the models have is left alone.
@@ -127,7 +127,7 @@ def test_two_stems_add_up_to_all(shop: Workshop, separate: Separate, track: Path
         ({"two_stems": "guitar"}, "the model makes drums, bass, other, vocals"),
     ],
 )
-def test_settings_that_the_model_does_not_allow_are_refused_in_words(
+def test_settings_the_model_forbids_are_refused_in_words(
     settings: dict[str, Any], words: str, shop: Workshop, separate: Separate, track: Path
 ) -> None:
     answer = separate(single(shop, "ht"), track, **settings)
@@ -151,9 +151,7 @@ def test_a_bag_without_one_of_its_models_is_refused(shop: Workshop, separate: Se
     assert "bag.yaml names htb, of which there is no checkpoint; there is ht" in answer.err + answer.out
 
 
-def test_the_config_of_another_engine_beside_one_checkpoint_is_no_bag(
-    shop: Workshop, separate: Separate, track: Path, tmp_path: Path
-) -> None:
+def test_another_engines_config_is_no_bag(shop: Workshop, separate: Separate, track: Path, tmp_path: Path) -> None:
     config = tmp_path / "config_musdb18_htdemucs.yaml"
     config.write_text("training:\n  instruments: !!python/tuple [drums]\n  models: 1\n", encoding="utf-8")
     model = single(shop, "ht")

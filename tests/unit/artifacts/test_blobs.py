@@ -43,7 +43,7 @@ def test_a_file_that_is_as_it_was_is_not_read(home: Home, reads: list[Path]) -> 
     assert reads == []
 
 
-def test_a_file_that_was_written_to_is_read_even_if_its_time_was_set_back(home: Home, reads: list[Path]) -> None:
+def test_changed_file_with_its_time_set_back_is_read(home: Home, reads: list[Path]) -> None:
     path = blobs.blob_path(home, SHA)
     before = path.stat()
     path.chmod(0o644)

@@ -194,7 +194,7 @@ def test_a_file_that_cannot_be_read_is_told_as_one(home: Home, fetch: Fetch) -> 
         add_file(home, Path("/proc/self/mem"), want("https://h/x"), replace=False)
 
 
-def test_a_disk_that_fails_while_it_is_read_is_not_taken_for_a_full_one(
+def test_failing_read_is_not_taken_for_a_full_disk(
     tmp_path: Path, home: Home, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "x.ckpt").write_bytes(DATA)
@@ -292,7 +292,7 @@ def program(home: Home, url: str, sha256: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("sha256", [SHA, ""], ids=["known", "unknown"])
-def test_a_process_that_is_killed_leaves_a_part_that_is_continued(
+def test_killed_download_leaves_a_part_that_is_resumed(
     server: FileServer, home: Home, fetch: Fetch, sha256: str
 ) -> None:
     url = server.serve("/x", DATA, stop_after=100_000, then="stall")

@@ -122,7 +122,7 @@ def test_public_buckets(address: str, environ: dict[str, str], url: str, monkeyp
     assert sources.source_of(parse_address(address)).request().url == url
 
 
-def test_private_buckets_are_signed_for_and_the_signature_is_not_shown(
+def test_private_bucket_addresses_hide_their_signature(
     server: FileServer, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []

@@ -54,7 +54,7 @@ def test_every_way_to_fail(
     assert (json.loads(said.out)["error"]["code"], "Traceback" in said.err) == (name, False)
 
 
-def test_an_interruption_that_a_library_wraps_is_one_all_the_same(
+def test_interruption_wrapped_by_a_library_still_interrupts(
     handlers: list[object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As pydantic does where it comes while a schema is built."""
@@ -84,9 +84,7 @@ def handlers() -> Iterator[list[object]]:
 
 
 @pytest.mark.parametrize("first", ENDING_SIGNALS)
-def test_further_signals_disturb_neither_the_cleaning_up_nor_the_end(
-    handlers: list[object], first: signal.Signals
-) -> None:
+def test_further_signals_disturb_no_clean_up(handlers: list[object], first: signal.Signals) -> None:
     cleaned = []
 
     def interrupted_twice() -> None:
@@ -115,7 +113,7 @@ def test_a_signal_that_was_ignored_stays_so() -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-def test_children_and_signals_are_heard_of_whatever_was_handed_down() -> None:
+def test_inherited_signal_settings_do_not_hide_children() -> None:
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
     try:

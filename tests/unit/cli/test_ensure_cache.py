@@ -210,7 +210,7 @@ def test_a_restarted_machine_does_not_answer(machine: Machine, monkeypatch: pyte
     assert machine.answer() is None
 
 
-def test_what_changed_while_the_answer_was_found_is_not_remembered(machine: Machine) -> None:
+def test_answer_is_not_kept_when_its_files_change_meanwhile(machine: Machine) -> None:
     machine.remember(asked_at=time.time())
     assert machine.answer() is None
 

@@ -55,7 +55,7 @@ class TestSiSdr:
 
         assert scaled == pytest.approx(snr, abs=1e-6)
 
-    def test_noise_in_the_reference_counts_as_noise_in_the_estimate_does(self) -> None:
+    def test_noise_in_the_reference_counts_like_the_estimates(self) -> None:
         # cos^2 / sin^2 of the angle between two vectors does not depend on which is called the reference
         assert sisdr.si_sdr(tone(200), noisy(7)) == pytest.approx(decibels(sisdr.si_sdr(noisy(7), tone(200))))
 

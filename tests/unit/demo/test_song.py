@@ -44,7 +44,7 @@ def energy_above(audio: npt.NDArray[np.float64], hertz: float) -> float:
 
 
 class TestFiles:
-    def test_writes_four_24_bit_files_and_describes_them_in_one_line(
+    def test_four_24_bit_files_are_written_and_described(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert song.main([str(tmp_path / "made" / "here"), "--seconds", "2.5"]) == 0

@@ -46,7 +46,7 @@ def test_of_the_code_of_others_nothing_is_known(name: str) -> None:
     assert judge(name) == "unknown"
 
 
-def test_of_the_standard_library_only_what_is_listed_is_not_dangerous() -> None:
+def test_only_listed_standard_library_names_are_safe() -> None:
     for module in sys.stdlib_module_names:
         assert judge(f"{module}.anything") == "dangerous"
         assert judge(f"{module}.deep.Down") == "dangerous"

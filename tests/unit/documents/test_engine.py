@@ -140,7 +140,7 @@ def test_archives_that_are_refused(archive: str) -> None:
     assert problems(ArchiveSource, {"archive": archive, "sha256": A}) == {"archive"}
 
 
-def test_a_recipe_takes_either_source_and_tells_the_problems_of_the_one_that_was_meant() -> None:
+def test_problems_are_those_of_the_source_that_was_meant() -> None:
     document = recipe_document()
     git = validate({**document, "engine": GIT.model_dump()}, RuntimeRecipe, origin="it")
     assert git.engine == GIT
@@ -225,9 +225,7 @@ def test_a_file_that_the_model_brings_is_pinned_by_its_entry() -> None:
         ([TAKEN, {**DIFF, "path": TAKEN["path"]}, CORRECTED], {"patches[2].base_sha256"}),
     ],
 )
-def test_a_substitute_may_leave_out_its_base_only_in_what_the_model_brought(
-    steps: list[dict[str, Any]], paths: set[str]
-) -> None:
+def test_substitute_without_base_only_in_the_models_files(steps: list[dict[str, Any]], paths: set[str]) -> None:
     document = {"description": "a variant", "patches": steps}
     if paths:
         assert problems(Variant, document) == paths

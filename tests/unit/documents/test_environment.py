@@ -75,7 +75,7 @@ def test_different_inputs_have_different_digests(a: EnvironmentInputs, b: Enviro
     assert (a == b) == (a.digest == b.digest)
 
 
-def test_the_digest_is_the_same_on_any_machine_and_in_any_version() -> None:
+def test_digest_is_the_same_on_any_machine_and_version() -> None:
     # Written down: a change here orphans every environment that users have built, so it needs a reason.
     assert make_receipt().digest == "2bcced94920802e348530b8eeeac011513bfc6bae1aeeaeaa48761619ffc3ba7"
 

@@ -170,7 +170,7 @@ def warnings(value: Any) -> list[tuple[str, str]]:
     return [(problem.path, problem.message) for problem in registry_warnings(parsed)]
 
 
-def test_an_entry_with_every_field_is_read_without_a_warning_and_given_back_whole() -> None:
+def test_entry_with_every_field_round_trips_without_warning() -> None:
     value = registry(FULL, source={"tool": "t", "repo": "r", "commit": None, "notes": ""}, guide_revision=None)
     parsed = parse_registry(json.dumps(value), origin="r.json")
     assert json.dumps(plain(parsed), sort_keys=True) == json.dumps(value, sort_keys=True)
@@ -416,7 +416,7 @@ def test_only_a_model_that_is_not_run_may_have_no_runtime(entry: dict[str, Any],
     assert parse_registry(json.dumps(registry({**MINIMAL, **entry})), origin="r").models[0].blocked is blocked
 
 
-def test_an_id_used_three_times_is_reported_twice_with_both_indexes() -> None:
+def test_id_used_three_times_is_reported_twice() -> None:
     other = {**MINIMAL, "id": "other"}
     assert problems(registry(MINIMAL, other, MINIMAL, MINIMAL)) == [
         ("models[2].id", "'some-model' is the id of models[0] too"),
@@ -435,7 +435,7 @@ def test_a_highest_version_admits_its_patch_releases(maximum: str) -> None:
     assert parse_registry(json.dumps(value), origin="r").models[0].requirements.python.max == maximum
 
 
-def test_versions_of_tomorrow_s_format_are_read_while_they_are_2() -> None:
+def test_later_versions_2_of_the_format_are_read() -> None:
     assert parse_registry(json.dumps(registry(MINIMAL, version="2.7")), origin="r").version == "2.7"
     (found,) = problems(registry(MINIMAL, version="3.0"))
     assert found == ("version", "'3.0' cannot be read: this program reads registries of version 2.x")
@@ -471,7 +471,7 @@ def test_one_entry_is_parsed_alone_with_paths_of_the_whole() -> None:
     assert [problem.path for problem in caught.value.problems] == ["models[7].id"]
 
 
-def test_the_schema_describes_every_field_and_agrees_with_the_parser() -> None:
+def test_schema_describes_every_field_as_the_parser_does() -> None:
     schema = Registry.model_json_schema()
     validator = jsonschema.Draft202012Validator(schema)
     validator.check_schema(schema)
@@ -504,7 +504,7 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_
         SCALARS, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2)
     ),
 )
-def test_whatever_stands_in_a_field_is_read_or_refused_at_that_field(path: tuple[Any, ...], value: Any) -> None:
+def test_any_value_is_read_or_refused_at_its_field(path: tuple[Any, ...], value: Any) -> None:
     entry = copy.deepcopy(FULL)
     place = entry
     for part in path[:-1]:

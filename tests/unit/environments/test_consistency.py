@@ -62,7 +62,7 @@ def test_the_python_counts_that_the_environment_is_for() -> None:
     assert wrong(old, python="3.9.18") != ()
 
 
-def test_what_was_left_out_on_purpose_may_be_missing_and_may_not_be_wrong() -> None:
+def test_excluded_package_may_be_missing_but_not_wrong() -> None:
     song = dist("song", "1.0", "torchvision>=0.9")
     assert wrong(song, excluded=("torchvision",)) == ()
     assert wrong(song, excluded=("torchaudio",)) != ()

@@ -44,7 +44,7 @@ def test_what_is_served_is_used() -> None:
     assert chosen([stored("a"), stored("b")], Rules(unused=True), served=("a",)) == ["b"]
 
 
-def test_size_takes_the_least_recently_used_and_no_more_than_needed() -> None:
+def test_gc_by_size_takes_least_recently_used_and_no_more() -> None:
     environments = [stored("b", used=2), stored("a", used=1), stored("c", used=3)]
     assert chosen(environments, Rules(max_bytes=30)) == []
     assert chosen(environments, Rules(max_bytes=29)) == ["a"]

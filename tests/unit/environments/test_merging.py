@@ -56,7 +56,7 @@ def test_what_a_variant_builds_from_source_is_its_own(recipe: MakeRecipe) -> Non
     assert of_other.source_distributions == ("torch-harmonics",)
 
 
-def test_what_a_variant_excludes_is_locked_if_anybody_asks_for_it(recipe: MakeRecipe) -> None:
+def test_excluded_package_is_locked_where_somebody_asks(recipe: MakeRecipe) -> None:
     lean = {"description": "x", "packages": ["neuraloperator"], "excluded": {"WandB": "telemetry", "h5py": "data"}}
     made = recipe(variants={"lean": lean}, excluded={"pesq": "a score", "NumPy": "asked for by the recipe itself"})
     demands = runtime_demands(made, variant="lean")
@@ -138,9 +138,7 @@ def test_packages_that_no_version_can_serve(recipe: MakeRecipe, first: str, seco
         ("numpy==2.0", "numpy===2.0"),
     ],
 )
-def test_packages_that_some_version_serves_or_only_a_resolver_can_tell(
-    recipe: MakeRecipe, first: str, second: str
-) -> None:
+def test_packages_that_may_be_served_are_no_conflict(recipe: MakeRecipe, first: str, second: str) -> None:
     engine = recipe(packages=[first])
     merged = merge(engine, [*runtime_demands(engine), model_demand("m", packages=[second])])
     assert merged.conflicts == ()
@@ -172,7 +170,7 @@ def test_every_conflict_is_told(recipe: MakeRecipe) -> None:
     ]
 
 
-def test_unknown_model_types_and_variants_are_bugs_of_the_caller(recipe: MakeRecipe) -> None:
+def test_unknown_model_type_or_variant_is_a_callers_bug(recipe: MakeRecipe) -> None:
     with pytest.raises(KeyError):
         runtime_demands(recipe(), model_type="nothing")
     with pytest.raises(KeyError):

@@ -53,7 +53,7 @@ def test_every_refusal_says_who_asks(asked: Requirements) -> None:
     assert refusals(asked, HERE, "linux-x86_64-cpu", "3.9.1")[0].startswith("it is Python 3.9.1")
 
 
-def test_a_build_of_torch_for_another_kind_of_accelerator_is_refused(asked: Requirements) -> None:
+def test_torch_build_for_another_accelerator_is_refused(asked: Requirements) -> None:
     assert "built for cpu" in refusals(asked, {**HERE, "torch": "2.7.1+cpu"}, "linux-x86_64-cu128")[0]
     assert "built for cu126" in refusals(asked, HERE, "linux-x86_64-rocm6.4")[0]
 

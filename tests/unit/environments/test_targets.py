@@ -38,7 +38,7 @@ def test_the_best_that_is_allowed(requirements: MakeRequirements) -> None:
     assert "cu128: runtime engine, model m allow cu118, cu126" in older.why
 
 
-def test_without_a_fitting_accelerator_the_processor_where_nobody_insists(requirements: MakeRequirements) -> None:
+def test_processor_is_used_without_a_fitting_accelerator(requirements: MakeRequirements) -> None:
     choice = choose_target(requirements(cuda=["cu118"]), HERE, platform="linux-x86_64")
     assert choice.target == Target("linux-x86_64", "cpu")
 

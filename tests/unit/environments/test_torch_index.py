@@ -82,7 +82,7 @@ def test_options_of_the_tools() -> None:
 
 
 @pytest.mark.parametrize("variable", ["UV_FIND_LINKS", "PIP_FIND_LINKS"])
-def test_a_folder_of_wheels_that_the_tools_know_is_a_place_for_what_it_has(tmp_path: Path, variable: str) -> None:
+def test_find_links_folder_serves_the_builds_it_has(tmp_path: Path, variable: str) -> None:
     folder, other = tmp_path / "wheels", tmp_path / "other"
     folder.mkdir()
     (folder / "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl").touch()

@@ -71,9 +71,7 @@ def test_so_many_channels_and_so_high_a_rate_say_nothing(tmp_path: Path) -> None
     assert (header.channels, header.sample_rate) == (None, None)
 
 
-def test_a_file_without_a_header_is_not_looked_through_to_its_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_without_header_is_not_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, reads = tmp_path / "song.mp3", []
     path.write_bytes(b"\xff" * 3_000_000)
 

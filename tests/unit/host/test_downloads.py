@@ -104,7 +104,7 @@ def test_a_server_that_is_endlessly_slow_is_given_up(server: FileServer, part: P
     assert refused(part, source(server.on("/mute", Exchange.stall)), KNOWN, hasty).code == "download_stalled"
 
 
-def test_a_server_that_always_begins_anew_and_breaks_is_given_up(server: FileServer, part: Path) -> None:
+def test_server_that_restarts_and_breaks_is_given_up(server: FileServer, part: Path) -> None:
     patience = replace(BRISK, progress_bytes=50_000)
     wanted = source(server.serve("/x", DATA, stop_after=100_000, times=99, ranges=False))
     assert "broke off" in refused(part, wanted, KNOWN, patience).message
@@ -470,7 +470,7 @@ def test_an_interruption_ends_at_once_and_keeps_what_came(server: FileServer, pa
     assert server.asked[-1].first_byte == 100_000
 
 
-def test_several_at_a_time_and_the_first_failure_ends_the_others() -> None:
+def test_first_failure_ends_the_other_downloads() -> None:
     at_once, most, lock = [0], [0], threading.Lock()
 
     def work(transfer: Transfer) -> str:

@@ -68,7 +68,7 @@ def test_no_name_in_a_folder_of_another_user_is_followed(tmp_path: Path, monkeyp
     assert names_in(ours) == set()
 
 
-def test_a_folder_for_another_user_is_new_and_its_name_is_not_known(tmp_path: Path) -> None:
+def test_folder_for_another_user_is_new_with_a_secret_name(tmp_path: Path) -> None:
     for name in ("theirs", "ours"):
         (tmp_path / name).mkdir()
     made = {make_owned_dir(tmp_path / "theirs", ours=tmp_path / "ours") for _ in range(3)}

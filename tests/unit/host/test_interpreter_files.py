@@ -35,7 +35,7 @@ def shows(paths: tuple[Path, ...], file: Path) -> bool:
 
 
 @pytest.mark.parametrize("prefix", [".", ".local"])
-def test_an_interpreter_installed_into_a_home_shows_its_parts_only(home: Path, prefix: str) -> None:
+def test_interpreter_in_a_home_shows_its_parts_only(home: Path, prefix: str) -> None:
     executable = installed(home / prefix)
     (home / prefix / "bin" / "other-tool").touch()
     found = readable_for(executable, home / prefix)

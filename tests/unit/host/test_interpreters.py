@@ -75,7 +75,7 @@ def test_wrappers_and_broken_interpreters_are_left_out(home: Home, tmp_path: Pat
     assert not marker.exists()
 
 
-def test_a_folder_that_may_not_be_looked_into_holds_no_interpreter() -> None:
+def test_unreadable_folder_holds_no_interpreter() -> None:
     with unprivileged() as folder:
         (folder / "pyenv" / "versions").mkdir(parents=True)
         (folder / "pyenv" / "versions").chmod(0)

@@ -104,7 +104,7 @@ def test_bundles_that_cannot_be_read_are_named(part: Path, monkeypatch: pytest.M
     web._tls.cache_clear()
 
 
-def test_requests_go_through_the_proxy_that_the_environment_names(part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_use_the_proxy_of_the_environment(part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with running() as proxy, running() as target:

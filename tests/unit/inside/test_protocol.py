@@ -306,7 +306,7 @@ def test_an_adapter_may_be_a_folder(start_worker: Start, copying_adapter: Write,
     assert [m["params"]["message"] for m in worker.notifications] == ["from beside"]
 
 
-def test_artifacts_reach_the_adapter_with_their_names_and_formats(
+def test_adapter_gets_artifacts_with_names_and_formats(
     start_worker: Start, copying_adapter: Write, tmp_path: Path
 ) -> None:
     worker = start_worker(copying_adapter(load="context.log('info', repr(request['artifacts']['primary']))"))

@@ -53,7 +53,7 @@ def test_dither_does_not_depend_on_blocks(samples: list[float], block_frames: in
     assert whole.max() < 2**15
 
 
-def test_dither_keeps_what_is_below_the_last_bit_and_leaves_silence() -> None:
+def test_dither_keeps_quiet_detail_and_leaves_silence() -> None:
     quiet = np.full((100_000, 1), 0.3 / 2**15, np.float32)
     assert Quantizer(16)(quiet).mean() == pytest.approx(0.3, abs=0.02)
     assert not Quantizer(16)(np.zeros((1000, 2), np.float32)).any()

@@ -38,7 +38,7 @@ def with_variant(recipe: RuntimeRecipe) -> RuntimeRecipe:
     return validate(document, RuntimeRecipe, origin="a recipe")
 
 
-def test_steps_that_the_patches_of_a_variant_do_are_not_asked_for(entry: Entry, recipe: RuntimeRecipe) -> None:
+def test_steps_done_by_patches_are_not_asked_for(entry: Entry, recipe: RuntimeRecipe) -> None:
     model = entry(requirements__manual_steps=STEPS, runtime__variant="own")
     answers = checks.manual_steps(model, with_variant(recipe), confirmed=False)
     assert [status.status for status in answers.statuses] == ["ok", "missing"]
@@ -135,9 +135,7 @@ def test_a_registry_cannot_name_any_file_of_this_machine(entry: Entry, tmp_path:
     assert [address.scheme for address in fetched.addresses] == ["https"]
 
 
-def test_only_the_registry_that_came_with_the_program_may_name_any_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_shipped_registry_may_name_any_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STEMSEP_ENV_REGISTRY", raising=False)
     assert files_dir(None) is None
     assert files_dir(tmp_path / "models.json") == tmp_path

@@ -43,7 +43,7 @@ def test_trust_is_of_code_and_of_what_is_unpickled(
     assert required_level(entry(**changes), recipe, trusted_registry=trusted_registry) == level
 
 
-def test_an_unreviewed_engine_needs_a_boundary_whatever_the_registry_says(entry: Entry, recipe: RuntimeRecipe) -> None:
+def test_unreviewed_engine_always_needs_a_boundary(entry: Entry, recipe: RuntimeRecipe) -> None:
     stranger = recipe.model_copy(update={"trust": "unreviewed"})
     assert required_level(entry(), stranger, trusted_registry=True) == "landlock"
 
@@ -81,7 +81,7 @@ def test_a_measurement_that_cannot_be_kept_is_made_all_the_same(
     assert choose_confinement(entry(), recipe, home=home, trusted_registry=True).level is not None
 
 
-def test_a_worker_that_is_given_an_accelerator_is_said_to_reach_its_driver(
+def test_worker_with_accelerator_is_said_to_reach_its_driver(
     entry: Entry, recipe: RuntimeRecipe, tmp_path: Path
 ) -> None:
     def axes(*, gpu: bool) -> dict[str, str]:

@@ -56,7 +56,7 @@ def test_every_entry_is_found_where_it_stands(
     assert catalogue.data is None
 
 
-def test_a_realistic_registry_is_valid_and_survives_a_round_trip(make_registry: Make) -> None:
+def test_realistic_registry_is_valid_and_round_trips(make_registry: Make) -> None:
     value = make_registry(130)
     parsed = parse_registry(json.dumps(value), origin="r")
     assert plain(parsed) == value
@@ -139,9 +139,7 @@ def test_an_id_used_twice_is_refused_with_both_indexes(
         assert len(catalogue.ids()) == len(catalogue.summaries()) == 3
 
 
-def test_what_an_entry_hides_from_the_outline_is_refused_when_it_is_read(
-    write_registry: Write, make_registry: Make
-) -> None:
+def test_entry_hidden_from_the_outline_is_refused_when_read(write_registry: Write, make_registry: Make) -> None:
     value = make_registry(2)
     text = json.dumps(value).replace('"tags"', '"nan": NaN, "tags"', 1).replace('"tags"', '"type": "again", "tags"', 1)
     text = text.replace(f'"name": "{value["models"][1]["name"]}"', '"name": "\\ud800"')

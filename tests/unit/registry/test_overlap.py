@@ -91,7 +91,7 @@ def test_a_ratio_survives_seconds(ratio: float, segment: float) -> None:
 
 
 @given(st.floats(0, 1, exclude_max=True), st.sampled_from(UNITS))
-def test_whatever_the_ratio_the_divisor_is_whole_and_within_bounds(ratio: float, target: OverlapUnit) -> None:
+def test_divisor_of_any_ratio_is_whole_and_in_bounds(ratio: float, target: OverlapUnit) -> None:
     value = convert(ratio, "ratio", target, segment_seconds=10).value
     if target == "divisor":
         assert isinstance(value, int)

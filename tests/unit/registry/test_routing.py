@@ -39,7 +39,7 @@ def test_the_rules(runtime: dict[str, Any], requested: str | None, expected: str
     assert choose_runtime(entry(runtime=runtime), requested, HERE) == Route(expected, chosen_by, ())
 
 
-def test_a_runtime_that_is_not_allowed_is_refused_with_the_registry_s_reason() -> None:
+def test_runtime_not_allowed_is_refused_with_the_reason() -> None:
     model = entry(runtime={"allowed": ["msst"], "blocking_reason": "Roformer models are MSST-only."})
     route = choose_runtime(model, "dsp", HERE)
     assert route.runtime == "dsp"
@@ -48,7 +48,7 @@ def test_a_runtime_that_is_not_allowed_is_refused_with_the_registry_s_reason() -
     assert route.reasons[0].hint == "allowed: msst"
 
 
-def test_a_preferred_runtime_that_is_not_here_is_not_replaced_by_another() -> None:
+def test_missing_preferred_runtime_is_not_replaced() -> None:
     model = entry(runtime={"allowed": ["stemsep-legacy", "msst"], "preferred": "stemsep-legacy"})
     route = choose_runtime(model, None, HERE)
     assert route.runtime == "stemsep-legacy"

@@ -147,7 +147,7 @@ def test_an_overlap_that_is_clamped_is_told() -> None:
     assert overridden.warnings == ()  # what is not used is not worth a word
 
 
-def test_a_meaning_that_is_not_known_is_told_and_taken_as_the_runtime_s_own() -> None:
+def test_unknown_meaning_warns_and_counts_as_the_runtimes() -> None:
     settings = resolve_settings(entry("percent", recommended_settings={"overlap": 4}), recipe())
     assert told(settings)["num_overlap"] == (4, "model recommended_settings")
     assert [(warning.code, warning.path) for warning in settings.warnings] == [
@@ -164,7 +164,7 @@ def test_the_user_s_segment_in_the_runtime_s_unit(unit: str, seconds: float, exp
     assert told(settings)["chunk_size"] == (expected, "command line")
 
 
-def test_the_settings_are_those_of_the_runtime_s_own_word_for_the_model() -> None:
+def test_settings_are_those_of_the_runtimes_model_type() -> None:
     own = {"type": "int", "default": 3, "description": "d"}
     runtime = recipe(model_types={"bs_roformer": {}, "other_word": {"settings": {"own": own}}})
     words = {"model_type": "bs_roformer", "model_types": {"msst": "other_word", "audio-separator": "roformer"}}
@@ -172,7 +172,7 @@ def test_the_settings_are_those_of_the_runtime_s_own_word_for_the_model() -> Non
     assert resolve_settings(model, runtime).values["own"].value == 3
 
 
-def test_what_one_runtime_is_told_is_in_its_own_terms_and_stronger_than_tiers() -> None:
+def test_runtime_settings_use_its_terms_and_override_tiers() -> None:
     tiers = [{"tier": "cpu_only", "max_vram_gb": 0, "recommended_overlap": 2}]
     own = {"msst": {"num_overlap": 7}, "audio-separator": {"stem_names": "other=instrumental"}}
     model = entry(recommended_settings={"overlap": 4}, hardware_tiers=tiers, runtime_settings=own)
@@ -188,7 +188,7 @@ def test_what_one_runtime_is_told_is_in_its_own_terms_and_stronger_than_tiers() 
     ]
 
 
-def test_seconds_are_counted_at_the_rate_that_the_model_type_fixes() -> None:
+def test_seconds_use_the_model_types_sample_rate() -> None:
     runtime = recipe(model_types={"bs_roformer": {"sample_rate": 48000}})
     assert told(resolve_settings(entry(), runtime, options={"segment": 2}))["chunk_size"] == (96000, "command line")
 
@@ -198,7 +198,7 @@ def test_the_registry_s_segment_in_seconds() -> None:
     assert told(resolve_settings(model, recipe(segment="seconds"), sample_rate=44100))["chunk_size"][0] == 8.0
 
 
-def test_a_recommendation_that_cannot_be_followed_is_an_error_until_it_is_overridden() -> None:
+def test_impossible_recommendation_is_an_error_until_overridden() -> None:
     model = entry(recommended_settings={"segment_size": 352800, "batch_size": 1000, "overlap": 0.5})
     settings = resolve_settings(model, recipe(segment="seconds"))
     assert {(error.code, error.path) for error in settings.errors} == {
@@ -216,7 +216,7 @@ def test_a_recommendation_that_cannot_be_followed_is_an_error_until_it_is_overri
     assert fixed.errors == ()
 
 
-def test_a_recommendation_that_the_runtime_does_not_have_is_left_out_and_told() -> None:
+def test_recommendation_unknown_to_the_runtime_is_dropped() -> None:
     model = entry(recommended_settings={"shifts": 2, "dim_t": 801, "overlap": 4, "segment_size": 5})
     settings = resolve_settings(model, recipe(overlap=None, segment=None))
     assert {(warning.code, warning.path) for warning in settings.warnings} == {
@@ -283,7 +283,7 @@ def test_a_segment_so_short_that_it_holds_no_sample() -> None:
         resolve_settings(entry(), recipe(), options={"segment": 1e-9}, sample_rate=44100)
 
 
-def test_an_overlap_in_seconds_takes_the_segment_that_will_be_used() -> None:
+def test_overlap_in_seconds_uses_the_resolved_segment() -> None:
     model = entry("divisor", recommended_settings={"overlap": 4, "segment_size": 441000})
     runtime = recipe("seconds")
     assert told(resolve_settings(model, runtime, sample_rate=44100))["num_overlap"][0] == 7.5
@@ -306,7 +306,7 @@ def test_units_are_the_declaration_s() -> None:
     st.sampled_from(["divisor", "ratio", "seconds"]),
     st.sampled_from(["samples", "seconds"]),
 )
-def test_whatever_is_asked_for_is_resolved_within_bounds_or_refused(
+def test_any_setting_is_resolved_in_bounds_or_refused(
     options: dict[str, Any], assignments: list[str], overlap: str, segment: str
 ) -> None:
     runtime = recipe(overlap, segment)

@@ -34,7 +34,7 @@ def test_all_public_models_and_our_own_are_here(models: tuple[ModelEntry, ...]) 
     assert sum(entry.architecture == "DSP" for entry in models) == 3
 
 
-def test_each_model_runs_on_every_runtime_it_may_with_the_settings_it_recommends(
+def test_recommended_settings_fit_every_allowed_runtime(
     models: tuple[ModelEntry, ...],
 ) -> None:
     recipes = {name: load_runtime(ROOT / "runtimes", name).recipe for name in known_runtimes(ROOT / "runtimes")}
@@ -65,7 +65,7 @@ def test_what_cannot_be_run_says_why(models: tuple[ModelEntry, ...]) -> None:
             assert entry.status.blocking_reason, entry.id
 
 
-def test_a_model_with_weights_says_where_they_are_or_that_a_person_must_find_them(
+def test_weights_have_an_address_or_are_marked_manual(
     models: tuple[ModelEntry, ...],
 ) -> None:
     for entry in models:
@@ -115,7 +115,7 @@ def test_weight_free_models_name_their_papers(models: tuple[ModelEntry, ...]) ->
             assert entry.papers
 
 
-def test_the_guide_explains_every_field_and_its_example_is_valid() -> None:
+def test_guide_explains_every_field_with_valid_example() -> None:
     guide = (ROOT / "registry" / "README.md").read_text("utf-8")
     for name, field in ModelEntry.model_fields.items():
         assert re.search(rf"\b{field.alias or name}\b", guide), name

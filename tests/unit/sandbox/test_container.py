@@ -92,7 +92,7 @@ def test_the_engines_filter_says_the_same() -> None:
     assert matching(profile, "personality", 0x40000) == errno.EPERM
 
 
-def test_the_image_holds_the_systems_links_and_a_place_for_the_init() -> None:
+def test_image_holds_system_links_and_room_for_the_init() -> None:
     system = System(SYSTEM.readable, (*SYSTEM.links, (Path("/sbin"), "usr/sbin")), (), ())
     with tarfile.open(fileobj=io.BytesIO(_image(system))) as archive:
         assert [(member.name, member.linkname) for member in archive] == [("sbin", ""), ("lib", "usr/lib")]

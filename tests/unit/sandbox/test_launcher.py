@@ -40,7 +40,7 @@ def test_whatever_goes_wrong_nothing_of_the_worker_stays(problem: str) -> None:
         end_processes_with(word)
 
 
-def test_a_host_that_ignores_its_children_or_blocks_signals_does_no_harm(tmp_path: Path) -> None:
+def test_host_that_ignores_children_or_signals_does_no_harm(tmp_path: Path) -> None:
     """What it was told to do with signals is handed down to all that it starts."""
 
     def as_some_hosts_are() -> None:
@@ -63,7 +63,7 @@ def test_a_host_that_ignores_its_children_or_blocks_signals_does_no_harm(tmp_pat
     assert (done.returncode, done.stdout) == (7, "True set()\n"), done.stderr
 
 
-def test_a_launcher_that_ends_by_its_workers_signal_leaves_no_core(tmp_path: Path) -> None:
+def test_launcher_ending_by_the_workers_signal_leaves_no_core(tmp_path: Path) -> None:
     """It has the host's limits, and the memory that would be written is the host's."""
 
     def how_it_died(command: list[str]) -> int:

@@ -46,7 +46,7 @@ def test_the_command_line_is_read_as_it_was_made() -> None:
     assert options["output"] == [["/srv/work", "4000"]]
 
 
-def test_the_launcher_starts_isolated_and_with_an_empty_environment() -> None:
+def test_launcher_starts_isolated_without_variables() -> None:
     made = launch([], ("python",), POLICY, Groups())
     assert made.argv[1:3] == ("-I", "-S")
     assert made.env == {}

@@ -19,7 +19,7 @@ def test_the_order_is_that_of_docs_security() -> None:
     assert LOWEST == "hygiene"
 
 
-def test_a_stronger_level_is_enough_for_whatever_a_weaker_one_is() -> None:
+def test_stronger_level_suffices_where_a_weaker_does() -> None:
     enough = [TRUSTS.index(row.enough_for) for row in LEVELS]
     assert enough == sorted(enough, reverse=True)
 
@@ -45,7 +45,7 @@ def test_unreviewed_code_needs_files_and_network_held(row: LevelRow) -> None:
         assert (row.is_boundary, row.keeps_files, row.promises["network"]) == (True, True, "held")
 
 
-def test_what_is_unpickled_runs_only_where_the_machine_is_hidden() -> None:
+def test_unpickling_runs_only_where_the_machine_is_hidden() -> None:
     for row in LEVELS:
         hidden = row.promises["files_read"] == row.promises["processes"] == "held"
         assert (row.enough_for == "pickled") == hidden

@@ -32,7 +32,7 @@ def test_the_strongest_is_used_even_where_less_would_do() -> None:
     assert choose("hygiene", None, None, without("namespaces", "landlock")).level == "hygiene"
 
 
-def test_less_than_needed_is_refused_with_every_failed_probe_and_its_remedy() -> None:
+def test_weaker_level_is_refused_with_probes_and_remedies() -> None:
     choice = choose("landlock", None, None, without("namespaces", "landlock"))
     assert choice.level is None
     assert [(reason.code, reason.hint) for reason in choice.reasons] == [
@@ -46,7 +46,7 @@ def test_a_request_raises_what_is_needed() -> None:
     assert choose("landlock", "hygiene", None, without("namespaces")).needed == "landlock"
 
 
-def test_lower_is_used_only_when_accepted_and_only_when_it_must_be() -> None:
+def test_lower_level_only_when_accepted_and_needed() -> None:
     lowered = choose("landlock", None, "hygiene", without("namespaces", "landlock"))
     assert (lowered.level, lowered.lowered_by_flag) == ("hygiene", True)
     not_lowered = choose("landlock", None, "hygiene", without())

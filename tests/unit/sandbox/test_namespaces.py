@@ -53,7 +53,7 @@ def test_only_what_the_policy_names_is_shown() -> None:
     assert "--ro-bind /srv/weights.ckpt /srv/weights.ckpt" in words()
 
 
-def test_a_readable_folder_in_the_writable_one_is_shown_after_it() -> None:
+def test_readable_folder_in_the_writable_one_is_bound_last() -> None:
     policy = replace(POLICY, readable=(Path("/srv/work/inputs"), Path("/srv")))
     text = words(policy)
     assert (
@@ -76,7 +76,7 @@ def test_what_no_worker_may_have_is_a_bug(path: str) -> None:
         policy_mounts(replace(POLICY, readable=(Path(path),)), SYSTEM)
 
 
-def test_everything_is_unshared_and_nothing_unbounded_stays_writable() -> None:
+def test_all_is_unshared_and_nothing_unbounded_is_writable() -> None:
     text = words()
     for word in ("user", "ipc", "pid", "net", "uts"):
         assert f"--unshare-{word}" in text

@@ -29,7 +29,7 @@ def test_it_is_enough_for_every_stem_twice_and_not_much_more(tmp_path: Path, suf
     assert needed < bound(source) - FLOOR_BYTES < 1 << 37
 
 
-def test_a_header_that_lies_gives_no_more_than_the_file_can_hold(tmp_path: Path) -> None:
+def test_lying_header_gives_no_more_than_the_file_can_hold(tmp_path: Path) -> None:
     source = tmp_path / "song.wav"
     soundfile.write(source, np.zeros((1000, 2)), 44_100)
     honest = bound(source)
@@ -58,7 +58,7 @@ def test_the_launcher_reads_a_number(tmp_path: Path) -> None:
     assert (tmp_path / "bound").read_text("ascii") == "12"
 
 
-def test_a_track_may_take_far_longer_than_it_is_long_and_not_for_ever(tmp_path: Path) -> None:
+def test_track_time_is_long_and_bounded(tmp_path: Path) -> None:
     assert track_seconds(tmp_path / "missing.wav") == 3600
     for suffix in ("wav", "mp3"):
         source = tmp_path / f"song.{suffix}"

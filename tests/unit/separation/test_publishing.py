@@ -154,7 +154,7 @@ def place_until(out: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> bool:
 
 
 @pytest.mark.parametrize("before", [{}, OLD, {"m/song/drums.wav": b"old drums"}, {**NEW, "m/song/run.json": b"old"}])
-def test_the_next_run_finds_the_old_or_the_new_whenever_the_last_was_killed(
+def test_killed_publishing_leaves_the_old_or_the_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: dict[str, bytes]
 ) -> None:
     ends = []
@@ -238,9 +238,7 @@ def test_the_users_own_links_are_followed(out: Path) -> None:
     assert set(found(out.parent / "elsewhere")) == {"song/bass.wav", "song/drums.wav", "song/run.json"}
 
 
-def test_a_killed_run_is_put_right_also_where_the_output_folder_is_a_link(
-    out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_run_is_undone_where_the_output_is_a_link(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(out, OLD)
     assert place_until(out, monkeypatch, 9)
     assert {name: content for name, content in found(out).items() if ".stemsep" not in name} != OLD
@@ -280,7 +278,7 @@ def test_a_session_notes_in_one_folder_for_each_output_folder(out: Path, scratch
     assert list(out.iterdir()) == []
 
 
-def test_the_sessions_own_folder_serves_where_it_is_hidden_there(scratch: Scratch, out: Path) -> None:
+def test_sessions_own_folder_serves_in_its_output_folder(scratch: Scratch, out: Path) -> None:
     journals = JournalFolders(scratch, Home(out.parent / "home"))
     assert journals.of(scratch.parent) == scratch.root
     journals.close()

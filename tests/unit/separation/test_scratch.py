@@ -82,7 +82,7 @@ def test_what_a_killed_session_left_goes_and_a_living_one_stays(tmp_path: Path) 
     assert names(tmp_path) == set()
 
 
-def test_a_worker_begins_in_an_empty_folder_whatever_the_last_one_left(tmp_path: Path) -> None:
+def test_worker_starts_in_an_empty_folder(tmp_path: Path) -> None:
     with session_scratch(tmp_path) as scratch:
         (scratch.work_dir / "tmp").touch()
         (scratch.work_dir / "cache").symlink_to(tmp_path)
@@ -103,7 +103,7 @@ def test_it_is_where_a_worker_can_be_shown_it(tmp_path: Path, output: str, *, be
     assert parent_of_scratch(Path(output), home) == expected
 
 
-def test_it_is_not_where_a_link_leads_that_no_worker_can_be_shown(tmp_path: Path) -> None:
+def test_scratch_is_not_where_no_worker_can_be_shown_it(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     (tmp_path / "link").symlink_to("/dev/shm")
     assert parent_of_scratch(tmp_path / "link" / "out", home) == home.cache_dir / "scratch"

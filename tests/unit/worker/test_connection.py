@@ -280,7 +280,7 @@ def test_a_track_may_have_a_deadline_of_its_own() -> None:
         session.separate(separation(), total_seconds=60)
 
 
-def test_signs_of_life_keep_a_request_alive_until_its_total_deadline() -> None:
+def test_progress_keeps_a_request_until_its_deadline() -> None:
     deadlines = Deadlines(start_seconds=60, load_seconds=60, silence_seconds=0.5, total_seconds=2.0)
     seen: list[ProgressParams] = []
     words = "was not done with separate within 2 s"
@@ -289,7 +289,7 @@ def test_signs_of_life_keep_a_request_alive_until_its_total_deadline() -> None:
     assert len(seen) > 1
 
 
-def test_endless_notifications_do_not_hold_off_the_total_deadline() -> None:
+def test_endless_notifications_do_not_stop_the_deadline() -> None:
     deadlines = Deadlines(start_seconds=60, load_seconds=60, silence_seconds=30, total_seconds=1.0)
     with opened("endless-lines", deadlines=deadlines) as session:
         before = resource_kilobytes()
@@ -453,7 +453,7 @@ def test_a_daemon_in_its_group_ends_with_the_session() -> None:
         session.separate(separation())
 
 
-def test_a_daemon_that_holds_the_pipes_does_not_hold_up_the_host() -> None:
+def test_daemon_holding_the_pipes_does_not_block_the_host() -> None:
     with opened("daemon-then-exit") as session:
         assert failed(session).message.endswith("exit status 3")
 
@@ -519,7 +519,7 @@ def test_a_hundred_megabytes_on_stderr() -> None:
         assert resource_kilobytes() - before < 60_000
 
 
-def test_talking_on_after_the_last_request_does_not_hold_up_the_end() -> None:
+def test_talking_after_the_last_request_delays_no_end() -> None:
     deadlines = Deadlines(start_seconds=60, load_seconds=60, shutdown_seconds=0.3)
     with WorkerConnection(worker_command("endless-lines", "shutdown"), deadlines=deadlines) as session:
         session.initialize()

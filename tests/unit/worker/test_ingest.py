@@ -142,7 +142,7 @@ def test_refuses_everything_else(track: Path, make: Callable[[Path, Path], None]
     assert (outside / "0.wav").read_bytes() == b"precious"
 
 
-def test_a_refused_folder_that_its_maker_keeps_filling_is_refused_in_words(
+def test_refused_folder_that_keeps_filling_is_refused_in_words(
     track: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def never_empty(path: Path) -> None:
@@ -228,7 +228,7 @@ while os.getppid() == parent:
 
 
 @pytest.mark.parametrize("confined", [True, False])
-def test_a_file_that_is_swapped_all_the_time_never_brings_in_another(track: Path, *, confined: bool) -> None:
+def test_file_that_is_swapped_never_brings_in_another(track: Path, *, confined: bool) -> None:
     outside = track.parents[1] / "outside" / "0.wav"
     command = [sys.executable, "-I", "-S", "-c", SWAPS, str(track / "0.wav"), str(outside)]
     taken: list[tuple[bool, bytes, int]] = []

@@ -99,7 +99,7 @@ def test_of_several_spellings_the_one_that_is_there_is_replaced(spelling: str) -
         (b"from a\nfrom a\n", "the text is there twice, not once"),
     ],
 )
-def test_a_file_of_the_model_that_does_not_fit_is_drift_and_named(brought: bytes, words: str) -> None:
+def test_model_file_that_does_not_fit_is_named_as_drift(brought: bytes, words: str) -> None:
     with pytest.raises(MismatchError) as caught:
         apply(taken("models/x.py", "from a", "from .a", replace="from m.a"), {0: brought})
     assert words in str(caught.value)
@@ -158,7 +158,7 @@ def test_drift_is_a_mismatch(one: PatchStep, words: str) -> None:
         (step("diff", "bin"), "p: line 1"),
     ],
 )
-def test_a_step_that_does_not_fit_its_own_base_is_a_wrong_document(one: PatchStep, words: str) -> None:
+def test_step_not_fitting_its_base_is_an_invalid_document(one: PatchStep, words: str) -> None:
     with pytest.raises(InvalidDocumentError) as caught:
         apply([one], {0: b"garbage\n"})
     assert [problem.path for problem in caught.value.problems] == ["patches[0]"]

@@ -41,9 +41,7 @@ def test_what_a_tool_made_applies(old: bytes, new: bytes, context: int) -> None:
 
 
 @given(contents, contents, contents, st.integers(1, 4))
-def test_on_another_base_it_is_refused_or_changes_only_what_it_names(
-    old: bytes, new: bytes, other: bytes, context: int
-) -> None:
+def test_diff_on_another_base_is_refused_or_exact(old: bytes, new: bytes, other: bytes, context: int) -> None:
     assume(old != new)
     diff = make_diff(old, new, context=context)
     try:

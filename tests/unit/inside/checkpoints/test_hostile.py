@@ -119,7 +119,7 @@ def loading(pickled: bytes) -> bytes:
     return call("torch.storage", "_load_from_bytes", b"\x8e" + struct.pack("<Q", len(pickled)) + pickled)
 
 
-def test_pickles_in_pickles_are_followed_as_deep_as_they_go_or_refused(tmp_path: Path) -> None:
+def test_nested_pickles_are_followed_or_refused(tmp_path: Path) -> None:
     attack = program(call("os", "system", text("true")))
     for levels in (1, 2, 4):
         _, report, _ = converted(tmp_path, nested(attack, levels))

@@ -246,7 +246,7 @@ def test_defects_between_entries() -> None:
     assert ("metrics_repeated", "metrics") in found(changed(metrics=metrics), changed(OTHER, metrics=metrics))
 
 
-def test_install_paths_that_collide_on_file_systems_without_case() -> None:
+def test_install_paths_colliding_without_case_are_found() -> None:
     def download(name: str, source: str) -> dict[str, Any]:
         artifact = {"kind": "config", "filename": "config.yaml", "relative_path": name, "source": source}
         return {"artifacts": [artifact]}
@@ -273,7 +273,7 @@ def test_every_rule_has_a_test_here() -> None:
     assert [code for code in RULES if text.count(f'"{code}"') == 0] == []
 
 
-def test_entries_that_break_the_schema_are_findings_and_the_others_are_still_looked_at() -> None:
+def test_invalid_entries_are_findings_beside_the_others() -> None:
     result = linted(changed(name=3, id="broken"), {"id": 5}, "text", changed(stems=[]), SOUND)  # type: ignore[arg-type]
     told = [(finding.code, finding.severity, finding.model_id, finding.path) for finding in result.findings]
     assert ("invalid", "error", "broken", "models[0].name") in told

@@ -115,7 +115,7 @@ def test_a_model_of_one_stem_may_leave_that_dimension_out() -> None:
     assert stems == (1, 2, 100)
 
 
-def test_little_more_than_a_batch_is_read_ahead_and_blocks_come_as_they_are_ready() -> None:
+def test_read_ahead_is_a_batch_and_blocks_come_when_ready() -> None:
     grid = CHUNKS.Grid(40, 10, 1, False)
     stream = Stream(np.ones((2, 100_000), np.float32))
     given_frames = 0

@@ -54,7 +54,7 @@ def apply(steps: tuple[PatchStep, ...], brought: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", HYPERACE)
 @pytest.mark.parametrize("imported", [*spellings()])
-def test_the_authors_file_takes_the_place_and_imports_from_the_engine(name: str, imported: str) -> None:
+def test_authors_file_replaces_and_imports_from_the_engine(name: str, imported: str) -> None:
     patched = apply(variant(name).patches, PUBLISHED.format(imported=imported).encode())
     assert patched == PUBLISHED.format(imported=ATTEND).encode(), "nothing else is changed"
 
@@ -66,12 +66,12 @@ def test_another_file_is_refused(imported: str) -> None:
     assert caught.value.code == "patch_mismatch"
 
 
-def test_all_variants_start_from_the_same_file_of_the_pinned_commit() -> None:
+def test_variants_start_from_one_file_of_the_pinned_commit() -> None:
     bases = {(step.path, step.base_sha256) for one in RUNTIME.recipe.variants.values() for step in one.patches[:1]}
     assert [path for path, _ in bases] == [MODULE]
 
 
-def test_our_own_patch_is_the_one_that_is_pinned_and_fits_nothing_else() -> None:
+def test_our_patch_is_pinned_and_fits_nothing_else() -> None:
     (step,) = variant("fno").patches
     diff = (RUNTIME.dir / (step.source or "")).read_bytes()
     assert hashlib.sha256(diff).hexdigest() == step.source_sha256
@@ -80,7 +80,7 @@ def test_our_own_patch_is_the_one_that_is_pinned_and_fits_nothing_else() -> None
 
 
 @pytest.mark.parametrize("name", HYPERACE)
-def test_hyperace_brings_its_file_and_shares_the_stock_environment(name: str) -> None:
+def test_hyperace_brings_its_file_in_the_stock_environment(name: str) -> None:
     assert variant(name).patches[0].artifact == "patch"
     assert variant(name).patches[0].source_sha256 is None
     assert (variant(name).packages, variant(name).torch) == ((), None)

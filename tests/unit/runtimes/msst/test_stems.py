@@ -43,7 +43,7 @@ def test_names(
     assert stems.stem_names(config(instruments, target), "generic", called) == (names, residuals)
 
 
-def test_an_instrumental_model_never_calls_its_vocals_instrumental(stems: Any) -> None:
+def test_instrumental_model_does_not_swap_its_stems(stems: Any) -> None:
     names, residuals = stems.stem_names(config(["other", "vocals"], "other"), "generic", {"other": "instrumental"})
     assert names.index("instrumental") == 0
     assert "instrumental" not in [residual.name for residual in residuals]

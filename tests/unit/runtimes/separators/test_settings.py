@@ -35,7 +35,7 @@ def adapter_module(runtime: str, name: str) -> ModuleType:
     return importlib.import_module(f"{package_name}.{name}")
 
 
-def test_audio_separator_declares_the_settings_that_its_adapter_takes() -> None:
+def test_audio_separator_declares_its_adapters_settings() -> None:
     recipe = load_runtime(RUNTIMES, "audio-separator").recipe
     defaults: dict[str, dict[str, Any]] = adapter_module("audio-separator", "settings").DEFAULTS
     assert set(defaults) == set(recipe.model_types)
@@ -44,7 +44,7 @@ def test_audio_separator_declares_the_settings_that_its_adapter_takes() -> None:
         assert declared == taken, model_type
 
 
-def test_stemsep_legacy_declares_the_settings_that_its_adapter_takes() -> None:
+def test_stemsep_legacy_declares_its_adapters_settings() -> None:
     recipe = load_runtime(RUNTIMES, "stemsep-legacy").recipe
     taken = adapter_module("stemsep-legacy", "settings")._DEFAULTS._asdict()
     for model_type in recipe.model_types:

@@ -81,9 +81,7 @@ def test_a_folder_that_cannot_be_opened_is_too_much(tmp_path: Path, monkeypatch:
     assert holds_more(tmp_path, 1 << 40)
 
 
-def test_a_folder_that_is_renamed_whenever_it_is_looked_for_is_too_much(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folder_renamed_at_each_look_counts_as_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "0").mkdir()
     real = output_size._open
 
