@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
+
+MOST_NAME_CHARACTERS = 60
+"""A name says condition and result; what needs more is two tests, or belongs into a docstring."""
 
 UNIT = Path(__file__).resolve().parent
 ROOT = UNIT.parents[1]
@@ -54,3 +58,14 @@ def test_exceptions_are_needed() -> None:
     assert EXCEPTIONS.keys() <= there
     needless = [name for name in EXCEPTIONS if any(place.with_suffix(".py").is_file() for place in places(UNIT / name))]
     assert needless == []
+
+
+def test_names_of_tests_are_short() -> None:
+    names = [
+        node.name
+        for path in UNIT.parent.rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+    ]
+    assert len(names) > 1500
+    assert [name for name in names if len(name) >= MOST_NAME_CHARACTERS] == []
