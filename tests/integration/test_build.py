@@ -18,11 +18,12 @@ from stemsep_envs.documents.base import validate
 from stemsep_envs.documents.runtime import RuntimeRecipe
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments import environment_store
+from stemsep_envs.environments.built_environment import Environment
 from stemsep_envs.environments.environment_plan import EnvironmentPlan, plan_environment
 from stemsep_envs.environments.environment_question import question_of
 from stemsep_envs.environments.lookup import named_environment
 from stemsep_envs.environments.merging import merge, model_demand, runtime_demands
-from stemsep_envs.environments.reuse_or_build import Environment, ensure_environment
+from stemsep_envs.environments.reuse_or_build import ensure_environment
 from stemsep_envs.errors import BlockedError, BuildError, MismatchError
 from stemsep_envs.host.machine import this_machine
 from stemsep_envs.host.paths import Home, data_dir

@@ -13,8 +13,9 @@ from tests.integration.confining import At
 from tests.integration.package_index import Server, make_wheel, served
 from tests.integration.questions import make_recipe, plan_here
 
+from stemsep_envs.environments.built_environment import Environment
 from stemsep_envs.environments.bytecode import take_bytecode
-from stemsep_envs.environments.reuse_or_build import Environment, ensure_environment
+from stemsep_envs.environments.reuse_or_build import ensure_environment
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host.paths import Home
 from stemsep_envs.provisioning.build_confinement import BuildConfinement

@@ -22,12 +22,13 @@ from tests.integration.questions import ask, make_recipe, plan_here, versions
 from stemsep_envs.documents.environment import BuilderName
 from stemsep_envs.documents.lock import Lock
 from stemsep_envs.documents.target import Target
+from stemsep_envs.environments.built_environment import Environment
 from stemsep_envs.environments.gc import Rules, collect, remove_environment
 from stemsep_envs.environments.locking import lock_inputs
 from stemsep_envs.environments.pylock import export_pylock
 from stemsep_envs.environments.repairing import repair
 from stemsep_envs.environments.resolving import resolve
-from stemsep_envs.environments.reuse_or_build import Environment, ensure_environment
+from stemsep_envs.environments.reuse_or_build import ensure_environment
 from stemsep_envs.environments.sources import source_cache
 from stemsep_envs.environments.sources.sdist_metadata import sdist_metadata
 from stemsep_envs.environments.sources.source_cache import built_dir, sources_dir

@@ -15,8 +15,8 @@ from tests.integration import tiny
 
 from stemsep_envs.cli.app import app
 from stemsep_envs.environments import environment_store, linking
+from stemsep_envs.environments.built_environment import Environment
 from stemsep_envs.environments.repairing import repair
-from stemsep_envs.environments.reuse_or_build import Environment
 from stemsep_envs.environments.verifying import verify
 from stemsep_envs.errors import BuildError
 from stemsep_envs.host.paths import Home

@@ -20,12 +20,13 @@ from stemsep_envs.documents.lock import Lock, LockInputs, Pin
 from stemsep_envs.documents.requirements import Party, Range, Requirements
 from stemsep_envs.documents.target import Target
 from stemsep_envs.environments import environment_store, gc, linking, verifying
+from stemsep_envs.environments.built_environment import Environment
 from stemsep_envs.environments.environment_plan import EnvironmentPlan, environment_inputs
 from stemsep_envs.environments.environment_question import EnvironmentQuestion
 from stemsep_envs.environments.locking import FoundLock
 from stemsep_envs.environments.pythons import PythonChoice
 from stemsep_envs.environments.repairing import repair
-from stemsep_envs.environments.reuse_or_build import Environment, ensure_environment
+from stemsep_envs.environments.reuse_or_build import ensure_environment
 from stemsep_envs.errors import BlockedError, LimitError, StemsepEnvError
 from stemsep_envs.host.interpreters import find_interpreters
 from stemsep_envs.host.machine import this_machine

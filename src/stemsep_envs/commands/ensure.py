@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from stemsep_envs.documents.ensure_report import EnsuredModel, EnsureReport
 from stemsep_envs.documents.events import OnEvent, ignore_event, step_reporter
-from stemsep_envs.environments.reuse_or_build import Environment
+from stemsep_envs.environments.built_environment import Environment
 from stemsep_envs.errors import BlockedError
 from stemsep_envs.host.paths import default_registry_path
 from stemsep_envs.planning.plan import Plan, PlanOptions, refuse_if_blocked

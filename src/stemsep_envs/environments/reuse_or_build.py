@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
 
-from stemsep_envs.documents.environment import Receipt
 from stemsep_envs.environments import environment_store, uv
 from stemsep_envs.environments.building import BuildJob, Stopwatch
+from stemsep_envs.environments.built_environment import Environment, environment_at, ready_environment
 from stemsep_envs.environments.confining import Confine
 from stemsep_envs.environments.environment_plan import (
     EnvironmentPlan,
@@ -25,27 +23,6 @@ from stemsep_envs.errors import BlockedError, BuildError
 from stemsep_envs.host import digest_store, locks
 from stemsep_envs.host.interpreters import Interpreter, find_interpreters, managed_dir
 from stemsep_envs.host.paths import Home
-
-
-@dataclass(frozen=True)
-class Environment:
-    """A whole environment.
-
-    Attributes:
-        digest: Its name.
-        dir: Its folder: ``venv/``, ``lock.txt``, ``receipt.json``.
-        python: Its interpreter; start workers with this, never through uv.
-        receipt: What went in and how it was built.
-        reused: Whether it was there already, or another process built it meanwhile.
-        steps_seconds: What was done just now, and how long each step took.
-    """
-
-    digest: str
-    dir: Path
-    python: Path
-    receipt: Receipt
-    reused: bool
-    steps_seconds: Mapping[str, float]
 
 
 def ensure_environment(
@@ -76,10 +53,10 @@ def ensure_environment(
         raise BlockedError(f"no environment can serve {plan.title}: {plan.reasons[0].message}", plan.reasons)
     if plan.state == "to_fetch":
         raise ValueError(f"the engine of {plan.title} is not known: plan again once the model's files are here")
+    found = ready_environment(plan, home)
+    if found is not None:
+        return found
     watch = Stopwatch()
-    is_adopted = plan.state == "ready" and plan.lock is None
-    if plan.digest is not None and (is_adopted or environment_store.problem_with(home, plan.digest) is None):
-        return _environment(home, plan.digest, reused=True, watch=watch)
     with watch.step("lock"):
         plan = resolve_plan(plan, home=home, offline=offline, report=report, confine=confine)
     lock = plan.lock
@@ -118,13 +95,7 @@ def _build_once(job: BuildJob, *, home: Home, offline: bool, watch: Stopwatch, r
             build,
             on_wait=lambda: report("wait", "another process is building this environment"),
         )
-    return _environment(home, digest, reused=reused, watch=watch)
-
-
-def _environment(home: Home, digest: str, *, reused: bool, watch: Stopwatch) -> Environment:
-    folder = environment_store.environment_dir(home, digest)
-    receipt = environment_store.read_receipt(home, digest)
-    return Environment(digest, folder, environment_store.python_path(folder), receipt, reused, watch.seconds)
+    return environment_at(home, digest, reused=reused, steps_seconds=watch.seconds)
 
 
 def _install_interpreter(plan: EnvironmentPlan, *, home: Home, offline: bool, report: Report) -> Interpreter:

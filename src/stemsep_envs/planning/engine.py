@@ -160,6 +160,12 @@ class PlannedEngine:
 
         return engine_store.tree_dir(home, self.known_digest)
 
+    def is_whole(self, home: Home) -> bool:
+        """Say whether the tree is here as it was made."""
+        from stemsep_envs.environments.engines import engine_store  # noqa: PLC0415
+
+        return self.digest is not None and engine_store.problem_with(home, self.digest) is None
+
     def receipt_path(self, home: Home) -> Path:
         """Return the file that says that the tree is whole."""
         from stemsep_envs.environments.engines import engine_store  # noqa: PLC0415

@@ -1,16 +1,13 @@
-"""The environment of a plan, with its engine: reused or built."""
+"""The environment of a plan, with its engine: reused, or built by what is only loaded for that."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stemsep_envs.documents.events import OnEvent, ignore_event, step_reporter
-from stemsep_envs.environments.reuse_or_build import Environment, ensure_environment, resolve_plan
+from stemsep_envs.documents.events import OnEvent, ignore_event
+from stemsep_envs.environments.built_environment import Environment, ready_environment
 from stemsep_envs.errors import BuildError
 from stemsep_envs.planning.plan import Plan
-from stemsep_envs.provisioning.build_confinement import BuildConfinement
-from stemsep_envs.provisioning.conversion import refuse_other_weights
-from stemsep_envs.provisioning.engine import ensure_engine
 
 
 def ensure_planned_all(plans: Sequence[Plan], on_event: OnEvent) -> list[Environment]:
@@ -37,18 +34,11 @@ def ensure_planned_all(plans: Sequence[Plan], on_event: OnEvent) -> list[Environ
 
 
 def ensure_planned(plan: Plan, *, on_event: OnEvent = ignore_event) -> Environment:
-    """Make sure of the engine and environment of one plan; raises as `ensure_models` does."""
-    report = step_reporter(on_event)
-    environment = plan.environment
-    if environment.lock is None and environment.state != "ready":  # whether it can be met is known before any download
-        confine = BuildConfinement(plan.home)
-        environment = resolve_plan(
-            environment, home=plan.home, offline=plan.options.offline, report=report, confine=confine
-        )
-    if environment.state != "ready":  # where it is, the adapter looks before this would have
-        refuse_other_weights(plan, report=report)
-    if plan.engine is not None:
-        ensure_engine(plan.engine, plan.home, offline=plan.options.offline, report=report)
-    return ensure_environment(
-        environment, home=plan.home, offline=plan.options.offline, report=report, confine=BuildConfinement(plan.home)
-    )
+    """Make sure of the engine and environment of one plan; raises as `provision.provision_all` does."""
+    if plan.engine is None or plan.engine.is_whole(plan.home):
+        found = ready_environment(plan.environment, plan.home)
+        if found is not None:
+            return found
+    from stemsep_envs.provisioning.environment_build import build_planned  # noqa: PLC0415 - most runs need none of it
+
+    return build_planned(plan, on_event)

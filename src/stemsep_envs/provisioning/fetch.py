@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING
 from stemsep_envs.artifacts.blobs import mark_used
 from stemsep_envs.artifacts.model_files import Wanted, size_conflict
 from stemsep_envs.documents.events import Event, FileTransfer, OnEvent, step_reporter
-from stemsep_envs.environments.reuse_or_build import resolve_plan
 from stemsep_envs.errors import MismatchError, UsageError
 from stemsep_envs.planning.plan import Plan, refuse_if_blocked
 from stemsep_envs.planning.preflight import plan_again
-from stemsep_envs.provisioning.build_confinement import BuildConfinement
 
 if TYPE_CHECKING:
     from stemsep_envs.host.transfers import Patience, Transfer
 
-# What downloads is loaded by the functions that download: most commands do not.
+# What downloads and resolves is loaded by the functions that do: most commands do not.
 
 STALL_VARIABLE = "STEMSEP_ENV_STALL_SECONDS"
 ATTEMPTS_VARIABLE = "STEMSEP_ENV_FETCH_ATTEMPTS"
@@ -55,6 +53,8 @@ def _resolved(plan: Plan, on_event: OnEvent) -> Plan:
     """Have what a model needs resolved before gigabytes come that nothing could use."""
     if plan.environment.lock is not None or plan.environment.state == "ready":
         return plan
+    from stemsep_envs.environments.reuse_or_build import resolve_plan  # noqa: PLC0415
+    from stemsep_envs.provisioning.build_confinement import BuildConfinement  # noqa: PLC0415
 
     confine, report = BuildConfinement(plan.home), step_reporter(on_event)
     offline = plan.options.offline

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stemsep_envs.documents.events import OnEvent, ignore_event
-from stemsep_envs.environments.reuse_or_build import Environment
+from stemsep_envs.environments.built_environment import Environment
 from stemsep_envs.planning.plan import Plan
 from stemsep_envs.provisioning.environment import ensure_planned, ensure_planned_all
 from stemsep_envs.provisioning.fetch import with_files

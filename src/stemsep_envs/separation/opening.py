@@ -10,11 +10,9 @@ from pathlib import Path
 from stemsep_envs.artifacts.uses import in_use as artifacts_in_use
 from stemsep_envs.documents.events import OnEvent, ignore_event, step_reporter
 from stemsep_envs.environments import environment_store
-from stemsep_envs.environments.linking import make_private
-from stemsep_envs.environments.reuse_or_build import Environment
+from stemsep_envs.environments.built_environment import Environment
 from stemsep_envs.errors import StemsepEnvError
 from stemsep_envs.planning.plan import Plan
-from stemsep_envs.provisioning.conversion import convert_artifacts
 from stemsep_envs.provisioning.environment import ensure_planned
 from stemsep_envs.sandbox.level_table import level_row
 from stemsep_envs.separation.scratch import session_scratch
@@ -55,7 +53,10 @@ def open_planned(
 def _opened(
     plan: Plan, environment: Environment, scratch_parent: Path, on_event: OnEvent, deadlines: Deadlines | None
 ) -> Iterator[ModelSession]:
-    plan = convert_artifacts(plan, report=step_reporter(on_event))
+    if plan.artifacts:
+        from stemsep_envs.provisioning.conversion import convert_artifacts  # noqa: PLC0415 - for models with weights
+
+        plan = convert_artifacts(plan, report=step_reporter(on_event))
     with _used(plan, environment, on_event) as used, session_scratch(scratch_parent, home=plan.home) as scratch:
         session = ModelSession(plan, used, scratch, on_event=on_event, deadlines=deadlines)
         try:
@@ -87,4 +88,6 @@ def _used(plan: Plan, environment: Environment, on_event: OnEvent) -> Iterator[E
 def _make_safe(plan: Plan, environment: Environment) -> None:
     """Keep a worker that could write to its environment from reaching the package cache through it."""
     if not level_row(plan.level).keeps_files:
+        from stemsep_envs.environments.linking import make_private  # noqa: PLC0415 - few workers can write to theirs
+
         make_private(plan.home, environment.digest)

@@ -25,7 +25,7 @@ from stemsep_envs.documents.run import (
     ToolVersion,
 )
 from stemsep_envs.documents.writing import json_text
-from stemsep_envs.environments.reuse_or_build import Environment
+from stemsep_envs.environments.built_environment import Environment
 from stemsep_envs.errors import InvalidDocumentError
 from stemsep_envs.host.atomic_write import write_atomic
 from stemsep_envs.host.file_reading import sha256_of

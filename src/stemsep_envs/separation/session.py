@@ -18,7 +18,7 @@ from stemsep_envs.documents.events import Event, OnEvent
 from stemsep_envs.documents.protocol import LoadResult, SeparateResult
 from stemsep_envs.documents.reports import Finding
 from stemsep_envs.documents.run import ResolvedSetting
-from stemsep_envs.environments.reuse_or_build import Environment
+from stemsep_envs.environments.built_environment import Environment
 from stemsep_envs.errors import InterruptedRunError, LimitError, ModelError, StemsepEnvError, UsageError
 from stemsep_envs.host.folders import ensure_dir, make_owned_dir
 from stemsep_envs.host.tree_removal import remove_tree

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from stemsep_envs.documents.events import Event, OnEvent
-from stemsep_envs.environments.reuse_or_build import Environment
+from stemsep_envs.environments.built_environment import Environment
 from stemsep_envs.host.interpreter_files import parts_of, readable_for
 from stemsep_envs.host.paths import INSIDE_DIR
 from stemsep_envs.planning.plan import Plan
