@@ -87,7 +87,7 @@ TALKS = 'while True:\n    context.log("info", "still here")\n    time.sleep(0.01
 
 def test_a_model_that_talks_for_ever_while_it_loads(hostile: Hostile, song: Path) -> None:
     error = hostile(load=TALKS)("run", "dsp-hpss", song, "-o", "out", "--timeout", "3", "--json").error("deadline", 7)
-    assert "was not done with load within 3 s" in error["message"]
+    assert "did not finish load within 3 s" in error["message"]
 
 
 def test_tracks_that_hang_are_each_ended_and_recorded(hostile: Hostile, song: Path) -> None:

@@ -291,8 +291,8 @@ def test_two_at_once_build_one_wheel(server: Server, home: Home, index: Path) ->
     [
         ("os.unlink(path); os.symlink('/etc/hostname', path)", "refused: it cannot be opened"),
         ("os.unlink(path); os.mkfifo(path)", "is not a regular file"),
-        ("os.link(path, path + '.too')", "more than one name"),
-        ("os.unlink(path)", "cannot be taken"),
+        ("os.link(path, path + '.too')", "more than one hard link"),
+        ("os.unlink(path)", "cannot be moved"),
         ("name = 'other-0.7-py3-none-any.whl'; os.rename(path, os.path.join(folder, name))", "made another thing"),
         ("name = '../harmonics-0.7-py3-none-any.whl'; os.rename(path, os.path.join(folder, name))", "another thing"),
         ("name = 'harmonics-0.8-py3-none-any.whl'; os.rename(path, os.path.join(folder, name))", "made another thing"),

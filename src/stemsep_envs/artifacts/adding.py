@@ -89,7 +89,7 @@ def _copied(source: Path, staged: Path, on_block: Callable[[int], None]) -> tupl
         try:
             what = placeholder_kind(readable.read(512))
             if what is not None:
-                words = f"{source} is {what} and not the file"
+                words = f"{source} is {what}, not the file itself"
                 raise UsageError(words, hint="download the file itself", code="not_the_file")
             if facts.st_size == 0:
                 raise UsageError(f"{source} is empty", hint="download it again", code="not_the_file")
@@ -103,6 +103,6 @@ def _not_the_one(source: Path, wanted: Wanted, found: str) -> MismatchError:
     wants = f"sha256 {wanted.sha256}" if wanted.sha256 else f"{wanted.size_bytes} bytes"
     return MismatchError(
         f"{source} is not the {wanted.filename} of {wanted.model_id}: expected {wants}, it has {found}",
-        hint="nothing was put in; download it again",
+        hint="nothing was added; download it again",
         code="artifact_mismatch",
     )

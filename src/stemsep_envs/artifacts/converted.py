@@ -121,7 +121,7 @@ def ensure_converted(home: Home, sha256: str, input_bytes: int, *, sandbox: str,
     digest_store.ensure(store, name, make)
     found = find_converted(home, sha256)
     if found is None:
-        raise ValueError(f"the converted form of {sha256} was made and is not there")
+        raise ValueError(f"the converted form of {sha256} was just made and is gone")
     return found
 
 
@@ -153,11 +153,11 @@ def _taken(source: Path, destination: Path) -> _Made:
         source.rename(destination)
         descriptor = os.open(destination, _OPEN_FLAGS)
     except OSError as error:
-        raise _broken(f"it cannot be taken ({error.strerror})") from None
+        raise _broken(f"it cannot be moved ({error.strerror})") from None
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
         os.close(descriptor)
-        raise _broken("it is no regular file with one name")
+        raise _broken("it is not a regular file with one hard link")
     with os.fdopen(descriptor, "rb") as stream:
         if hasattr(os, "fchown"):
             with contextlib.suppress(PermissionError):  # it is ours already, unless root had it made by another user

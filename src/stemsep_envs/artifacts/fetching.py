@@ -96,7 +96,7 @@ def _fetch(home: Home, item: ToFetch, transfer: Transfer, patience: Patience) ->
 
     def wait() -> None:
         transfer.check()
-        transfer.note = "another process fetches it"
+        transfer.note = "another process is fetching it"
 
     name = wanted.sha256 or wanted.keys[0]  # of the lock and of the part: who holds the one writes the other
     with held(home, lock_name(name), check=wait):
@@ -240,7 +240,8 @@ def _failure(
     own = f"or put it in by hand: stemsep-env artifacts add {which} FILE"
     if all(error.code == "download_stalled" for error in errors):
         message = message if len(failures) == 1 else f"{message}: all of them stalled"
-        return LimitError(message, hint=f"ask again: it is continued where it stopped; {own}", code="download_stalled")
+        hint = f"run the same command again: the download continues where it stopped; {own}"
+        return LimitError(message, hint=hint, code="download_stalled")
     code = errors[0].code if len({error.code for error in errors}) == 1 else "download_failed"
     return BuildError(message, hint=f"{hint}; {own}" if hint else own, code=code, output=output)
 

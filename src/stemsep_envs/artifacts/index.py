@@ -73,6 +73,6 @@ def every_entry(home: Home) -> Iterator[IndexEntry]:
 def _damaged(path: Path, words: str) -> MismatchError:
     return MismatchError(
         f"the index entry {path} cannot be read: {words}",
-        hint="remove it; the artifact then counts as one that was never here",
+        hint="remove it; the artifact then counts as never fetched",
         code="artifact_index_damaged",
     )

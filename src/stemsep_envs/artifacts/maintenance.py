@@ -138,14 +138,14 @@ def free(
                 except LimitError:  # someone is bringing it at this moment
                     kept.add(sha256)
                     continue
-            yield Freed("artifact", sha256, size, "no model asks for it" if unneeded else "not used for long")
+            yield Freed("artifact", sha256, size, "no model uses it" if unneeded else "not used recently")
         yield from _free_converted(home, kept | live, dry_run=dry_run)
     kept_seconds = _KEPT_SECONDS if max_age_seconds is None else min(_KEPT_SECONDS, max_age_seconds)
     yield from _free_unfinished(home, kept_seconds, dry_run=dry_run)
     damaged = home.artifacts_dir / "damaged"
     if damaged.is_dir():
         for path in sorted(damaged.iterdir()):
-            yield from _removed(path, "damaged", "it is not what its name said", dry_run=dry_run)
+            yield from _removed(path, "damaged", "its content does not match its name", dry_run=dry_run)
 
 
 def _free_converted(home: Home, kept: Collection[str], *, dry_run: bool) -> Iterator[Freed]:
@@ -157,12 +157,12 @@ def _free_converted(home: Home, kept: Collection[str], *, dry_run: bool) -> Iter
             continue
         size = _bytes_below(digest_store.entry_dir(store, name))
         if dry_run or digest_store.remove_if_idle(store, name, last_used_at=None) is None:
-            why = "its checkpoint is not kept" if sha256 not in kept else "it is not of this version"
+            why = "its checkpoint is not kept" if sha256 not in kept else "it was made by another version"
             yield Freed("converted", name, size, why)
     for path in digest_store.leftovers(store):
         size = _bytes_below(path)
         if dry_run or digest_store.clear_leftover(store, path):
-            yield Freed("converted", path.name, size, "its conversion was begun and not ended")
+            yield Freed("converted", path.name, size, "its conversion was interrupted")
 
 
 def _bytes_below(folder: Path) -> int:
@@ -179,7 +179,7 @@ def _free_unfinished(home: Home, kept_seconds: float, *, dry_run: bool) -> Itera
         try:
             with locks.hold(lock, timeout_seconds=0):
                 if path.is_file() and time.time() - path.stat().st_mtime >= kept_here:
-                    yield from _removed(path, "unfinished", "it was not continued for long", dry_run=dry_run)
+                    yield from _removed(path, "unfinished", "the download was abandoned", dry_run=dry_run)
         except LimitError:
             continue
 

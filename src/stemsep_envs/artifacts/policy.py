@@ -46,7 +46,7 @@ def usable_addresses(
         return Usable((), "its hash is not known, and files of unknown hash are refused here")
     secure = tuple(address for address in addresses if is_authenticated(address, secure_hub=secure_hub))
     if not secure and addresses:
-        return Usable((), "its hash is not known, and http does not tell who sent it")
+        return Usable((), "its hash is not known, and http does not prove who sent it")
     return Usable(secure)
 
 

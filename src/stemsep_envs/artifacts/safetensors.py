@@ -156,7 +156,7 @@ def _object(text: bytes | str, what: str) -> dict[str, Any]:
         value = load_json(text, origin=what)
     except InvalidDocumentError as error:
         raise BrokenOutputError(f"its {what} is not strict JSON: {error.problems[0]}") from error
-    _hold(isinstance(value, dict), f"its {what} is no object")
+    _hold(isinstance(value, dict), f"its {what} is not an object")
     return dict(value)
 
 

@@ -32,7 +32,7 @@ def _hub_request(address: Address) -> WebRequest:
     if address.hub is None:
         raise TypeError("not a file of the hub")
     if is_hub_offline():
-        raise WebError("offline", "is not asked for: HF_HUB_OFFLINE is set")
+        raise WebError("offline", "is not fetched: HF_HUB_OFFLINE is set")
     endpoint = hub_endpoint()
     token = _hub_token() if _may_have_token(endpoint) else None
     private = {"Authorization": f"Bearer {token}"} if token else {}
@@ -99,4 +99,4 @@ def _signed_url(address: Address) -> str | None:
         place = {"Bucket": address.host, "Key": address.path}
         return str(session.client("s3").generate_presigned_url("get_object", Params=place, ExpiresIn=3600))
     except (BotoCoreError, ValueError) as error:
-        raise WebError("download_failed", f"cannot be signed for: {error}") from None
+        raise WebError("download_failed", f"cannot be signed: {error}") from None

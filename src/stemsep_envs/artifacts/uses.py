@@ -46,7 +46,7 @@ def in_use(home: Home, hashes: Collection[str]) -> Iterator[None]:
             if gone:
                 raise StemsepEnvError(
                     f"an artifact was removed since it was found: {gone[0][:12]}",
-                    hint="do it again: it is fetched anew",
+                    hint="run the same command again: it is fetched again",
                     code="artifact_gone",
                 )
             yield

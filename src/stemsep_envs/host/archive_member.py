@@ -129,7 +129,7 @@ def _tar_entry(archive: Tar, member: str, max_bytes: int) -> tarfile.TarInfo:
 
 def _refuse_size(member: str, size: int, max_bytes: int) -> None:
     if size > max_bytes:
-        raise UnpackError(f"has a {member} of {size} bytes, and {max_bytes} are taken at most")
+        raise UnpackError(f"has a {member} of {size} bytes; the limit is {max_bytes}")
 
 
 def _some(names: Iterator[str]) -> str:

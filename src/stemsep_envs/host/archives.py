@@ -172,16 +172,16 @@ class _BoundedReads:
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if whence == io.SEEK_SET and offset < 0:
-            raise zipfile.BadZipFile("a member before its beginning")
+            raise zipfile.BadZipFile("a member that begins before the archive does")
         return self._stream.seek(offset, whence)
 
     def read(self, size: int = -1) -> bytes:
         whole = size < 0
         if not whole and size > _MOST_DIRECTORY_BYTES:
-            raise OversizeError(f"has a directory of {size} bytes, and {_MOST_DIRECTORY_BYTES} are read at most")
+            raise OversizeError(f"has a directory of {size} bytes; the limit is {_MOST_DIRECTORY_BYTES}")
         block = self._stream.read(_MOST_END_BYTES + 1 if whole else size)
         if whole and len(block) > _MOST_END_BYTES:
-            raise OversizeError(f"has an end of more than {_MOST_END_BYTES} bytes")
+            raise OversizeError(f"has an end record of more than {_MOST_END_BYTES} bytes")
         return block
 
 

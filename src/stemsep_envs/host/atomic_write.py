@@ -137,7 +137,7 @@ def publish(staged: Path, final: Path) -> None:
                 staged.rename(final)
         except UsageError as error:
             if final.is_dir() and any(final.iterdir()):  # systems differ in what they call this
-                raise FileExistsError(errno.EEXIST, "a folder with content is there", str(final)) from error
+                raise FileExistsError(errno.EEXIST, "it is a folder that is not empty", str(final)) from error
             raise
         flush_dir(final.parent)
         return

@@ -182,7 +182,7 @@ def start(command: Command, *, on_stdout: Sink | None = None, on_stderr: Sink | 
 def _refuse_without_children(command: Command) -> None:
     if sys.platform != "win32" and signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
         raise StemsepEnvError(
-            f"cannot start {command.argv[0]}: this program ignores SIGCHLD, so nobody would learn how it ended",
+            f"cannot start {command.argv[0]}: this program ignores SIGCHLD, which hides how its children end",
             hint="call signal.signal(signal.SIGCHLD, signal.SIG_DFL) first",
             code="cannot_start",
         )

@@ -40,12 +40,12 @@ class Unpacked:
         while True:
             if self._machine.eof and left:  # gzip may have several parts
                 if not left.startswith(_GZIP_BEGINNING[: len(left)]):
-                    raise WebError("download_failed", "sent more than it packed")
+                    raise WebError("download_failed", "sent data after the end of its compressed stream")
                 self._machine = _inflating()
             try:
                 block = self._machine.decompress(left, self._block_bytes)
             except zlib.error as error:
-                raise WebError("download_failed", f"sent packed bytes that are damaged: {error}") from None
+                raise WebError("download_failed", f"sent damaged compressed data: {error}") from None
             left = self._machine.unused_data if self._machine.eof else self._machine.unconsumed_tail
             if block:
                 yield block

@@ -139,7 +139,7 @@ def _as_stall(error: WebError, transfer: Transfer) -> WebError:
     """Return an error as what it is: connections that were ended from outside look as if they broke."""
     if error.code != "download_stalled" and transfer.watch.ended_because is None:
         return error
-    return WebError("download_stalled", "sends nothing, or next to nothing", again=True, reached=False)
+    return WebError("download_stalled", "sends nothing, or almost nothing", again=True, reached=False)
 
 
 def _attempt(part: Path, source: Source, expected: Expected, transfer: Transfer, patience: Patience) -> Downloaded:
@@ -196,7 +196,7 @@ def _refuse_status(reply: Reply) -> None:
         )
         raise WebError("download_denied", f"{words}: not allowed", hint=hint)
     if status in {404, 410}:
-        gone = "it was there once" if status == 410 else "nothing is there"
+        gone = "the file was there before" if status == 410 else "nothing is there"
         raise WebError("download_missing", f"{words}: {gone}", hint="the address may be out of date")
     if status == 429 or status >= 500:
         meaning = {429: "too many requests", 503: "not available now"}.get(status, "the server failed")
@@ -208,7 +208,7 @@ def _refuse_unfit(reply: Reply, total: int | None, expected: Expected, announced
     """Refuse, before anything is written, what can be told from the headers."""
     kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in {"text/html", "application/xhtml+xml"}:
-        raise WebError("not_the_file", f"gives a web page ({kind}) and not the file")
+        raise WebError("not_the_file", f"gives a web page ({kind}) instead of the file")
     if expected.sha256 is not None and announced is not None and announced != expected.sha256:
         raise WrongContentError(f"the hub says that its sha256 is {announced}", begun_anew=True)
     if total is not None and total > allowance(expected):
@@ -217,7 +217,7 @@ def _refuse_unfit(reply: Reply, total: int | None, expected: Expected, announced
         raise WrongContentError(f"it has {total} bytes", begun_anew=True)
     encoding = reply.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity", *_ENCODINGS}:
-        raise WebError("download_failed", f"packs the file as {encoding}, which was not asked for")
+        raise WebError("download_failed", f"sends the file compressed as {encoding}, which was not asked for")
 
 
 def allowance(expected: Expected) -> int:
@@ -244,7 +244,7 @@ def _sizes(reply: Reply, state: PartState) -> int | None:
     if not (length.isascii() and length.isdecimal()):
         return None
     if len(length) > _MOST_DIGITS:
-        raise WebError("download_failed", "states a size that no file has")
+        raise WebError("download_failed", "states an impossible size")
     return state.size + int(length)
 
 
@@ -317,7 +317,7 @@ def _receive(
         words = f"broke off after {state.size} of {state.total} bytes"
         raise WebError("download_failed", words, again=True)
     if not unpacked.is_whole:
-        raise WebError("download_failed", "broke off in the middle of what it packed", again=True)
+        raise WebError("download_failed", "broke off inside its compressed data", again=True)
 
 
 def _refuse_page(block: bytes, state: PartState, stream: BinaryIO) -> None:
@@ -339,7 +339,7 @@ def refuse_page(beginning: bytes) -> None:
     """
     what = placeholder_kind(beginning)
     if what is not None:
-        raise WebError("not_the_file", f"gives {what} and not the file")
+        raise WebError("not_the_file", f"gives {what} instead of the file")
 
 
 def placeholder_kind(beginning: bytes) -> str | None:
@@ -389,7 +389,7 @@ def _refuse_full_disk(part: Path, needed_bytes: int) -> None:
         free = shutil.disk_usage(folder).free
     if needed_bytes > free:
         raise LimitError(
-            f"{needed_bytes} bytes are still to come, and {free} are free in {folder}",
+            f"{needed_bytes} more bytes are needed, and {free} are free in {folder}",
             hint="free some space, or set STEMSEP_ENV_HOME to a folder on a larger disk",
             code="no_space",
         )

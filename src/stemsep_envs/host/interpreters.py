@@ -123,7 +123,7 @@ def interpreter_at(path: Path) -> Interpreter:
         return _interpreter(base, {**answer, "size_bytes": size_bytes, "mtime_ns": mtime_ns})
     except (StemsepEnvError, OSError, ValueError, TypeError, KeyError) as error:
         words = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"{path} is no Python that answers: {words}") from None
+        raise UsageError(f"{path} does not answer as a Python interpreter: {words}") from None
 
 
 def folders_to_search(home: Home, environ: Mapping[str, str]) -> Iterator[Path]:
@@ -253,7 +253,7 @@ def _ask(path: str) -> _Answer:
         raise ValueError(f"it fails: {done.stderr.strip()[-300:]}")
     answer = json.loads(done.stdout)
     if not isinstance(answer, dict):
-        raise TypeError("it answers nonsense")
+        raise TypeError("its answer is not an object")
     return answer
 
 

@@ -40,7 +40,7 @@ def this_machine() -> Machine:
     name = platform_named(sys.platform, platform.machine())
     if name is None:
         words = f"{sys.platform} on {platform.machine() or 'an unknown processor'}"
-        reason = Reason("platform_not_supported", f"no environment can be made for {words}", hint=_supported())
+        reason = Reason("platform_not_supported", f"environments cannot be built for {words}", hint=_supported())
         raise BlockedError(reason.message, (reason,), hint=reason.hint)
     return Machine(name, _glibc() if platform_row(name).least_glibc else None)
 

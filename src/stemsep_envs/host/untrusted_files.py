@@ -106,7 +106,7 @@ def _move(source: Path, moved: Path) -> None:
     except OSError as error:
         if error.errno == errno.EXDEV and source.parent.lstat().st_dev != moved.parent.lstat().st_dev:
             raise ValueError(f"{moved.parent} is not on the file system of {source.parent}") from error
-        raise RefusedFileError(f"it cannot be taken ({error.strerror})") from None
+        raise RefusedFileError(f"it cannot be moved ({error.strerror})") from None
 
 
 def _open(moved: Path, max_bytes: int) -> int:
@@ -120,7 +120,7 @@ def _open(moved: Path, max_bytes: int) -> int:
     if not stat.S_ISREG(facts.st_mode):
         why = "it is not a regular file"
     elif facts.st_nlink != 1:
-        why = "it has more than one name"
+        why = "it has more than one hard link"
     elif facts.st_size > max_bytes:
         why = f"it is larger than {max_bytes} bytes"
     if why is not None:

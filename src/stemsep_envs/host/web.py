@@ -176,9 +176,9 @@ def _redirected(url: str, location: str) -> str:
     shown = redact(target[:200])
     shown = shown if shown.isprintable() else ascii(shown)[1:-1]
     if scheme not in {"http", "https"} or not host:
-        raise WebError("download_refused", f"redirects to {shown}, which is no web address")
+        raise WebError("download_refused", f"redirects to {shown}, which is not a web address")
     if scheme == "http" and urlsplit(url).scheme.lower() == "https":
-        hint = "whoever is on the way could change the file; ask its publisher for an https address"
+        hint = "over http the file could be changed on the way; ask its publisher for an https address"
         raise WebError("download_refused", f"redirects from https to {shown}", hint=hint)
     return target
 
@@ -254,7 +254,7 @@ def _socks_manager(proxy: str, context: ssl.SSLContext) -> PoolManager:
         from urllib3.contrib.socks import SOCKSProxyManager  # noqa: PLC0415
     except ImportError:
         hint = "install PySocks beside stemsep-envs, or name an http proxy"
-        raise WebError("download_failed", "is to be reached through a SOCKS proxy", hint=hint) from None
+        raise WebError("download_failed", "needs a SOCKS proxy, for which PySocks is missing", hint=hint) from None
     return SOCKSProxyManager(proxy, ssl_context=context)
 
 
@@ -321,10 +321,11 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except raised.NameResolutionError:
-        raise WebError("download_failed", "has a host that is not known here", again=True, reached=False) from None
+        words = "has a host whose name cannot be resolved"
+        raise WebError("download_failed", words, again=True, reached=False) from None
     except raised.NewConnectionError as error:
         raise WebError(
-            "download_failed", f"did not let us connect: {_innermost(error)}", again=True, reached=False
+            "download_failed", f"cannot be connected to: {_innermost(error)}", again=True, reached=False
         ) from None
     except (raised.ConnectTimeoutError, raised.ReadTimeoutError, TimeoutError):
         raise WebError("download_stalled", "sent nothing for too long", again=True) from None
@@ -343,7 +344,7 @@ def _certificate_error(error: Exception) -> WebError:
     words = _innermost(error)
     if any(isinstance(each, ssl.SSLCertVerificationError) for each in _chain(error)):
         return WebError("download_untrusted", f"has a certificate that is not trusted: {words}", hint=_CERTIFICATE_HINT)
-    return WebError("download_failed", f"broke off while encryption was agreed on: {words}", again=True)
+    return WebError("download_failed", f"broke off during the TLS handshake: {words}", again=True)
 
 
 def _innermost(error: BaseException) -> str:

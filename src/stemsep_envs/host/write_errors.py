@@ -39,9 +39,9 @@ def explain(error: OSError, path: Path) -> StemsepEnvError:
         errno.EPERM: "permission denied",
         errno.EROFS: "the file system is read-only",
         errno.ENOTDIR: "a part of the path is a file, not a folder",
-        errno.EEXIST: "something is there already",
-        errno.EISDIR: "a folder is there",
-        errno.ENOTEMPTY: "a folder with content is there",
+        errno.EEXIST: "it exists already",
+        errno.EISDIR: "it is a folder",
+        errno.ENOTEMPTY: "it is a folder that is not empty",
         errno.ENAMETOOLONG: "the name is too long for this file system",
     }
     words = reasons.get(error.errno or 0, error.strerror or str(error))

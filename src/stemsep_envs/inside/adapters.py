@@ -90,7 +90,7 @@ class Context:
             return reading.read(artifact["path"], tree=artifact["format"] == "tree")
         except ImportError as error:
             raise RequestError(
-                "model_failed", f"reading a checkpoint takes torch, which is not here: {error}"
+                "model_failed", f"reading a checkpoint needs torch, which is not installed here: {error}"
             ) from error
         except (reading.UnreadableError, OSError) as error:
             raise RequestError("model_failed", "{}: {}".format(artifact["filename"], error)) from error

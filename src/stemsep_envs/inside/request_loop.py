@@ -95,8 +95,8 @@ class Session:
             raise _too_early("initialize")
         request = params.parse_load(members)
         if request["device"] not in self._devices:
-            message = "there is no device {!r} here".format(request["device"])
-            raise RequestError("unsupported_setting", message, hint="There is: {}.".format(", ".join(self._devices)))
+            message = "the device {!r} is not available here".format(request["device"])
+            raise RequestError("unsupported_setting", message, hint="Available: {}.".format(", ".join(self._devices)))
         # Two models at once may not fit.
         self._model = None
         started = time.perf_counter()

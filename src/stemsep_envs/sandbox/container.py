@@ -81,7 +81,8 @@ class Container:
         if answer.status != 0:
             said = (answer.stderr.strip().splitlines() or ["no answer"])[-1]
             return Measurement.unavailable(
-                f"{engine.name} has no engine running here: {said}", f"start the engine, then try `{engine.name} info`"
+                f"{engine.name} is installed, but its engine does not answer: {said}",
+                f"start the engine, then try `{engine.name} info`",
             )
         return measure(self)
 
@@ -239,7 +240,7 @@ def _import_image(engine: ContainerEngine, system: System) -> None:
         return
     done = engine.run("import", "-", _IMAGE, stdin=_image(system))
     if done.status != 0:
-        raise StemsepEnvError(f"{engine.name} did not take the empty image", hint=done.stderr.strip()[-500:])
+        raise StemsepEnvError(f"{engine.name} did not import the empty image", hint=done.stderr.strip()[-500:])
 
 
 def _image(system: System) -> bytes:

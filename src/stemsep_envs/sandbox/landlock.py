@@ -31,7 +31,7 @@ from stemsep_envs.sandbox.system_files import System, find_system
 NAME: LevelName = "landlock"
 
 _ROOT_REMEDY = """
-    this root may not become another user: give its container CAP_SETUID, CAP_SETGID, CAP_CHOWN and CAP_KILL, take
+    root may not switch to another user here: give the container CAP_SETUID, CAP_SETGID, CAP_CHOWN and CAP_KILL, take
     all capabilities from it, or start as an ordinary user"""
 
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")

@@ -117,13 +117,13 @@ def _cause_in_words(command: ConfinedCommand, status: int) -> str:
     limits = command.limits
     if status != 0 and command.groups.killed_for_memory():
         if not command.groups.reached_own_limit():
-            return "killed: memory ran out, not its own share but the machine's, or that of a container or service"
+            return "killed: memory ran out on the machine (or in its container or service), not in its own share"
         return f"killed: it used more than its {_megabytes(limits.memory_bytes)} of memory"
     causes = {
         launcher.TOO_MUCH_OUTPUT: f"killed: it wrote more than its {_megabytes(_output_bytes(command))} of output",
         launcher.SETUP_FAILED: "not started: its confinement could not be put in place",
         launcher.LAUNCHER_FAILED: "killed: the launcher that watched over it failed",
-        launcher.DISK_FULL: "killed: next to nothing was left of the disk that it writes on",
+        launcher.DISK_FULL: "killed: the disk that it writes to is almost full",
         launcher.HOST_GONE: "killed: the program that started it had ended",
     }
     if limits.cpu_seconds is not None:

@@ -108,7 +108,7 @@ def policy_mounts(policy: Policy, system: System) -> tuple[Mount, ...]:
     for path in sorted(wanted, key=lambda path: (len(path.parts), path)):
         if len(path.parts) < 2 or any(path.is_relative_to(own) for own in OWN_FOLDERS):
             raise UsageError(
-                f"no worker can be shown {path}", hint="keep the home, models and engines out of /dev and /proc"
+                f"a worker cannot be shown {path}", hint="keep the home, models and engines out of /dev and /proc"
             )
         outer = next((parent for parent in path.parents if parent in shown), None)
         if wanted[path] or outer is None or shown[outer]:

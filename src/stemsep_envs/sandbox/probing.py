@@ -210,7 +210,7 @@ _MEANINGS = {
 
 def _words(happened: Mapping[str, bool]) -> str:
     through = [words for name, words in _MEANINGS.items() if happened.get(name)]
-    return "; ".join(through) if through else "every probe was held"
+    return "; ".join(through) if through else "every probe was stopped"
 
 
 _REMEDIES = {
@@ -226,17 +226,17 @@ _REMEDIES = {
         user namespaces are used up or switched off: raise user.max_user_namespaces; inside a container use the
         landlock level""",
     "Can't mount proc": """
-        the container hides parts of /proc, so no other can be mounted: use the landlock level there""",
+        the container hides parts of /proc, so another /proc cannot be mounted: use the landlock level""",
     "Unknown option": """
         bubblewrap is too old: install 0.8 or newer""",
     "cannot make a user namespace": """
-        this root has not the privilege to make namespaces (a container): use the landlock level there""",
+        root may not make namespaces here (a container): use the landlock level""",
     "open_tree": """
-        this root has not the privilege to make mounts (a container): use the landlock level there""",
+        root may not make mounts here (a container): use the landlock level""",
     "unshare": """
-        this root has not the privilege to make namespaces (a container): use the landlock level there""",
+        root may not make namespaces here (a container): use the landlock level""",
     "Operation not permitted": """
-        something forbids it, most often a container's own filter: use the landlock level there""",
+        something forbids it, usually the container's own filter: use the landlock level""",
 }
 """What tools say when a level is not available, and what helps."""
 

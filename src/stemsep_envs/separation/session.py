@@ -256,7 +256,7 @@ class ModelSession:
         if self._crashes == MAX_CRASHES_IN_A_ROW:
             raise ModelError(
                 f"the worker died {self._crashes} times in a row and is not started again",
-                hint=f"its last words:\n{self._connection.log.tail()}",
+                hint=f"the end of its log:\n{self._connection.log.tail()}",
                 code="crash_loop",
             )
         self._resources.close()

@@ -213,7 +213,7 @@ class WorkerConnection:
                 message = parse_line(received)
                 if message.method is None:
                     if message.id != request.id:
-                        raise ProtocolViolation("a reply to a request that is not under way")
+                        raise ProtocolViolation("a reply to a request that is not open")
                     return message
                 self._notified(message, request)
             self._look_at_clock(request)

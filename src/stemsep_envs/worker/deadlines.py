@@ -82,5 +82,5 @@ class Request:
         if self.silence_seconds is not None and now - self._progress_at > self.silence_seconds:
             return f"made no progress for {self.silence_seconds:g} s during {self.method}"
         if self.total_seconds is not None and now - self._began > self.total_seconds:
-            return f"was not done with {self.method} within {self.total_seconds:g} s"
+            return f"did not finish {self.method} within {self.total_seconds:g} s"
         return None

@@ -49,7 +49,7 @@ def violation_error(method: str, words: str, log: WorkerLog) -> ModelError:
 def ended_error(method: str, ending: ExitCause | None, log: WorkerLog) -> StemsepEnvError:
     """Return the error for a worker that ended in a request; ``ending`` None: it lived on and closed its side."""
     if ending is None:
-        message = f"the worker closed its side during {method} and was ended"
+        message = f"the worker closed its output during {method} and was ended"
         return ModelError(message, hint=last_words(log), code="worker_died")
     message = f"the worker died during {method}: {ending.words}"
     if ending.over_limit:
@@ -65,4 +65,4 @@ def late_error(words: str, log: WorkerLog) -> LimitError:
 def last_words(log: WorkerLog) -> str | None:
     """Return the end of a log as a hint, or None when there is nothing in it."""
     tail = log.tail()
-    return f"its last words:\n{tail}" if tail else None
+    return f"the end of its log:\n{tail}" if tail else None

@@ -347,8 +347,9 @@ def test_a_packed_file_must_be_whole_and_no_more(server: FileServer, part: Path)
     assert fetch(part, packed_reply(server, "/zlib", zlib.compress(DATA)), UNKNOWN).sha256 == SHA
     for size in (len(packed) - 1, len(packed) // 2, 5):
         error = refused(part, packed_reply(server, f"/{size}", packed[:size]), UNKNOWN)
-        assert (error.again, "in the middle of what it packed" in error.message) == (True, True)
-    assert "more than it packed" in refused(part, packed_reply(server, "/tail", packed + b"junk"), UNKNOWN).message
+        assert (error.again, "inside its compressed data" in error.message) == (True, True)
+    tail = refused(part, packed_reply(server, "/tail", packed + b"junk"), UNKNOWN)
+    assert "after the end of its compressed stream" in tail.message
 
 
 HUGE = "9" * 5000
@@ -437,7 +438,7 @@ def test_no_space_is_said_before_anything_is_fetched(
 ) -> None:
     usage = shutil.disk_usage(part.parent.parent)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(LimitError, match="300000 bytes are still to come, and 1000 are free") as caught:
+    with pytest.raises(LimitError, match="300000 more bytes are needed, and 1000 are free") as caught:
         fetch(part, source(server.serve("/x", DATA)))
     assert caught.value.code == "no_space"
 

@@ -103,7 +103,7 @@ def test_the_kernels_count_tells_of_memory(tmp_path: Path) -> None:
     events.write_text("low 0\noom 1\noom_kill 1\n")
     assert worker_exit_cause(command, -9).words == "killed: it used more than its 5 MB of memory"
     events.write_text("low 0\noom 0\noom_kill 1\n")
-    assert "not its own share" in worker_exit_cause(command, -9).words
+    assert "not in its own share" in worker_exit_cause(command, -9).words
     events.write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
     assert worker_exit_cause(command, -9).words == "killed: it used more than its 5 MB of memory"
     events.write_text("low 0\noom_kill 0\n")

@@ -72,7 +72,7 @@ def test_a_path_behind_a_link_is_shown_under_both_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/proc/1", "/dev", "/dev/shm"])
 def test_what_no_worker_may_have_is_a_bug(path: str) -> None:
-    with pytest.raises(UsageError, match="no worker can be shown"):
+    with pytest.raises(UsageError, match="a worker cannot be shown"):
         policy_mounts(replace(POLICY, readable=(Path(path),)), SYSTEM)
 
 

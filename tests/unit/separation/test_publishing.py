@@ -116,7 +116,7 @@ def test_a_link_makes_room_and_comes_back(out: Path) -> None:
 def test_a_folder_is_not_replaced(out: Path, name: str) -> None:
     fill(out, {f"m/song/{name}/precious": b"precious", "m/song/bass.wav": b"old bass"})
     before = found(out)
-    with pytest.raises(UsageError, match="a folder is there"):
+    with pytest.raises(UsageError, match="it is a folder"):
         place(out)
     assert found(out) == before
 

@@ -221,7 +221,7 @@ def test_a_violation_names_its_request(at: str) -> None:
 def test_silence_at_start() -> None:
     deadlines = Deadlines(start_seconds=0.3)
     with opened("silent", "start", deadlines=deadlines) as session:
-        with pytest.raises(LimitError, match=r"was not done with initialize within 0\.3 s") as caught:
+        with pytest.raises(LimitError, match=r"did not finish initialize within 0\.3 s") as caught:
             session.initialize()
         assert caught.value.code == "deadline"
         assert_over(session)
@@ -229,7 +229,7 @@ def test_silence_at_start() -> None:
 
 def test_silence_while_loading() -> None:
     deadlines = Deadlines(start_seconds=60, load_seconds=0.3)
-    words = r"was not done with load within 0\.3 s"
+    words = r"did not finish load within 0\.3 s"
     with opened("silent", "load", deadlines=deadlines) as session, pytest.raises(LimitError, match=words):
         session.load(LOAD)
 
@@ -238,7 +238,7 @@ def test_silence_in_a_request_tells_its_last_words() -> None:
     with opened("silent", deadlines=BRISK) as session:
         error = failed(session)
         assert isinstance(error, LimitError)
-        assert error.hint == "its last words:\nabout to be silent"
+        assert error.hint == "the end of its log:\nabout to be silent"
         assert_over(session)
 
 
@@ -259,7 +259,7 @@ def test_talk_does_not_hold_off_the_deadlines_of_start_and_load(at: str) -> None
     deadlines = Deadlines(**{f"{'start' if at == 'initialize' else 'load'}_seconds": 0.5})
     with opened("talks", at, deadlines=deadlines) as session:
         ask = session.initialize if at == "initialize" else lambda: session.load(LOAD)
-        with pytest.raises(LimitError, match=rf"was not done with {at} within 0\.5 s"):
+        with pytest.raises(LimitError, match=rf"did not finish {at} within 0\.5 s"):
             ask()
         assert not session.crashed
 
@@ -272,7 +272,7 @@ def test_talk_is_no_sign_that_a_request_gets_on(behaviour: str) -> None:
 
 
 def test_a_track_may_have_a_deadline_of_its_own() -> None:
-    words = r"was not done with separate within 0\.5 s"
+    words = r"did not finish separate within 0\.5 s"
     with opened("slow-progress") as session, pytest.raises(LimitError, match=words):
         session.separate(separation(), total_seconds=0.5)
     deadlines = Deadlines(start_seconds=60, load_seconds=60, silence_seconds=60, total_seconds=0.5)
@@ -283,7 +283,7 @@ def test_a_track_may_have_a_deadline_of_its_own() -> None:
 def test_progress_keeps_a_request_until_its_deadline() -> None:
     deadlines = Deadlines(start_seconds=60, load_seconds=60, silence_seconds=0.5, total_seconds=2.0)
     seen: list[ProgressParams] = []
-    words = "was not done with separate within 2 s"
+    words = "did not finish separate within 2 s"
     with opened("slow-progress", deadlines=deadlines) as session, pytest.raises(LimitError, match=words):
         session.separate(separation(), on_progress=seen.append)
     assert len(seen) > 1
@@ -407,7 +407,7 @@ def test_a_death_is_told_once_with_its_cause(behaviour: str, kind: type[StemsepE
 
 def test_a_death_tells_its_last_words() -> None:
     with opened("exit-3") as session:
-        assert failed(session).hint == "its last words:\nlast words"
+        assert failed(session).hint == "the end of its log:\nlast words"
 
 
 def test_a_sandbox_may_know_more_about_a_death() -> None:
@@ -425,8 +425,8 @@ def test_closing_its_side_and_living_on() -> None:
     with opened("closes-stdout", deadlines=BRISK) as session:
         error = failed(session)
         assert error.code == "worker_died"
-        assert error.message == "the worker closed its side during separate and was ended"
-        assert error.hint == "its last words:\nclosing my side"
+        assert error.message == "the worker closed its output during separate and was ended"
+        assert error.hint == "the end of its log:\nclosing my side"
 
 
 def test_a_death_between_requests_is_one_error() -> None:
@@ -530,7 +530,7 @@ def test_talking_after_the_last_request_delays_no_end() -> None:
 def test_terminal_tricks_do_not_reach_the_terminal() -> None:
     with opened("hostile-log") as session:
         hint = failed(session).hint or ""
-        assert sorted(hint.splitlines()) == ["100%", "info: level text", "its last words:", "red textgnp.exe 31mx"]
+        assert sorted(hint.splitlines()) == ["100%", "info: level text", "red textgnp.exe 31mx", "the end of its log:"]
 
 
 def test_a_large_request_to_a_worker_that_does_not_read() -> None:

@@ -47,9 +47,9 @@ def read_checkpoint(stream: IO[bytes]) -> Contents:
     if start.startswith(b"PK\3\4"):
         return _read_zip(stream)
     if start[257:262] == b"ustar":
-        raise CheckpointError("it has the tar format of torch before 0.4: load and save it anew with a newer torch")
+        raise CheckpointError("it has the tar format of torch before 0.4: load it with a newer torch and save it again")
     if start[8:9] == b"{" and 8 + int.from_bytes(start[:8], "little") <= os.fstat(stream.fileno()).st_size:
-        raise CheckpointError("it is a safetensors file: it needs no conversion, but a name that says so")
+        raise CheckpointError("it is a safetensors file: rename it to .safetensors; it needs no conversion")
     return _read_stream(stream)
 
 
@@ -95,7 +95,7 @@ def _read_zip(stream: IO[bytes]) -> Contents:
     folder = pickles[0][: -len("data.pkl")]
     start, length = members[pickles[0]]
     if length > MAX_PICKLE_BYTES:
-        raise CheckpointError("its pickle is larger than any checkpoint's")
+        raise CheckpointError("its pickle is larger than that of a real checkpoint")
     storages = _Storages()
     machine = Machine(rebuilding.name_value, rebuilding.rebuild, rebuilding.set_state, storages.persistent)
     root = machine.run(io.BytesIO(_bytes_at(stream, start, length)))

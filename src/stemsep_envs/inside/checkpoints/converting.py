@@ -36,11 +36,11 @@ def convert(source: str, output: str) -> Dict[str, Any]:
             contents = read_checkpoint(stream)
             made = stored(contents.root)
         except (MemoryError, RecursionError):
-            raise CheckpointError("what it holds beside its tensors takes more memory than any checkpoint's") from None
+            words = "what it holds beside its tensors takes more memory than a real checkpoint needs"
+            raise CheckpointError(words) from None
         inert = sorted(contents.machine.inert.items())
         if len(inert) > MAX_NAMES:
-            words = "which no checkpoint does that has nothing to hide"
-            raise CheckpointError(f"it names {len(inert)} classes and functions, {words}")
+            raise CheckpointError(f"it names {len(inert)} classes and functions, more than a real checkpoint does")
         notes = list(contents.machine.notes)
         if len(notes) > MAX_NOTES:
             notes[MAX_NOTES - 1 :] = [f"{len(notes) - MAX_NOTES + 1} things more"]

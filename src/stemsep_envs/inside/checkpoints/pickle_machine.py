@@ -89,7 +89,7 @@ class Machine:
                 for instruction, argument, position in pickletools.genops(stream):
                     self.instructions += 1
                     if self.instructions > _MAX_INSTRUCTIONS or (position or 0) - start > MAX_PICKLE_BYTES:
-                        raise CheckpointError("its pickle is larger than any checkpoint's")
+                        raise CheckpointError("its pickle is larger than that of a real checkpoint")
                     _DO[instruction.name](self, argument)
             return self._pop()
         except CheckpointError:
@@ -156,12 +156,12 @@ class Machine:
         if (isinstance(owner, Series) and owner.kind in ("list", "set")) or isinstance(owner, Call):
             owner.items.extend(items)
         else:
-            raise CheckpointError("its pickle is damaged: it appends to what is no list")
+            raise CheckpointError("its pickle is damaged: it appends to something that is not a list")
 
     def _set_items(self, items: List[Any]) -> None:
         owner = self._top()
         if len(items) % 2 or not isinstance(owner, (Table, Call)):
-            raise CheckpointError("its pickle is damaged: it sets items of what is no mapping")
+            raise CheckpointError("its pickle is damaged: it sets items of something that is not a mapping")
         owner.pairs.extend(zip(items[::2], items[1::2]))
 
     def _tuple_of(self, count: int) -> None:
@@ -183,14 +183,14 @@ class Machine:
 
     def _get(self, index: Any) -> None:
         if index not in self._memo:
-            raise CheckpointError("its pickle is damaged: it refers to what it has not made")
+            raise CheckpointError("its pickle is damaged: it refers to something it has not made")
         self._push(self._memo[index])
 
     # -- names and calls
 
     def _named(self, module: Any, name: Any) -> Any:
         if type(module) is not str or type(name) is not str:
-            raise CheckpointError("its pickle is damaged: a name is no text")
+            raise CheckpointError("its pickle is damaged: a name is not text")
         whole = f"{_OLD_MODULES.get(module, module)}.{name}"
         if len(whole) > _MAX_NAME_CHARACTERS:
             raise CheckpointError(f"it names something by {len(whole)} characters")
@@ -211,7 +211,7 @@ class Machine:
         if isinstance(function, Call):  # what a call would have returned is called
             function = Named(f"{function.name}()")
         if not isinstance(function, Named) or len(function.name) > _MAX_NAME_CHARACTERS:
-            raise CheckpointError("its pickle is damaged: it calls what is no function")
+            raise CheckpointError("its pickle is damaged: it calls something that is not a function")
         made = NotImplemented if kwargs else self._rebuild(function.name, arguments)
         if made is NotImplemented:
             made = Call(function.name, arguments, kwargs)
@@ -226,7 +226,7 @@ class Machine:
     def _new_with_keywords(self, _: Any) -> None:
         kwargs, arguments, cls = self._pop(), self._pop(), self._pop()
         if not isinstance(kwargs, Table):
-            raise CheckpointError("its pickle is damaged: keyword arguments are no dict")
+            raise CheckpointError("its pickle is damaged: keyword arguments are not a dict")
         self._call(cls, _members(arguments), kwargs.pairs)
 
     def _instance(self, argument: Any) -> None:
@@ -252,7 +252,7 @@ class Machine:
 
 def _members(arguments: Any) -> List[Any]:
     if not isinstance(arguments, Series) or arguments.kind != "tuple":
-        raise CheckpointError("its pickle is damaged: arguments are no tuple")
+        raise CheckpointError("its pickle is damaged: arguments are not a tuple")
     return arguments.items
 
 

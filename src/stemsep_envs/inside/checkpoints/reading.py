@@ -54,7 +54,7 @@ def read(path: str, tree: bool) -> Any:
         if not tree:
             return {name: file.whole(name) for name in file.entries}
         if TREE_KEY not in file.metadata:
-            raise UnreadableError("it is no converted checkpoint: its table is missing")
+            raise UnreadableError("it is not a converted checkpoint: its table is missing")
         return objects_from(json.loads(file.metadata[TREE_KEY]), file.leaf)
     except UnreadableError as error:
         raise UnreadableError(f"{path} cannot be read: {error}") from error

@@ -139,7 +139,7 @@ def test_instructions_of_pickles_in_pickles_count_together(tmp_path: Path, monke
     monkeypatch.setattr(pickle_machine, "_MAX_INSTRUCTIONS", 1000)
     one = loading(program(b"N0" * 200 + b"N"))
     converted(tmp_path, program(row(one, one)))
-    with pytest.raises(CheckpointError, match="larger than any"):
+    with pytest.raises(CheckpointError, match="larger than that of a real"):
         converted(tmp_path, program(row(one, one, one)))
 
 
