@@ -146,3 +146,32 @@ def test_the_package_never_imports_an_adapter() -> None:
     for module in modules():
         text = module.read_text("utf-8")
         assert "import adapter" not in text, module
+
+
+WRITERS = {"host/atomic_write.py", "host/downloads.py", "host/links_and_copies.py", "host/tree_removal.py"}
+"""Who may open a file for writing or remove one: ruff's banned-api sees functions, but not the methods of a path."""
+
+CHANGING_METHODS = {"write_text", "write_bytes", "unlink", "rmtree"}
+
+
+def disk_changes(module: Path) -> Iterator[str]:
+    """Yield each call of a method that changes a disk, or that opens a file for writing."""
+    for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            words = [
+                word for argument in node.args[:1] for word in ast.walk(argument) if isinstance(word, ast.Constant)
+            ]
+            opens_to_write = node.func.attr == "open" and any(set("wax+") & set(str(word.value)) for word in words)
+            if node.func.attr in CHANGING_METHODS or opens_to_write:
+                yield f"{module.name}:{node.lineno} calls {node.func.attr}"
+
+
+def test_files_are_written_and_removed_in_few_places() -> None:
+    for module in host_modules():
+        name = module.relative_to(SOURCE).as_posix()
+        if name not in WRITERS and not name.startswith("sandbox/launcher/"):
+            assert not list(disk_changes(module))
+
+
+def test_every_writer_still_writes() -> None:
+    assert [name for name in sorted(WRITERS) if not list(disk_changes(SOURCE / name))] == []
