@@ -138,7 +138,7 @@ def _some(names: Iterator[str]) -> str:
 
 
 class _Guarded(io.BufferedIOBase):
-    """A member's stream, whose damage is told from faults of the disk that it is copied to."""
+    """A member's stream, with errors of the archive told apart from errors of the disk that it is copied to."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = Readable(stream)

@@ -30,7 +30,7 @@ _MOST_BYTES = 512 << 20
 
 @dataclass(frozen=True)
 class AudioHeader:
-    """A header's word on a file: channel count, rate in hertz, length in seconds; None where it says nothing."""
+    """What a header says of a file: channel count, rate in hertz, length in seconds; None where it says nothing."""
 
     channels: int | None
     sample_rate: int | None
@@ -38,12 +38,12 @@ class AudioHeader:
 
 
 def read_header(path: Path) -> AudioHeader | None:
-    """Read a file's header, or return None when it is of no kind that is known here or makes no sense."""
+    """Read a file's header; return None when its format is not known here or it is damaged."""
     from tinytag import TinyTag  # noqa: PLC0415 - only preflight of an input needs it
 
     try:
         with path.open("rb") as stream:
-            tag = TinyTag.get(path, file_obj=cast("BinaryIO", _Patient(stream)), tags=False)
+            tag = TinyTag.get(path, file_obj=cast("BinaryIO", _BoundedReader(stream)), tags=False)
     except Exception as error:  # noqa: BLE001 - a hostile header may trip the parser anywhere; that is no error of ours
         _log.debug("no header in %s: %r", path, error)
         return None
@@ -59,8 +59,8 @@ def _is_plausible(value: float | None, most: float) -> bool:
     return value is not None and 0 < value <= most  # neither of which is true of what is no number
 
 
-class _Patient:
-    """A file whose reader is stopped when it reads more, or more often, than any honest header takes."""
+class _BoundedReader:
+    """A file that stops its reader when it reads more, or more often, than any honest header needs."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -74,5 +74,5 @@ class _Patient:
         self._reads_left -= 1
         self._bytes_left -= len(block)
         if self._reads_left < 0 or self._bytes_left < 0:
-            raise io.UnsupportedOperation("more of a header than any file has")
+            raise io.UnsupportedOperation("the header is larger than any real one")
         return block

@@ -25,7 +25,7 @@ LAST_WORDS_SECONDS = 2.0
 
 
 class Child:
-    """A running process. Its streams are served by threads: what it is sent, and what it says, never makes us wait."""
+    """A running process. Threads serve its streams, so that writing to it and reading from it never block."""
 
     def __init__(self, command: Command, process: subprocess.Popen[bytes], *, on_stdout: Sink, on_stderr: Sink) -> None:
         self.command = command
@@ -54,7 +54,7 @@ class Child:
 
     def poll(self) -> int | None:
         """Return the exit status, or None while it runs."""
-        return self._noticed(self._process.poll())
+        return self._record_end(self._process.poll())
 
     def wait(self, timeout_seconds: float | None) -> int | None:
         """Wait for the end; return the exit status, or None when the time is over first."""
@@ -63,12 +63,12 @@ class Child:
             _sleep_until_end(self.pid, timeout_seconds)
             timeout_seconds = max(0.0, timeout_seconds - (time.monotonic() - began))
         try:
-            return self._noticed(self._process.wait(timeout_seconds))
+            return self._record_end(self._process.wait(timeout_seconds))
         except subprocess.TimeoutExpired:
             return None
 
-    def _noticed(self, status: int | None) -> int | None:
-        """At the first word of its end, kill what is left of its group: later its number may be someone else's."""
+    def _record_end(self, status: int | None) -> int | None:
+        """When its end is first seen, kill what is left of its group: later its number may be another's."""
         if status is not None and not self._gone:
             self._gone = True
             kill_group(self.pid)
@@ -90,17 +90,18 @@ class Child:
         return not any(reader.is_alive() for reader in self._readers)
 
     def kill_tree(self) -> None:
-        """Kill the process and all that descends from it, collect it, let go of its pipes. Harmless when it is gone.
+        """Kill the process tree: the process and all that descends from it; reap it and close its pipes.
 
-        One that was asked and ended by itself has ended its descendants, or left them on purpose.
+        Harmless when it is gone. One that ended within its grace period has ended its descendants, or left them on
+        purpose.
         """
         try:
             if self.poll() is None:
-                self._ask_to_end()
+                self._terminate()
                 self._kill()
                 self.drain(LAST_WORDS_SECONDS)  # when both pipes end, whoever dies with it is gone too
         finally:
-            self._let_go()
+            self._close_pipes()
 
     def _kill(self) -> None:
         descendants = [] if self.poll() is not None else hold_descendants(self.pid)
@@ -110,14 +111,14 @@ class Child:
         self.wait(None)
         kill_held(descendants)  # those that left the group: with their parents gone, nobody else finds them
 
-    def _ask_to_end(self) -> None:
-        seconds = self.command.asked_seconds
+    def _terminate(self) -> None:
+        seconds = self.command.grace_seconds
         if seconds and sys.platform != "win32":
             with suppress(OSError):
                 os.kill(self.pid, signal.SIGTERM)
             self.wait(seconds)
 
-    def _let_go(self) -> None:
+    def _close_pipes(self) -> None:
         self._stop.set()
         self._input.send(None)
         threads = (self._input, *self._readers)
@@ -189,7 +190,7 @@ def _refuse_without_children(command: Command) -> None:
 
 
 def _abandon(process: subprocess.Popen[bytes]) -> None:
-    """End a process that cannot be talked to."""
+    """Kill a process whose pipes cannot be served."""
     kill_group(process.pid)
     with suppress(OSError):
         process.kill()

@@ -18,14 +18,14 @@ class Command:
         argv: Program and arguments; never a shell line.
         env: The whole environment, nothing is inherited.
         cwd: The working folder.
-        asked_seconds: How long it is given, once asked by SIGTERM, to end all that it started, before it is killed.
-            With none it is killed at once.
+        grace_seconds: How long it may take after SIGTERM to end all that it started, before it is killed. With none
+            it is killed at once.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     cwd: Path
-    asked_seconds: float = 0.0
+    grace_seconds: float = 0.0
 
     def shown(self) -> str:
         """Return a line that repeats the command in a shell, secrets hidden."""

@@ -110,7 +110,7 @@ def fetch_into(part: Path, source: Source, expected: Expected, transfer: Transfe
 
 @dataclass
 class _Tries:
-    """How often a source may still fail. What counts as getting on is more of the file than there ever was."""
+    """How often a source may still fail. Only more of the file than there ever was counts as progress."""
 
     patience: Patience
     next_pause_seconds: float

@@ -1,6 +1,6 @@
 """Single flight: of processes that are about to do the same, one goes first and the others wait for it to end.
 
-Beside `host.locks`, since it must be loaded in next to no time: sixteen programs that start at once would otherwise
+Beside `host.locks`, since it must load at once: sixteen programs that start at once would otherwise
 each load all they need, only to learn that one of them does the work. It orders nothing and protects nothing: whoever
 comes through still does everything that is needed to be safe.
 """

@@ -24,8 +24,8 @@ class Patience:
     """How long a transfer is tried.
 
     Attributes:
-        stall_seconds: A connection on which, for so long, nothing or next to nothing came is ended.
-        slowest_bytes: What counts as next to nothing, a second.
+        stall_seconds: A connection that brought nothing, or almost nothing, for so long is ended.
+        slowest_bytes: What counts as almost nothing, in bytes a second.
         attempts: Attempts in a row that may fail; one in which the server said nothing counts twice.
         progress_bytes: An attempt that brought so much more than there ever was begins the count anew.
         pause_seconds: Before the second attempt; doubled for each further one.
@@ -95,7 +95,7 @@ class Transfer:
 
     @contextmanager
     def receiving(self) -> Iterator[None]:
-        """Have the block watched: when next to nothing comes for too long, its connections are ended."""
+        """Have the block watched: when almost nothing comes for too long, its connections are ended."""
         self.watch = Watch()
         self.check()  # after the new watch is in place: whoever ends the transfer ends the watch that is
         self._looked = None
@@ -107,7 +107,7 @@ class Transfer:
             self.watch.close()
 
     def look(self, now: float, patience: Patience) -> None:
-        """End the connections when next to nothing came since the last look that long ago."""
+        """End the connections when almost nothing came since the last look that long ago."""
         if not self.busy:
             return
         if self._looked is None:

@@ -27,7 +27,7 @@ from stemsep_envs.host.folders import ensure_dir
 from stemsep_envs.host.processes import Completed, run
 from stemsep_envs.host.scratch_dirs import scratch_dir, sweep_scratch
 from stemsep_envs.sandbox.cgroups import Groups
-from stemsep_envs.sandbox.launcher.privilege_drop import own
+from stemsep_envs.sandbox.launcher.privilege_drop import chown_tree
 from stemsep_envs.sandbox.launcher.seccomp import rules
 from stemsep_envs.sandbox.launcher_command import SHARED_LIMITS, launch, output_options, unprivileged_uid
 from stemsep_envs.sandbox.namespaces import policy_mounts
@@ -217,7 +217,7 @@ def _identity(policy: Policy) -> tuple[int, int]:
     if os.geteuid() != 0:
         return os.getuid(), os.getgid()
     uid = unprivileged_uid()
-    own(str(policy.writable_dir), uid)
+    chown_tree(str(policy.writable_dir), uid)
     return uid, uid
 
 

@@ -42,13 +42,13 @@ class ConfinedCommand(Command):
     """A command that starts a confined worker.
 
     Attributes:
-        asked_seconds: What the launcher is given to end all of the worker.
+        grace_seconds: How long the launcher may take to end all of the worker.
         groups: The worker's control groups.
         limits: What it is held to.
         policy: What it was started with.
     """
 
-    asked_seconds: float = 2.0
+    grace_seconds: float = 2.0
     groups: Groups = field(default_factory=Groups)
     limits: Limits = field(default_factory=Limits)
     policy: Policy | None = None

@@ -75,12 +75,12 @@ def test_file_without_header_is_not_read_to_its_end(tmp_path: Path, monkeypatch:
     path, reads = tmp_path / "song.mp3", []
     path.write_bytes(b"\xff" * 3_000_000)
 
-    class Counting(audio_headers._Patient):
+    class Counting(audio_headers._BoundedReader):
         def read(self, size: int = -1) -> bytes:
             reads.append(size)
             return super().read(size)
 
-    monkeypatch.setattr(audio_headers, "_Patient", Counting)
+    monkeypatch.setattr(audio_headers, "_BoundedReader", Counting)
     assert read_header(path) is None
     assert len(reads) <= 100_000 + 3_000_000 // 64 + 1
 

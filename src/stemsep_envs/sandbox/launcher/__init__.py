@@ -9,7 +9,7 @@ that ends with one of those is told of as one that ended with 1.
 """
 
 DISK_FULL = 120
-"""Next to nothing is left of the disk that the worker writes on, whoever wrote there; the worker was killed."""
+"""The disk that the worker writes to is almost full, whoever filled it; the worker was killed."""
 
 SETUP_FAILED = 121
 """The confinement could not be put in place; the worker was not started."""

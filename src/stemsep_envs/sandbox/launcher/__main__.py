@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> NoReturn:
     host_fd = kernel.pidfd_open(host)
     if os.getppid() != host:  # it ended before it could be watched
         os._exit(HOST_GONE)
-    resource_limits.open_what_may_be()
+    resource_limits.raise_open_files_limit()
     output = [(folder, int(most), one(options, "output-now")) for folder, most in options["output"]]
     worker = supervisor.start(lambda: _become_worker(options, command))
     status = LAUNCHER_FAILED << 8
@@ -85,7 +85,7 @@ def _become_worker(options: Options, command: list[str]) -> NoReturn:
 
 def _stop_being_root(options: Options, uid: int) -> None:
     for folder in each(options, "own"):
-        privilege_drop.own(folder, uid)
+        privilege_drop.chown_tree(folder, uid)
     writable = one(options, "stage-write")
     if writable is not None:
         privilege_drop.stage(each(options, "stage-read"), writable, uid)

@@ -63,7 +63,7 @@ class Disk:
         self._least = 0 if free is None else min(free // 10, _RESERVE_BYTES)
 
     def is_full(self) -> bool:
-        """Say whether next to nothing is left of what was free at the start."""
+        """Say whether almost nothing is left of what was free at the start."""
         free = self._free_bytes()
         return free is not None and free < self._least
 

@@ -33,7 +33,7 @@ def may_end_others() -> bool:
     return bool(int(effective.split()[1], 16) >> _CAP_KILL & 1)
 
 
-def own(folder: str, uid: int) -> None:
+def chown_tree(folder: str, uid: int) -> None:
     """Give a folder and all in it to the worker's user, following no link. Depth costs no descriptors and no stack.
 
     Raises:
@@ -43,7 +43,7 @@ def own(folder: str, uid: int) -> None:
     try:
         os.fchown(current, uid, uid)
         above: list[tuple[tuple[int, int], list[str]]] = []
-        pending = _own_entries(current, uid)
+        pending = _chown_entries(current, uid)
         while pending or above:
             if pending:
                 name = pending.pop()
@@ -54,7 +54,7 @@ def own(folder: str, uid: int) -> None:
                 above.append((_identity(current), pending))
                 os.close(current)
                 current = inner
-                pending = _own_entries(current, uid)
+                pending = _chown_entries(current, uid)
             else:
                 left, pending = above.pop()
                 outer = os.open("..", _FOLDER_FLAGS, dir_fd=current)
@@ -66,7 +66,7 @@ def own(folder: str, uid: int) -> None:
         os.close(current)
 
 
-def _own_entries(folder: int, uid: int) -> list[str]:
+def _chown_entries(folder: int, uid: int) -> list[str]:
     """Give what lies in an open folder to a user; return the names of the folders among it."""
     with os.scandir(folder) as entries:
         kinds = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]

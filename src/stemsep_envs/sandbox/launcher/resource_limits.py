@@ -34,7 +34,7 @@ def set_limits(limits: Iterable[tuple[str, int]], uid: int) -> None:
         resource.setrlimit(number, (lowered, lowered))
 
 
-def open_what_may_be() -> None:
+def raise_open_files_limit() -> None:
     """Raise this process's own limit on open files to the most there is: each nested folder that it looks at is one."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     try:

@@ -168,7 +168,7 @@ def test_a_tree_without_bottom_changes_its_owner(tmp_path: Path) -> None:
         (tmp_path / "outside").touch()
         for number in range(3):
             (tree / "deeper" / f"beside-{number}" / "inner").mkdir(parents=True)
-        privilege_drop.own(str(tree), owner)
+        privilege_drop.chown_tree(str(tree), owner)
         assert {path.lstat().st_uid for path in (tree, tree / "link", tree / "deeper" / "beside-2" / "inner")} == {
             owner
         }
