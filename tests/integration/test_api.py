@@ -381,3 +381,14 @@ def test_an_import_costs_next_to_nothing_and_prints_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_nothing_hidden_stays_in_outputs_between_tracks(write: Write, out: Path) -> None:
+    short = write("short.wav", seconds=0.1)
+    folders = [out / str(number) for number in range(3)]
+    with open_session("dsp-hpss") as session:
+        for folder in folders:
+            session.separate(short, folder)
+            assert [path.name for path in folder.iterdir()] == ["dsp-hpss"]
+        shutil.rmtree(folders[0])  # whoever has heard the stems may remove them while the session goes on
+        assert session.separate(short, folders[0]).status == "done"

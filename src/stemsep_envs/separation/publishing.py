@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from stemsep_envs.errors import UsageError
@@ -29,37 +29,27 @@ from stemsep_envs.separation.undo_journal import (
 from stemsep_envs.worker.ingest import Ingested
 
 
-class JournalFolders:
-    """The hidden folders in which a session notes what it is publishing: one for each output folder.
+@contextmanager
+def journal_folder(output_dir: Path, *, scratch: Scratch, home: Home) -> Iterator[Path]:
+    """Yield a hidden folder in an output folder, held by this process, in which it is noted what is being published.
 
-    Made on first use and kept until `close`, since making one costs more than publishing a track.
+    A session whose scratch is hidden there uses that for all its tracks, since making a folder with its lock costs more
+    than publishing a track. For any other output folder one is made, and gone at the end.
 
     Args:
-        scratch: The session's own folders, which serve where they are hidden in the output folder.
+        output_dir: Where stems go.
+        scratch: The session's own folders.
         home: Notes where work is under way, for whoever cleans up after a process that was killed.
+
+    Raises:
+        UsageError: The output folder cannot be made or written.
     """
-
-    def __init__(self, scratch: Scratch, home: Home) -> None:
-        self._scratch = scratch
-        self._home = home
-        self._folders: dict[Path, Path] = {}
-        self._held = ExitStack()
-
-    def of(self, output_dir: Path) -> Path:
-        """Return the folder for an output folder.
-
-        Raises:
-            UsageError: The output folder cannot be made or written.
-        """
-        folder = self._scratch.root if output_dir == self._scratch.parent else self._folders.get(output_dir)
-        if folder is None or not is_clean(folder):  # removed by somebody, or it holds what could not be undone
-            folder = self._held.enter_context(hidden_dir(output_dir, home=self._home))
-            self._folders[output_dir] = folder
-        return folder
-
-    def close(self) -> None:
-        """Remove the folders, but for those that hold what could not be undone."""
-        self._held.close()
+    is_noted = output_dir == scratch.parent
+    if is_noted and is_clean(scratch.root):
+        yield scratch.root
+        return
+    with hidden_dir(output_dir, home=None if is_noted else home) as folder:
+        yield folder
 
 
 @contextmanager
@@ -74,7 +64,7 @@ def published(
         taken: The stems, where the worker cannot reach them.
         names: Where they go.
         output_dir: Below this folder.
-        journal_dir: A clean hidden folder of this process in ``output_dir``; see `JournalFolders`.
+        journal_dir: A clean hidden folder of this process in ``output_dir``; see `journal_folder`.
 
     Raises:
         UsageError: A folder stands where a file goes, or the output folder cannot be written.

@@ -30,7 +30,6 @@ from stemsep_envs.separation.input_reading import read_through
 from stemsep_envs.separation.input_view import shown_input
 from stemsep_envs.separation.memory_retry import OUT_OF_MEMORY_CODES, memory_advice, retry_words, settings_for_retry
 from stemsep_envs.separation.output_limits import TrackLimits, idle_bound, set_bound, track_limits
-from stemsep_envs.separation.publishing import JournalFolders
 from stemsep_envs.separation.scratch import Scratch
 from stemsep_envs.separation.separated_track import SeparatedTrack, TrackRequest
 from stemsep_envs.separation.session_lock import SessionLock
@@ -49,11 +48,11 @@ class ModelSession:
     Attributes:
         plan: What was planned for the model.
         environment: The environment the worker runs in.
+        scratch: The session's own folders.
         loaded: What the worker said of the model: stems, sample rate, accepted channel counts.
         code: Digests of the code of ours that the worker loaded.
         start_seconds: From starting the worker to its first reply.
         load_seconds: Loading the model.
-        journals: Where it is noted what is being published of this session's stems.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class ModelSession:
     ) -> None:
         self.plan = plan
         self.environment = environment
-        self._scratch = scratch
+        self.scratch = scratch
         self._on_event = on_event
         self._deadlines = deadlines
         self._hashing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="hash")
@@ -70,7 +69,6 @@ class ModelSession:
         self._smaller: dict[str, ResolvedSetting] = {}
         self._lock = SessionLock()
         self._resources = ExitStack()
-        self.journals = JournalFolders(scratch, plan.home)
         self._start()
 
     @property
@@ -120,7 +118,6 @@ class ModelSession:
         self._lock.close(interrupt=lambda: self._connection.close(politely=False))
         self._connection.close(politely=politely)
         self._resources.close()
-        self.journals.close()
         self._hashing.shutdown(cancel_futures=True)  # the scratch folder, where it works, goes next
 
     def _separate(
@@ -133,11 +130,11 @@ class ModelSession:
         began = time.monotonic()
         self._restart_if_dead(cancelled)
         self._tracks += 1
-        theirs = make_owned_dir(self._scratch.work_dir, ours=self._scratch.taken_dir)
-        ours = ensure_dir(self._scratch.taken_dir / f"track-{self._tracks}")
+        theirs = make_owned_dir(self.scratch.work_dir, ours=self.scratch.taken_dir)
+        ours = ensure_dir(self.scratch.taken_dir / f"track-{self._tracks}")
         folders.callback(self._clear, theirs, ours)
         limits = self._limits(request)
-        set_bound(self._scratch.output_limit_file, limits.output_bytes)
+        set_bound(self.scratch.output_limit_file, limits.output_bytes)
         with self._host_work(limits, cancelled) as work:
             reading = work.start(read_through, request.source, work.check)
             with self._shown(request.source) as shown:
@@ -162,7 +159,7 @@ class ModelSession:
             with suppress(OSError):  # a worker that goes on writing there; all of it goes when the session ends
                 remove_tree(folder)
         with suppress(StemsepEnvError):  # no space even for a few digits: the track's bound stays
-            set_bound(self._scratch.output_limit_file, idle_bound(self._scratch.work_dir))
+            set_bound(self.scratch.output_limit_file, idle_bound(self.scratch.work_dir))
 
     def _ask(
         self,
@@ -189,7 +186,7 @@ class ModelSession:
         if not self._is_confined:
             yield source
             return
-        with shown_input(source, self._scratch.inputs_dir, self._tracks) as shown:
+        with shown_input(source, self.scratch.inputs_dir, self._tracks) as shown:
             try:
                 yield shown
             except StemsepEnvError as error:
@@ -204,7 +201,7 @@ class ModelSession:
         rates = [rate for rate in (self.loaded.sample_rate, request.output.sample_rate) if isinstance(rate, int)]
         rate = max(rates, default=None)
         stems = len(request.stems)
-        return track_limits(request.source, stems=stems, sample_rate=rate, folder=self._scratch.work_dir)
+        return track_limits(request.source, stems=stems, sample_rate=rate, folder=self.scratch.work_dir)
 
     @property
     def _is_confined(self) -> bool:
@@ -220,13 +217,13 @@ class ModelSession:
     def _start(self, cancelled: threading.Event | None = None) -> None:
         if self._lock.closed:
             raise InterruptedRunError("the session was closed")
-        self._scratch.renew_work()
+        self.scratch.renew_work()
         self.code = code_digests(self.plan.runtime)
         began = time.monotonic()
         self._connection: WorkerConnection = launch_worker(
             self.plan,
             self.environment,
-            self._scratch,
+            self.scratch,
             resources=self._resources,
             deadlines=self._deadlines,
             on_event=self._on_event,

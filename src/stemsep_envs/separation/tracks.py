@@ -10,7 +10,7 @@ from stemsep_envs.documents.protocol import ProgressParams
 from stemsep_envs.documents.run import RunTrack, SessionTimings
 from stemsep_envs.errors import InterruptedRunError, StemsepEnvError
 from stemsep_envs.separation.output_options import OutputPlan
-from stemsep_envs.separation.publishing import published
+from stemsep_envs.separation.publishing import journal_folder, published
 from stemsep_envs.separation.run_records import RunFrame, build_record, new_run_id, now_text, write_record
 from stemsep_envs.separation.separated_track import TrackRequest
 from stemsep_envs.separation.session import ModelSession
@@ -79,7 +79,8 @@ def separate_and_publish(
     request = TrackRequest(planned.path, tuple(names.stems), output.options)
     with (
         session.separate(request, on_progress=on_progress, cancelled=cancelled) as separated,
-        published(separated.stems, names, output.dir, journal_dir=session.journals.of(output.dir)),
+        journal_folder(output.dir, scratch=session.scratch, home=session.plan.home) as journal_dir,
+        published(separated.stems, names, output.dir, journal_dir=journal_dir),
     ):
         track = track_record(separated, names)
         write_record(output.dir / names.record, build_record(frame, (track,), status="done", exit_code=0))

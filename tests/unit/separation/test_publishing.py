@@ -13,10 +13,9 @@ import pytest
 from stemsep_envs.errors import LimitError, UsageError
 from stemsep_envs.host.atomic_write import publish, write_atomic
 from stemsep_envs.host.paths import Home
-from stemsep_envs.host.tree_removal import remove_tree
 from stemsep_envs.separation import publishing
 from stemsep_envs.separation.output_names import TrackNames
-from stemsep_envs.separation.publishing import JournalFolders, published
+from stemsep_envs.separation.publishing import journal_folder, published
 from stemsep_envs.separation.scratch import Scratch, clear_folder, hidden_dir, session_scratch
 from stemsep_envs.separation.undo_journal import Note, PlacedFile, aside, is_clean, write_note
 from stemsep_envs.worker.ingest import Ingested
@@ -268,38 +267,31 @@ def scratch(out: Path) -> Iterator[Scratch]:
         yield scratch
 
 
-def test_a_session_notes_in_one_folder_for_each_output_folder(out: Path, scratch: Scratch) -> None:
-    journals = JournalFolders(scratch, Home(out.parent / "home"))
-    first = journals.of(out)
-    assert first.parent == out
-    assert journals.of(out) == first
-    assert journals.of(out.parent / "other").parent == out.parent / "other"
-    journals.close()
+def test_a_journal_folder_is_gone_after_its_track(out: Path, scratch: Scratch) -> None:
+    home = Home(out.parent / "home")
+    with journal_folder(out, scratch=scratch, home=home) as journal:
+        assert journal.parent == out
+        assert len(list((home.cache_dir / "sessions").glob("*.where"))) == 1
     assert list(out.iterdir()) == []
+    assert list((home.cache_dir / "sessions").iterdir()) == []
 
 
-def test_sessions_own_folder_serves_in_its_output_folder(scratch: Scratch, out: Path) -> None:
-    journals = JournalFolders(scratch, Home(out.parent / "home"))
-    assert journals.of(scratch.parent) == scratch.root
-    journals.close()
+def test_the_sessions_own_folder_serves_in_its_output(scratch: Scratch, out: Path) -> None:
+    with journal_folder(scratch.parent, scratch=scratch, home=Home(out.parent / "home")) as journal:
+        assert journal == scratch.root
     assert scratch.root.is_dir()
 
 
-@pytest.mark.parametrize("left", ["note", "aside", "nothing"])
-def test_a_folder_that_is_not_clean_is_not_used_again(out: Path, scratch: Scratch, left: str) -> None:
-    journals = JournalFolders(scratch, Home(out.parent / "home"))
-    first = journals.of(out)
+@pytest.mark.parametrize("left", ["note", "aside"])
+def test_a_folder_that_is_not_clean_is_not_used(out: Path, scratch: Scratch, left: str) -> None:
     if left == "note":
-        write_note(first, Note(record_was=None, files=(PlacedFile(path="run.json", replaces=False),)))
-    elif left == "aside":
-        aside(first, 0).parent.mkdir()
+        write_note(scratch.root, Note(record_was=None, files=(PlacedFile(path="run.json", replaces=False),)))
     else:
-        remove_tree(first)
-    second = journals.of(out)
-    assert second != first
-    assert journals.of(out) == second
-    journals.close()
-    assert first.exists() == (left == "note"), "what could not be undone stays"
+        aside(scratch.root, 0).parent.mkdir()
+    with journal_folder(scratch.parent, scratch=scratch, home=Home(out.parent / "home")) as journal:
+        assert journal != scratch.root
+        assert journal.parent == scratch.parent
+    assert not journal.exists()
 
 
 def test_what_was_put_aside_goes_with_the_note(out: Path) -> None:
