@@ -118,7 +118,8 @@ def choose(
     if not reasons:
         here = f"its levels are {', '.join(levels_here())}"
         words = f"this platform has no level {needed}, and none that is stronger may be used instead; {here}"
-        reasons.append(Reason(f"sandbox_{needed}", words))
+        hint = "leave --sandbox out, or name a level of this platform"
+        reasons.append(Reason(f"sandbox_{needed}", words, hint=hint if requested is not None else None))
     why = f"no sandbox of level {floor} or stronger is available on this machine"
     return Choice(needed, None, {}, why, reasons=tuple(reasons))
 

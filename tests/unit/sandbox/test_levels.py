@@ -78,6 +78,7 @@ def test_a_level_of_another_platform_is_refused() -> None:
     choice = choose("landlock", "seatbelt", None, {})
     assert (choice.level, [reason.code for reason in choice.reasons]) == (None, ["sandbox_seatbelt"])
     assert choice.reasons[0].message.startswith("this platform has no level seatbelt")
+    assert choice.reasons[0].hint == "leave --sandbox out, or name a level of this platform"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="on Linux there is no seatbelt")

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from stemsep_envs.cli.console import Console, human_bytes
 from stemsep_envs.cli.options import complete_model, registry_option, verb
 from stemsep_envs.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
 
 
 def _complete_name(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from stemsep_envs.cli.console import Console, human_bytes
 from stemsep_envs.cli.options import verb
 from stemsep_envs.cli.progress import shown_events
 from stemsep_envs.errors import MismatchError
-
-if TYPE_CHECKING:
-    pass
 
 _HASH_CHARACTERS = 12
 

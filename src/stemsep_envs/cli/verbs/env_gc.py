@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -13,9 +12,6 @@ from stemsep_envs.cli.console import Console
 from stemsep_envs.cli.options import registry_option, verb
 from stemsep_envs.cli.progress import shown_events
 from stemsep_envs.cli.removals import tell_removals
-
-if TYPE_CHECKING:
-    pass
 
 _SIZE = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>[kmgt]?)(?:i?b)?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}

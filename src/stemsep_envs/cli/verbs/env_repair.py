@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from stemsep_envs.cli.console import Console
@@ -11,9 +9,6 @@ from stemsep_envs.cli.differences import tell_differences
 from stemsep_envs.cli.options import verb
 from stemsep_envs.cli.progress import shown_events
 from stemsep_envs.errors import BuildError
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command("repair")

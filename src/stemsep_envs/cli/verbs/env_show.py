@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from stemsep_envs.cli.console import Console, human_bytes
 from stemsep_envs.cli.options import verb
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command("show")

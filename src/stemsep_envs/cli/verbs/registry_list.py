@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from stemsep_envs.cli.console import Console
 from stemsep_envs.cli.options import registry_option, verb
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command("list")
